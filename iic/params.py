@@ -1,0 +1,186 @@
+"""Typed parameters: every key known, present, of its type and in its range, or refused by name."""
+
+import difflib
+import re
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from iic.errors import InputError
+
+Operation = Literal["rotation", "distortion", "binarization", "noise"]
+OPERATIONS: tuple[Operation, ...] = get_args(Operation)
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Width = Annotated[int, Field(ge=1, le=4096)]
+
+
+class Section(BaseModel):
+    """Base of all sections: strict types (an integer counts as a float), no unknown keys."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataParams(Section):
+    """Where the images come from."""
+
+    name: Literal["mnist", "digits"]
+    local_dir: Annotated[str, Field(min_length=1)] | None
+
+
+class AugmentParams(Section):
+    """The operations that turn an image into a transformed view of itself, and their ranges."""
+
+    ops: list[Operation]
+    views: Annotated[int, Field(ge=1, le=1000)]
+    both_views: bool
+    rotation: Annotated[float, Field(ge=0, le=180)]
+    shear: Annotated[float, Field(ge=0, le=2)]
+    scale: Annotated[float, Field(ge=0, lt=1)]
+    shift: Annotated[float, Field(ge=0, le=28)]
+    binarization: Fraction
+    noise: Annotated[float, Field(ge=0, le=2)]
+    strength_final: Fraction
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "AugmentParams":
+        if len(set(self.ops)) != len(self.ops):
+            raise ValueError("ops: names an operation twice; list each once")
+        if self.both_views and self.views < 2:
+            raise ValueError("views: a pair of two transformed views needs at least 2")
+        return self
+
+
+class ModelParams(Section):
+    """The network: a trunk of convolutions shared by two heads."""
+
+    widths: Annotated[list[Width], Field(min_length=1, max_length=8)]
+    head_widths: Annotated[list[Width], Field(max_length=8)]
+    clusters: Annotated[int, Field(ge=2, le=10_000)]
+    overclusters: Annotated[int, Field(ge=2, le=10_000)]
+    pool_first: bool
+    normalize_logits: bool
+
+    @property
+    def head_sizes(self) -> dict[str, int]:
+        """Number of outputs of each head, by the names in iic.diagnosis.HEADS."""
+        return {"cluster": self.clusters, "overcluster": self.overclusters}
+
+
+class LossParams(Section):
+    """The weights in the objective."""
+
+    alpha: Annotated[float, Field(gt=0, le=1000)]
+    alpha_final: Annotated[float, Field(gt=0, le=1000)] | None
+    overclustering_weight: Fraction
+
+
+class TrainParams(Section):
+    """The optimiser and its schedule."""
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)]
+    batch_size: Annotated[int, Field(ge=2)]
+    learning_rate: Annotated[float, Field(gt=0, le=10)]
+    learning_rate_final: Annotated[float, Field(ge=0, le=10)]
+
+
+class ReportParams(Section):
+    """What the report shows."""
+
+    digit: Annotated[int, Field(ge=0, le=9)]
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    data: DataParams
+    augment: AugmentParams
+    model: ModelParams
+    loss: LossParams
+    train: TrainParams
+    report: ReportParams
+
+
+class _CoreSchemaLoader(yaml.SafeLoader):
+    """YAML 1.2 scalars, as DVC reads and writes them: `yes` is a string and 1e-4 a number."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own class attribute
+
+
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list("-+.")),
+):
+    _CoreSchemaLoader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first
+    )
+
+
+def parse_params(text: str, source: str) -> Params:
+    """Parse and validate the text of a parameter file.
+
+    Args:
+        text: YAML.
+        source: name of the file, for messages.
+
+    Raises:
+        InputError: one line for each key that is unknown, missing, mistyped or out of range.
+    """
+    try:
+        # S506: the loader is a SafeLoader with fewer implicit types, so no object is ever built.
+        values = yaml.load(text, Loader=_CoreSchemaLoader)  # noqa: S506
+    except (yaml.YAMLError, ValueError) as error:
+        raise InputError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{source}: expected sections such as 'loss:' with keys below them")
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        lines = [f"{source}: {_explain(details)}" for details in error.errors()]
+        raise InputError("\n".join(lines)) from error
+
+
+def _explain(details: ErrorDetails) -> str:
+    """One line for one of pydantic's findings: key, what is wrong, what is allowed."""
+    key, value, kind = _key(details["loc"]), details["input"], details["type"]
+    if kind == "extra_forbidden":
+        return f"{key}: unknown key{_nearest(key, _all_keys(Params))}"
+    if kind == "missing":
+        return f"{key}: missing; copy the line from the params.yaml in Git"
+    if kind == "value_error":
+        return f"{key + '.' if key else ''}{details['msg'].removeprefix('Value error, ')}"
+    if kind == "literal_error":
+        allowed = details["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        return f"{key}: unknown value {value!r}{_nearest(value, allowed)} (one of {', '.join(allowed)})"
+    message = details["msg"].removeprefix("Input should be ").replace("valid ", "")
+    return f"{key}: {_shorten(value)} should be {message[0].lower()}{message[1:]}"
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    """('augment', 'ops', 1) -> 'augment.ops[1]'."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)[1:]
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    for name, field in model.model_fields.items():
+        keys.append(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys += _all_keys(field.annotation, f"{prefix}{name}.")
+    return keys
+
+
+def _nearest(name: object, known: list[str]) -> str:
+    matches = difflib.get_close_matches(str(name), known, n=1)
+    return f"; did you mean {matches[0]!r}?" if matches else ""

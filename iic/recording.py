@@ -1,0 +1,50 @@
+"""What a run says of itself without labels: a history row and a snapshot an epoch."""
+
+import keras
+import numpy as np
+
+from iic.diagnosis import HEADS
+from iic.errors import InputError
+from iic.loss import entropy, marginals, mutual_information
+from iic.model import predict
+
+
+class Recorder(keras.callbacks.Callback):
+    """Completes Keras's history and takes a snapshot after each epoch, without any label."""
+
+    def __init__(self, test_images: np.ndarray) -> None:
+        """`test_images`: (m, 28, 28) uint8, whose hard assignments are recorded."""
+        super().__init__()
+        self._test_images = test_images
+        self.history: list[dict[str, float]] = []
+        self._snapshots: dict[str, list[np.ndarray]] = {}
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Add the epoch's information measures, used clusters and schedule to `logs`."""
+        model: IICModel = self.model
+        logs = {} if logs is None else logs
+        if not np.isfinite(logs["loss"]):
+            raise InputError(
+                f"the loss is no longer finite in epoch {epoch + 1}; lower train.learning_rate"
+            )
+        assignments = predict(model.network, self._test_images)
+        for head, soft in zip(HEADS, assignments, strict=True):
+            p_ij = model.joints[head].result()
+            hard = soft.argmax(axis=1).astype(np.uint16)
+            logs[f"{head}_mutual_information"] = float(mutual_information(p_ij))
+            logs[f"{head}_marginal_entropy"] = float(entropy(marginals(p_ij)[0]))
+            logs[f"{head}s_used"] = len(np.unique(hard))
+            self._keep(f"{head}_joint", p_ij.numpy())
+            self._keep(f"{head}_test", hard)
+        last_step = model.optimizer.iterations - 1
+        logs["alpha"] = float(model.schedule.alpha_at(last_step))
+        logs["strength"] = float(model.schedule.strength_at(last_step))
+        logs["learning_rate"] = float(model.optimizer.learning_rate)
+        self.history.append({"epoch": epoch + 1, **{name: float(logs[name]) for name in logs}})
+
+    def snapshots(self) -> dict[str, np.ndarray]:
+        """Arrays with one entry per epoch: joint matrices and hard test assignments of both heads."""
+        return {name: np.stack(arrays) for name, arrays in self._snapshots.items()}
+
+    def _keep(self, name: str, array: np.ndarray) -> None:
+        self._snapshots.setdefault(name, []).append(array)

@@ -1,0 +1,1 @@
+"""The scripts that DVC runs, one a stage."""

@@ -1,0 +1,16 @@
+"""Stage 2: draw the augmentation seeds once, for every variant to share."""
+
+from iic.draws import make_draws
+from iic.files import read_arrays, write_arrays
+from iic.params import Params
+from stages.common import DRAWS, IMAGES, run
+
+
+def main(params: Params) -> None:
+    """Only the number of training images matters, not their content."""
+    images = read_arrays(IMAGES, ["train_images"])["train_images"]
+    write_arrays(DRAWS, make_draws(params.seed, params.augment.views, len(images)))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,52 @@
+"""What every stage does: read params.yaml, work, and report a user's mistake in one line."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from iic.errors import InputError
+from iic.params import Params, parse_params
+
+# TensorFlow's notes on the processor; set here since this is imported before TensorFlow.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+PARAMS = Path("params.yaml")
+IMAGES = Path("data/images.npz")
+LABELS = Path("data/labels.npz")
+DRAWS = Path("data/draws.npz")
+SNAPSHOTS = Path("data/snapshots.npz")
+MODEL = Path("model")
+REPORTS = Path("reports")
+HISTORY = REPORTS / "history.csv"
+METRICS = REPORTS / "metrics.json"
+ACCURACY = REPORTS / "accuracy.csv"
+PREDICTIONS = REPORTS / "predictions.csv"
+ASSIGNMENTS = REPORTS / "assignments.csv"
+FIGURES = REPORTS / "figures"
+PAGE = REPORTS / "index.html"
+
+
+def run(stage: Callable[[Params], None]) -> None:
+    """Run a stage with the validated parameters; exit with status 1 and one line on bad input."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        stage(read_params(PARAMS))
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        # Disk full, no permission: not a fault of the code.
+        sys.exit(f"error: {error.filename or 'a file'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; nothing half-written is left")
+
+
+def read_params(path: Path) -> Params:
+    """Read and validate the parameter file; raise InputError on any mistake in it."""
+    try:
+        return parse_params(path.read_text("utf-8"), str(path))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: not found; run from the repository's top folder") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text ({error.reason})") from error

@@ -1,0 +1,58 @@
+"""Stage 5: draw figures, animation and page from what the other stages wrote."""
+
+import json
+
+from iic.errors import InputError
+from iic.files import read_arrays, read_table, replacing, write_text
+from iic.params import Params
+from iic.report import Run, render_page, render_pictures
+from stages.common import (
+    ACCURACY,
+    FIGURES,
+    HISTORY,
+    IMAGES,
+    METRICS,
+    PAGE,
+    PREDICTIONS,
+    SNAPSHOTS,
+    run,
+)
+
+
+def main(params: Params) -> None:
+    """Every figure is also a file of its own, for papers and slides."""
+    finished = Run(
+        settings={
+            "seed": params.seed,
+            "data.name": params.data.name,
+            "augment.ops": ", ".join(params.augment.ops) or "none",
+            "loss.alpha": params.loss.alpha,
+            "loss.alpha_final": params.loss.alpha_final,
+            "train.epochs": params.train.epochs,
+        },
+        metrics=_read_metrics(),
+        history=read_table(HISTORY),
+        accuracy=read_table(ACCURACY),
+        predictions=read_table(PREDICTIONS),
+        snapshots=read_arrays(
+            SNAPSHOTS,
+            ["cluster_joint", "cluster_test", "overcluster_joint", "overcluster_test", "examples"],
+        ),
+        test_images=read_arrays(IMAGES, ["test_images"])["test_images"],
+    )
+    pictures = render_pictures(finished, params.report.digit)
+    for picture in pictures:
+        with replacing(FIGURES / picture.name) as temporary:
+            temporary.write_bytes(picture.content)
+    write_text(PAGE, render_page(finished, pictures))
+
+
+def _read_metrics() -> dict[str, float]:
+    try:
+        return dict(json.loads(METRICS.read_text("utf-8")))
+    except (FileNotFoundError, ValueError) as error:
+        raise InputError(f"{METRICS}: missing or damaged; run `dvc repro evaluate`") from error
+
+
+if __name__ == "__main__":
+    run(main)

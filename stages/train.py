@@ -1,0 +1,51 @@
+"""Stage 3: train both heads on images and augmentation seeds. No label is within reach."""
+
+import logging
+
+import numpy as np
+from dvclive import Live
+from dvclive.keras import DVCLiveCallback
+
+from iic.augmentation import Draws, operation_examples
+from iic.batches import TrainingData
+from iic.diagnosis import diagnose
+from iic.files import read_arrays, write_arrays, write_table
+from iic.model import as_input, save_network
+from iic.params import Params
+from iic.training import train
+from stages.common import DRAWS, HISTORY, IMAGES, MODEL, SNAPSHOTS, run
+
+log = logging.getLogger(__name__)
+
+# Training images on which the report shows what each operation does.
+EXAMPLES = 6
+
+
+def main(params: Params) -> None:
+    """Train; then store model, history and snapshots."""
+    data = TrainingData(
+        **read_arrays(IMAGES, ["train_images", "test_images"]),
+        **read_arrays(DRAWS, ["draws", "noise_seeds"]),
+    )
+    # The folder is for watching a run; what the pipeline keeps is written below.
+    with Live("dvclive", dvcyaml=False, save_dvc_exp=False, report=None) as live:
+        result = train(data, params, callbacks=[DVCLiveCallback(live=live)])
+
+    save_network(result.network, params.model, MODEL)
+    columns = result.history[0].keys()
+    write_table(HISTORY, {name: [row[name] for row in result.history] for name in columns})
+    write_arrays(
+        SNAPSHOTS, {**result.snapshots, "examples": _examples(data, params)}, compress=True
+    )
+    for finding in diagnose(result.history[-1], params.model.head_sizes):
+        log.warning("warning: %s", finding)
+
+
+def _examples(data: TrainingData, params: Params) -> np.ndarray:
+    n = EXAMPLES
+    draws = Draws(data.draws[0, :n], data.noise_seeds[0, :n])
+    return operation_examples(as_input(data.train_images[:n]), draws, params.augment)
+
+
+if __name__ == "__main__":
+    run(main)
