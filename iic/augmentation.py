@@ -128,7 +128,7 @@ def warp(images: tf.Tensor, linear: tf.Tensor, shift: tf.Tensor) -> tf.Tensor:
     """
     # The sampler asks the opposite question: where does the ink of an output pixel come from?
     inverse = tf.linalg.inv(linear)
-    center = (tf.cast(tf.shape(images)[1:3][::-1], tf.float32) - 1) / 2
+    center = tf.constant([(images.shape[2] - 1) / 2, (images.shape[1] - 1) / 2])
     offset = center - tf.linalg.matvec(inverse, center + shift)
     rows = tf.concat([inverse, offset[:, :, None]], axis=2)
     flat = tf.concat([tf.reshape(rows, [-1, 6]), tf.zeros_like(offset)], axis=1)
@@ -177,7 +177,7 @@ def normal_noise(seeds: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
 
 
 def _hash(x: tf.Tensor) -> tf.Tensor:
-    """MurmurHash3's 32-bit finalizer (A. Appleby, public domain): every input bit moves half of all."""
+    """MurmurHash3's 32-bit finalizer (A. Appleby): each input bit flips half of the output bits."""
     x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, _u32(16))) * _u32(0x85EBCA6B)
     x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, _u32(13))) * _u32(0xC2B2AE35)
     return tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, _u32(16)))

@@ -41,9 +41,7 @@ class PairBatches(keras.utils.PyDataset):
     the joint matrix worse. The order changes each epoch, so other images are left out next time.
     """
 
-    def __init__(
-        self, data: TrainingData, *, batch_size: int, both_views: bool, seed: int
-    ) -> None:
+    def __init__(self, data: TrainingData, *, batch_size: int, both_views: bool, seed: int) -> None:
         """See TrainingData; `batch_size` beyond the number of images means all of them."""
         super().__init__()
         self._data, self._both_views, self._seed = data, both_views, seed
@@ -64,8 +62,7 @@ class PairBatches(keras.utils.PyDataset):
         chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
         views = views_of_epoch(self._epoch, len(self._data.draws), both_views=self._both_views)
         return self._data.train_images[chosen], tuple(
-            (self._data.draws[view, chosen], self._data.noise_seeds[view, chosen])
-            for view in views
+            (self._data.draws[view, chosen], self._data.noise_seeds[view, chosen]) for view in views
         )
 
     def on_epoch_end(self) -> None:

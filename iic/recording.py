@@ -5,6 +5,7 @@ import numpy as np
 
 from iic.diagnosis import HEADS
 from iic.errors import InputError
+from iic.learner import IICModel
 from iic.loss import entropy, marginals, mutual_information
 from iic.model import predict
 
@@ -43,7 +44,7 @@ class Recorder(keras.callbacks.Callback):
         self.history.append({"epoch": epoch + 1, **{name: float(logs[name]) for name in logs}})
 
     def snapshots(self) -> dict[str, np.ndarray]:
-        """Arrays with one entry per epoch: joint matrices and hard test assignments of both heads."""
+        """Both heads' joint matrices and hard test assignments, one entry an epoch."""
         return {name: np.stack(arrays) for name, arrays in self._snapshots.items()}
 
     def _keep(self, name: str, array: np.ndarray) -> None:

@@ -150,7 +150,7 @@ def _cluster_order(run: Run) -> tuple[np.ndarray, list[str]]:
     """Clusters ordered by the digit matched to them in the last epoch, and their names."""
     mapping = hungarian_match(run.confusion(HEADS[0]))
     order = np.lexsort((np.arange(len(mapping)), np.where(mapping == UNMATCHED, DIGITS, mapping)))
-    names = [f"{c} ({'–' if mapping[c] == UNMATCHED else mapping[c]})" for c in order]
+    names = [f"{c} ({'-' if mapping[c] == UNMATCHED else mapping[c]})" for c in order]
     return order, names
 
 

@@ -12,12 +12,8 @@ from stages.common import IMAGES, LABELS, run
 def main(params: Params) -> None:
     """Images and labels go to two files, so that training can depend on the images alone."""
     dataset = _load(params.data)
-    write_arrays(
-        IMAGES, {"train_images": dataset.train_images, "test_images": dataset.test_images}
-    )
-    write_arrays(
-        LABELS, {"train_labels": dataset.train_labels, "test_labels": dataset.test_labels}
-    )
+    write_arrays(IMAGES, {"train_images": dataset.train_images, "test_images": dataset.test_images})
+    write_arrays(LABELS, {"train_labels": dataset.train_labels, "test_labels": dataset.test_labels})
 
 
 def _load(data: DataParams) -> Dataset:

@@ -72,7 +72,7 @@ def _write_metrics(
 ) -> None:
     """Flat and few, since `dvc exp show` makes a column of each; each split matched on its own."""
     cluster = test.cluster.argmax(axis=1)
-    tables = {
+    tables: dict[str, np.ndarray] = {
         "acc": contingency_table(labels["test_labels"], cluster, DIGITS, model.clusters),
         "train_acc": contingency_table(
             labels["train_labels"], train.cluster.argmax(axis=1), DIGITS, model.clusters

@@ -3,8 +3,8 @@
 import logging
 
 import numpy as np
-from dvclive import Live
 from dvclive.keras import DVCLiveCallback
+from dvclive.live import Live
 
 from iic.augmentation import Draws, operation_examples
 from iic.batches import TrainingData
