@@ -158,5 +158,5 @@ def _show_digit(axis: Axes, image: np.ndarray, frame: str | None = None) -> None
 
 
 def _top(p_ij: np.ndarray) -> float:
-    """Upper end of P's colours in per cent: clusters that are certain and of equal size, or more."""
+    """Upper end of P's colours in per cent: that of certain clusters of equal size, or more."""
     return max(100 / len(p_ij), 100 * float(p_ij.max()))

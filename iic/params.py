@@ -159,7 +159,8 @@ def _explain(details: ErrorDetails) -> str:
         allowed = details["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         hint = _nearest(value, allowed)
         return f"{key}: unknown value {_shorten(value)}{hint} (one of {', '.join(allowed)})"
-    message = details["msg"].removeprefix("Input should be ").replace("valid ", "")
+    message = details["msg"].removeprefix("Input should be ")
+    message = message.replace("a valid integer", "an integer").replace("a valid ", "a ")
     return f"{key}: {_shorten(value)} should be {message[0].lower()}{message[1:]}"
 
 

@@ -1,0 +1,113 @@
+"""Shared fixtures: small real data, the committed parameters, a clone of the repository."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+# Quiet, and before anything imports TensorFlow.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from iic.datasets import Dataset, digits_dataset
+from iic.params import Params, parse_params
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# A network and a schedule small enough for a test, over every kind of operation.
+TINY = {
+    "data.name": "digits",
+    "augment.views": 2,
+    "model.widths": [8, 8, 16, 16],
+    "model.head_widths": [16],
+    "model.overclusters": 20,
+    "train.epochs": 2,
+    "train.batch_size": 100,
+}
+
+
+def override(text: str, values: dict[str, object]) -> str:
+    """The text of a parameter file with some keys set, as `dvc exp run -S` would."""
+    import yaml
+
+    tree = yaml.safe_load(text)
+    for key, value in values.items():
+        *sections, leaf = key.split(".")
+        node = tree
+        for section in sections:
+            node = node[section]
+        assert leaf in node, key
+        node[leaf] = value
+    return yaml.safe_dump(tree, sort_keys=False)
+
+
+@pytest.fixture(scope="session")
+def params_text() -> str:
+    return (ROOT / "params.yaml").read_text("utf-8")
+
+
+@pytest.fixture(scope="session")
+def params(params_text: str) -> Params:
+    return parse_params(params_text, "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def tiny_params(params_text: str) -> Params:
+    return parse_params(override(params_text, TINY), "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    return digits_dataset()
+
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def environment() -> dict[str, str]:
+    """This process's, with this interpreter first on PATH, as `make` sets it for DVC."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "DVC_NO_ANALYTICS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def run(
+    *command: str, cwd: Path, check: bool = True, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command; on failure show what it printed."""
+    result = subprocess.run(
+        command, cwd=cwd, env=environment() | (env or {}), capture_output=True, text=True
+    )
+    if check and result.returncode != 0:
+        pytest.fail(
+            f"{' '.join(command)}: exit {result.returncode}\n{result.stdout}\n{result.stderr}"
+        )
+    return result
+
+
+def make_clone(folder: Path, **settings: object) -> Path:
+    """A Git and DVC repository of the working tree's files, with tiny parameters committed."""
+    listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", cwd=ROOT)
+    for name in filter(None, listed.stdout.split("\0")):
+        generated = name == "dvc.lock" or name.startswith("reports/")
+        if not generated and (ROOT / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target)
+    values = TINY | {key.replace("__", "."): value for key, value in settings.items()}
+    file = folder / "params.yaml"
+    file.write_text(override(file.read_text("utf-8"), values), "utf-8")
+    run("git", "init", "--quiet", "--initial-branch=main", cwd=folder)
+    run("git", "config", "user.name", "test", cwd=folder)
+    run("git", "config", "user.email", "test@example.org", cwd=folder)
+    commit(folder)
+    return folder
+
+
+def commit(folder: Path) -> None:
+    run("git", "add", "--all", cwd=folder)
+    run("git", "commit", "--quiet", "--message", "state", cwd=folder)

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from iic.errors import InputError
+from iic.files import read_arrays, read_table, replacing, write_arrays, write_table, write_text
+
+
+def test_arrays_survive_and_the_same_arrays_give_the_same_bytes(tmp_path):
+    arrays = {"a": np.arange(6, dtype=np.uint8).reshape(2, 3), "b": np.zeros(2, np.float32)}
+    for name, compress in (("x", False), ("y", False), ("z", True)):
+        write_arrays(tmp_path / name, arrays, compress=compress)
+    assert (tmp_path / "x").read_bytes() == (tmp_path / "y").read_bytes()
+    for name in "xz":
+        back = read_arrays(tmp_path / name, ["a", "b"])
+        for key, array in arrays.items():
+            np.testing.assert_array_equal(back[key], array)
+            assert back[key].dtype == array.dtype
+
+
+def test_a_failure_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "out" / "file.txt"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_writing_leaves_another_link_to_the_old_file_alone(tmp_path):
+    path, cache = tmp_path / "file", tmp_path / "cache"
+    write_text(path, "old")
+    cache.hardlink_to(path)
+    cache.chmod(0o444)
+    write_text(path, "new")
+    assert cache.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "text", "empty", "lacks", "pickled"])
+def test_an_unusable_file_is_named(tmp_path, damage):
+    path = tmp_path / "data.npz"
+    write_arrays(path, {"a": np.arange(1000), "b": np.arange(3)})
+    if damage == "missing":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:900])
+    elif damage == "text":
+        path.write_text("hello")
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "lacks":
+        write_arrays(path, {"b": np.arange(3)})
+    else:
+        np.savez(path, a=np.array([{"an": "object"}], object))
+    with pytest.raises(InputError, match=r"data\.npz: .*dvc repro"):
+        read_arrays(path, ["a"])
+
+
+def test_a_flipped_bit_is_noticed(tmp_path):
+    path = tmp_path / "data.npz"
+    write_arrays(path, {"a": np.zeros(1000)})
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="CRC"):
+        read_arrays(path, ["a"])
+
+
+def test_tables(tmp_path):
+    path = tmp_path / "table.csv"
+    write_table(path, {"epoch": [1, 2], "loss": [-1.23456789, 1e-9]})
+    assert path.read_bytes() == b"epoch,loss\n1,-1.23457\n2,1e-09\n"
+    np.testing.assert_allclose(read_table(path)["loss"], [-1.23457, 1e-9])
+
+
+def test_columns_of_unequal_length_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="shorter"):
+        write_table(tmp_path / "table.csv", {"a": [1, 2], "b": [1]})
+    assert not (tmp_path / "table.csv").exists()
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n", "a,b\n1\n", "a\nx\n"])
+def test_a_damaged_table_is_named(tmp_path, text):
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"table\.csv: not a table of numbers"):
+        read_table(path)

@@ -1,0 +1,119 @@
+import pytest
+from conftest import TINY, override
+
+from iic.errors import InputError
+from iic.params import OPERATIONS, parse_params
+
+
+def refused(text: str) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        parse_params(text, "params.yaml")
+    return str(caught.value).splitlines()
+
+
+def test_the_committed_file_is_valid(params):
+    assert params.augment.ops == list(OPERATIONS)
+    assert params.model.head_sizes == {"cluster": 10, "overcluster": 50}
+
+
+def test_every_key_has_a_comment(params_text):
+    for line in params_text.splitlines():
+        if line and not line.startswith("#") and not line.endswith(":"):
+            assert "  # " in line, line
+
+
+def test_an_integer_means_the_float(params_text):
+    as_float = parse_params(override(params_text, {"loss.alpha": 2.0}), "p")
+    as_integer = parse_params(override(params_text, {"loss.alpha": 2}), "p")
+    assert as_float == as_integer
+    assert as_float.model_dump_json() == as_integer.model_dump_json()
+
+
+@pytest.mark.parametrize("spelling", ["0.0001", "1e-4", "1.0e-04", "1E-4"])
+def test_yaml_numbers_are_read_as_dvc_reads_them(params_text, spelling):
+    text = params_text.replace("learning_rate: 0.003 ", f"learning_rate: {spelling} ")
+    assert parse_params(text, "p").train.learning_rate == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("  alpha: 5.0", "  alpah: 5.0", "loss.alpah: unknown key; did you mean 'loss.alpha'?"),
+        ("loss:", "los:", "los: unknown key; did you mean 'loss'?"),
+        ("  alpha: 5.0", "  alpha: five", "loss.alpha: 'five' should be a number"),
+        ("  alpha: 5.0", "  alpha: '5.0'", "loss.alpha: '5.0' should be a number"),
+        ("  alpha: 5.0", "  alpha: true", "loss.alpha: True should be a number"),
+        ("  alpha: 5.0", "  alpha: null", "loss.alpha: None should be a number"),
+        ("  alpha: 5.0", "  alpha: 0.0", "loss.alpha: 0.0 should be greater than 0"),
+        ("  alpha: 5.0", "  alpha: .nan", "loss.alpha: nan should be a finite number"),
+        ("  alpha: 5.0", "  alpha: -.inf", "loss.alpha: -inf should be a finite number"),
+        ("both_views: true", "both_views: yes", "augment.both_views: 'yes' should be a boolean"),
+        ("both_views: true", "both_views: 1", "augment.both_views: 1 should be a boolean"),
+        ("epochs: 6", "epochs: 6.5", "train.epochs: 6.5 should be an integer"),
+        ("epochs: 6", "epochs: 6.0", "train.epochs: 6.0 should be an integer"),
+        ("epochs: 6", "epochs: 0", "train.epochs: 0 should be greater than or equal to 1"),
+        ("seed: 0", "seed: -1", "seed: -1 should be greater than or equal to 0"),
+        ("[32, 64,", "[32, x,", "model.widths[1]: 'x' should be an integer"),
+        ("name: mnist", "name: minst", "data.name: unknown value 'minst'; did you mean 'mnist'?"),
+        (
+            "[rotation, distortion",
+            "[rotaton, distortion",
+            "augment.ops[0]: unknown value 'rotaton'; did you mean 'rotation'? "
+            "(one of rotation, distortion, binarization, noise)",
+        ),
+        ("[rotation, distortion", "[noise, distortion", "augment.ops: names an operation twice"),
+        ("views: 12", "views: 1", "augment.views: a pair of two transformed views needs"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_in_one_line(params_text, old, new, message):
+    assert old in params_text
+    lines = refused(params_text.replace(old, new, 1))
+    expected = f"params.yaml: {message}"
+    # A misspelt key is both unknown and missing.
+    assert any(line.startswith(expected) for line in lines), lines
+    assert len(lines) == (2 if "unknown key" in message else 1)
+
+
+def test_a_missing_key_is_named(params_text):
+    text = "\n".join(line for line in params_text.splitlines() if "epochs:" not in line)
+    assert refused(text) == [
+        "params.yaml: train.epochs: missing; copy the line from the params.yaml in Git"
+    ]
+
+
+def test_all_mistakes_are_named_at_once(params_text):
+    lines = refused(override(params_text, {"seed": "a", "loss.alpha": "b", "data.name": "c"}))
+    assert [line.split(": ")[1] for line in lines] == ["seed", "data.name", "loss.alpha"]
+
+
+@pytest.mark.parametrize("text", ["", "- a", "just words", "42"])
+def test_a_file_without_sections_is_refused(text):
+    assert refused(text) == ["params.yaml: expected sections such as 'loss:' with keys below them"]
+
+
+@pytest.mark.parametrize("text", ["a: [1", "a: b: c", "\t", "a: !!python/object:os.system x"])
+def test_broken_yaml_is_one_line_and_builds_no_object(text):
+    (line,) = refused(text)
+    assert line.startswith("params.yaml: not valid YAML: ")
+
+
+def test_a_section_that_is_no_section(params_text):
+    lines = refused(override(params_text, {"loss": 3}))
+    assert lines == ["params.yaml: loss: 3 should be a dictionary or instance of LossParams"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"augment.ops": []},
+        {"loss.alpha_final": None},
+        {"loss.alpha_final": 3},
+        {"augment.both_views": False, "augment.views": 1},
+        {"train.batch_size": 100_000},
+        {"data.local_dir": "somewhere"},
+        {"model.head_widths": []},
+        TINY,
+    ],
+)
+def test_odd_but_meaningful_values_are_accepted(params_text, values):
+    parse_params(override(params_text, values), "params.yaml")
