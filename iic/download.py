@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
+import urllib3
 from tqdm import tqdm
 
 from iic.datasets import (
@@ -38,6 +39,7 @@ DEADLINE = 300.0
 ATTEMPTS = 3
 BACK_OFF = 1.0
 _CHUNK = 1 << 16
+_FAULTS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def http_source(
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return gunzip(_get(url, file, timeout, deadline), file, base_url)
-            except (requests.RequestException, OSError, InputError) as error:
+            except (*_FAULTS, InputError) as error:
                 reason = _reason(error)
                 if attempt == ATTEMPTS or not _is_passing(error):
                     raise InputError(f"{file.name}: {reason}") from error
@@ -92,8 +94,9 @@ def _get(url: str, file: IdxFile, timeout: tuple[float, float], deadline: float)
             raise InputError(f"redirects to {response.url}, which is not encrypted")
         total = int(response.headers.get("Content-Length", 0)) or None
         with tqdm(desc=file.name, total=total, unit="B", unit_scale=True, leave=False) as bar:
-            # raw: an `.gz` file may be labelled as an encoding, which requests would undo.
-            for chunk in response.raw.stream(_CHUNK, decode_content=False):
+            # raw: a `.gz` file may be labelled as an encoding, which requests would undo. read1:
+            # what has come so far, so that a trickle cannot hold up the look at the clock.
+            while chunk := response.raw.read1(_CHUNK, decode_content=False):
                 content += chunk
                 bar.update(len(chunk))
                 if len(content) > limit:
@@ -116,8 +119,11 @@ def _reason(error: Exception) -> str:
     """The innermost message in a line: requests nests urllib3's errors, which name objects."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"HTTP status {error.response.status_code}"
-    if isinstance(error, requests.ConnectTimeout | requests.ReadTimeout):
+    timeouts = (requests.ConnectTimeout, requests.ReadTimeout, urllib3.exceptions.TimeoutError)
+    if isinstance(error, timeouts):
         return "no answer in time"
+    if isinstance(error, urllib3.exceptions.ProtocolError):
+        return "cut off: the connection closed early"
     cause: BaseException = error
     while isinstance(cause.args[0] if cause.args else None, BaseException):
         cause = cause.args[0]

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TINY = {
     "data.name": "digits",
     "augment.views": 2,
-    "model.widths": [8, 8, 16, 16],
+    "model.widths": [8, 8, 16],
     "model.head_widths": [16],
     "model.overclusters": 20,
     "train.epochs": 2,
@@ -111,3 +111,12 @@ def make_clone(folder: Path, **settings: object) -> Path:
 def commit(folder: Path) -> None:
     run("git", "add", "--all", cwd=folder)
     run("git", "commit", "--quiet", "--message", "state", cwd=folder)
+
+
+@pytest.fixture(scope="session")
+def pipeline_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which `dvc repro` has run on the digits. Copy it before changing anything."""
+    folder = make_clone(tmp_path_factory.mktemp("pipeline") / "clone")
+    run("dvc", "repro", cwd=folder)
+    commit(folder)
+    return folder

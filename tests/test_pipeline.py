@@ -1,0 +1,195 @@
+"""dvc.yaml against the code: what a stage imports, reads and writes is what it declares."""
+
+import ast
+import importlib
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT, environment, override
+from pydantic import BaseModel
+
+from iic.params import Params, parse_params
+
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))
+STAGES = PIPELINE["stages"]
+# Import layers, lowest first: a module imports from lower layers only.
+LAYERS = [
+    {"errors"},
+    {"params", "datasets", "files", "draws", "diagnosis", "matching", "loss"},
+    {"download", "augmentation", "model", "batches", "figures"},
+    {"learner"},
+    {"recording"},
+    {"training", "report"},
+]
+
+
+def module_path(name: str) -> Path | None:
+    """The file of a local module, if it is one."""
+    path = ROOT / (name.replace(".", "/") + ".py")
+    return path.relative_to(ROOT) if path.is_file() else None
+
+
+@cache
+def local_imports(path: Path) -> frozenset[Path]:
+    """Local modules that a file imports, at its top or inside its functions."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(filter(None, map(module_path, names)))
+
+
+def transitive_imports(path: Path) -> set[Path]:
+    found, waiting = set(), [path]
+    while waiting:
+        for other in local_imports(waiting.pop()):
+            if other not in found:
+                found.add(other)
+                waiting.append(other)
+    return found
+
+
+def declared(stage: str, kind: str) -> list[str]:
+    return [next(iter(e)) if isinstance(e, dict) else e for e in STAGES[stage].get(kind, [])]
+
+
+def outputs(stage: str) -> list[str]:
+    return [path for kind in ("outs", "metrics", "plots") for path in declared(stage, kind)]
+
+
+def leaf_names(model: type[BaseModel], prefix: str = "") -> list[str]:
+    names = []
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            names += leaf_names(field.annotation, f"{prefix}{name}.")
+        else:
+            names.append(prefix + name)
+    return names
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_code_dependencies_are_complete_and_minimal(stage):
+    script = Path(f"stages/{stage}.py")
+    expected = {script, *transitive_imports(script)}
+    if stage == "report":
+        expected |= {p.relative_to(ROOT) for p in (ROOT / "iic/templates").iterdir()}
+    code = {Path(dep) for dep in declared(stage, "deps") if dep.startswith(("iic/", "stages/"))}
+    assert code == expected
+
+
+def test_package_files_hold_no_code():
+    """They run on every import but are no declared dependency."""
+    for package in ("iic", "stages"):
+        tree = ast.parse((ROOT / package / "__init__.py").read_text("utf-8"))
+        assert [type(node) for node in tree.body] == [ast.Expr]
+
+
+def test_imports_flow_one_way():
+    level = {name: number for number, layer in enumerate(LAYERS) for name in layer}
+    modules = {p.stem for p in (ROOT / "iic").glob("*.py")} - {"__init__"}
+    assert set(level) == modules
+    for name in modules:
+        for other in local_imports(Path(f"iic/{name}.py")):
+            assert other.parts[0] == "iic", f"iic/{name}.py imports {other}"
+            assert level[other.stem] < level[name], f"iic/{name}.py imports {other}"
+
+
+def test_the_library_knows_nothing_of_the_pipeline():
+    for path in (ROOT / "iic").glob("*.py"):
+        tree = ast.parse(path.read_text("utf-8"))
+        imported = {
+            name.split(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for name in ([node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
+        }
+        assert not imported & {"dvc", "dvclive", "argparse", "sys", "stages"}, path
+
+
+@pytest.mark.parametrize("stage", ["download", "augment", "report"])
+def test_light_stages_do_not_import_tensorflow(stage):
+    code = (
+        f"import sys, stages.{stage}\n"
+        "print([name for name in ('tensorflow', 'keras') if name in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment(), capture_output=True, text=True
+    )
+    assert result.stdout.strip() == "[]", result.stderr
+
+
+def test_only_evaluate_depends_on_labels():
+    users = [stage for stage in STAGES if "data/labels.npz" in declared(stage, "deps")]
+    assert users == ["evaluate"]
+    # What evaluate writes holds labels, so training may not read that either.
+    assert not set(outputs("evaluate")) & set(declared("train", "deps"))
+
+
+def test_every_parameter_is_declared_somewhere_and_exists():
+    known = set(leaf_names(Params))
+    used = {name for stage in STAGES for name in STAGES[stage].get("params", [])}
+    assert used == known
+
+
+def test_no_stage_loses_the_run_cache():
+    """`persist` switches it off, and so does `cache: false` under `outs` (but not elsewhere)."""
+    assert "persist" not in (ROOT / "dvc.yaml").read_text("utf-8")
+    for stage in set(STAGES) - {"report"}:
+        assert all(isinstance(out, str) for out in STAGES[stage].get("outs", [])), stage
+
+
+def test_every_stage_is_described_and_runs_in_any_shell():
+    for name, stage in STAGES.items():
+        assert stage["desc"]
+        assert stage["cmd"] == f"python -m stages.{name}"
+
+
+def test_top_level_plots_and_artifacts_exist():
+    written = {path for stage in STAGES for path in outputs(stage)}
+    for plot in PIPELINE["plots"]:
+        ((_, settings),) = plot.items()
+        assert set(settings["y"]) <= written
+    for artifact in PIPELINE["artifacts"].values():
+        assert artifact["path"] in written
+
+
+@pytest.fixture
+def read_leaves(monkeypatch) -> set[str]:
+    """Collects the dotted name of each leaf parameter that is read during the test."""
+    sections = {field.annotation: name for name, field in Params.model_fields.items()}
+    plain, leaves = BaseModel.__getattribute__, set()
+
+    def recording(model, name):
+        value = plain(model, name)
+        if name in type(model).__pydantic_fields__ and not isinstance(value, BaseModel):
+            section = sections.get(type(model))
+            leaves.add(f"{section}.{name}" if section else name)
+        return value
+
+    monkeypatch.setattr(BaseModel, "__getattribute__", recording)
+    return leaves
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_parameters_read_are_the_parameters_declared(
+    stage, pipeline_run, monkeypatch, read_leaves, digits, tmp_path
+):
+    """Runs the stage on the outputs of a finished pipeline; reading is observed, not guessed."""
+    folder = tmp_path / "clone"
+    shutil.copytree(pipeline_run, folder, symlinks=True)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("stages.download.fetch_mnist", lambda sources: digits)
+    module = importlib.import_module(f"stages.{stage}")
+    text = Path("params.yaml").read_text("utf-8")
+    variants = [{}, {"data.name": "mnist"}] if stage == "download" else [{}]
+    for values in variants:
+        module.main(parse_params(override(text, values), "params.yaml"))
+    assert read_leaves == set(STAGES[stage].get("params", []))

@@ -1,0 +1,254 @@
+"""Each stage script, and the whole pipeline, on real digits in a clone of the repository."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import TINY, commit, make_clone, override, run
+
+from iic.matching import contingency_table, hungarian_accuracy, purity
+
+EPOCHS = TINY["train.epochs"]
+OVERCLUSTERS = TINY["model.overclusters"]
+
+
+@pytest.fixture
+def clone(pipeline_run: Path, tmp_path: Path) -> Path:
+    """A copy of the finished pipeline, cache included, free to be changed."""
+    folder = tmp_path / "clone"
+    shutil.copytree(pipeline_run, folder, symlinks=True)
+    return folder
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def set_params(folder: Path, **values: object) -> None:
+    file = folder / "params.yaml"
+    settings = {key.replace("__", "."): value for key, value in values.items()}
+    file.write_text(override(file.read_text(), settings))
+
+
+def stages_run(folder: Path, *arguments: str) -> list[str]:
+    """Names of the stages that `dvc repro` runs rather than skips."""
+    output = run("dvc", "repro", *arguments, cwd=folder).stdout
+    return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+
+
+def test_download_keeps_labels_apart(pipeline_run, digits):
+    with np.load(pipeline_run / "data/images.npz") as images:
+        assert sorted(images) == ["test_images", "train_images"]
+        np.testing.assert_array_equal(images["train_images"], digits.train_images)
+        np.testing.assert_array_equal(images["test_images"], digits.test_images)
+    with np.load(pipeline_run / "data/labels.npz") as labels:
+        assert sorted(labels) == ["test_labels", "train_labels"]
+        np.testing.assert_array_equal(labels["test_labels"], digits.test_labels)
+
+
+def test_augment_caches_draws_for_each_image_and_view(pipeline_run, digits):
+    with np.load(pipeline_run / "data/draws.npz") as draws:
+        assert draws["draws"].shape[:2] == (TINY["augment.views"], len(digits.train_images))
+        assert draws["noise_seeds"].shape == (TINY["augment.views"], len(digits.train_images))
+
+
+def test_train_writes_model_history_and_snapshots(pipeline_run, digits):
+    assert sorted(p.name for p in (pipeline_run / "model").iterdir()) == [
+        "model.json",
+        "model.weights.h5",
+    ]
+    history = rows(pipeline_run / "reports/history.csv")
+    assert [row["epoch"] for row in history] == [str(e + 1) for e in range(EPOCHS)]
+    with np.load(pipeline_run / "data/snapshots.npz") as snapshots:
+        shapes = {name: snapshots[name].shape for name in snapshots}
+    assert shapes == {
+        "cluster_joint": (EPOCHS, 10, 10),
+        "cluster_test": (EPOCHS, len(digits.test_images)),
+        "overcluster_joint": (EPOCHS, OVERCLUSTERS, OVERCLUSTERS),
+        "overcluster_test": (EPOCHS, len(digits.test_images)),
+        "examples": (6, 6, 28, 28),
+    }
+
+
+def test_metrics_are_flat_few_and_follow_from_the_snapshots(pipeline_run, digits):
+    metrics = json.loads((pipeline_run / "reports/metrics.json").read_text())
+    assert list(metrics) == ["acc", "nmi", "ari", "over_acc", "train_acc", "loss"]
+    with np.load(pipeline_run / "data/snapshots.npz") as snapshots:
+        cluster, overcluster = (snapshots[f"{h}_test"][-1] for h in ("cluster", "overcluster"))
+    table = contingency_table(digits.test_labels, cluster, 10, 10)
+    over_table = contingency_table(digits.test_labels, overcluster, 10, OVERCLUSTERS)
+    assert metrics["acc"] == pytest.approx(hungarian_accuracy(table), abs=1e-6)
+    assert metrics["over_acc"] == pytest.approx(purity(over_table), abs=1e-6)
+    history = rows(pipeline_run / "reports/history.csv")
+    assert metrics["loss"] == pytest.approx(float(history[-1]["loss"]))
+    accuracy = rows(pipeline_run / "reports/accuracy.csv")
+    assert len(accuracy) == EPOCHS
+    for name in ("acc", "nmi", "ari", "over_acc"):
+        assert float(accuracy[-1][name]) == pytest.approx(metrics[name], abs=1e-5)
+    assert float(accuracy[-1]["over_hungarian_acc"]) == pytest.approx(
+        hungarian_accuracy(over_table), abs=1e-5
+    )
+
+
+def test_assignments_list_all_images_without_labels(pipeline_run, digits):
+    table = rows(pipeline_run / "reports/assignments.csv")
+    assert list(table[0]) == ["split", "index", "cluster", "overcluster", "probability"]
+    splits = {"train": len(digits.train_images), "test": len(digits.test_images)}
+    for split, size in splits.items():
+        chosen = [row for row in table if row["split"] == split]
+        assert [int(row["index"]) for row in chosen] == list(range(size))
+    assert len(table) == sum(splits.values())
+    with np.load(pipeline_run / "data/snapshots.npz") as snapshots:
+        expected = snapshots["cluster_test"][-1]
+    assert [int(r["cluster"]) for r in table if r["split"] == "test"] == expected.tolist()
+    assert all(0.1 <= float(row["probability"]) <= 1 for row in table)
+
+
+def test_predictions_name_clusters_by_the_best_matching(pipeline_run, digits):
+    table = rows(pipeline_run / "reports/predictions.csv")
+    assert [int(row["label"]) for row in table] == digits.test_labels.tolist()
+    right = np.mean([row["label"] == row["predicted"] for row in table])
+    metrics = json.loads((pipeline_run / "reports/metrics.json").read_text())
+    assert right == pytest.approx(metrics["acc"], abs=1e-6)
+
+
+def test_report_is_one_page_without_links_to_elsewhere(pipeline_run):
+    page = (pipeline_run / "reports/index.html").read_text()
+    figures = sorted(p.name for p in (pipeline_run / "reports/figures").iterdir())
+    assert figures == [
+        "accuracy.png",
+        "joint.png",
+        "losses.png",
+        "operations.png",
+        "overclusters.png",
+        "samples.png",
+        "training.gif",
+    ]
+    assert page.count('<img src="data:image/') == len(figures)
+    assert page.count("alt=") == len(figures)
+    for outside in ("http:", "https:", "<script", "<link", "url("):
+        assert outside not in page
+    metrics = json.loads((pipeline_run / "reports/metrics.json").read_text())
+    assert f"{100 * metrics['acc']:.2f} %" in page
+
+
+def test_nothing_is_out_of_date_afterwards(pipeline_run):
+    assert json.loads(run("dvc", "status", "--json", cwd=pipeline_run).stdout) == {}
+    assert not run("git", "status", "--porcelain", cwd=pipeline_run).stdout
+
+
+def test_two_forced_runs_give_the_same_lock(clone):
+    before = (clone / "dvc.lock").read_bytes()
+    assert stages_run(clone, "--force") == ["download", "augment", "train", "evaluate", "report"]
+    assert (clone / "dvc.lock").read_bytes() == before
+
+
+def test_training_never_sees_a_label(clone):
+    """With all labels zero, and no evaluation of use, every output of train keeps its bytes."""
+
+    def locked_outputs() -> str:
+        import yaml
+
+        lock = yaml.safe_load((clone / "dvc.lock").read_text())
+        return json.dumps(lock["stages"]["train"]["outs"])
+
+    before = locked_outputs()
+    script = clone / "stages/download.py"
+    text = script.read_text()
+    changed = text.replace("dataset.train_labels}", "0 * dataset.train_labels}").replace(
+        '"train_labels": dataset.train_labels, "test_labels": dataset.test_labels',
+        '"train_labels": 0 * dataset.train_labels, "test_labels": 0 * dataset.test_labels',
+    )
+    assert changed != text
+    script.write_text(changed)
+    assert stages_run(clone, "--force", "train") == ["download", "augment", "train"]
+    with np.load(clone / "data/labels.npz") as labels:
+        assert not labels["train_labels"].any()
+    assert locked_outputs() == before
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"loss__alpha": 2.0}, ["train", "evaluate", "report"]),
+        ({"augment__ops": ["noise"]}, ["train", "evaluate", "report"]),
+        ({"augment__views": 3}, ["augment", "train", "evaluate", "report"]),
+        ({"report__digit": 3}, ["report"]),
+    ],
+)
+def test_what_reruns_when_a_parameter_changes(clone, values, expected):
+    set_params(clone, **values)
+    status = json.loads(run("dvc", "status", "--json", cwd=clone).stdout)
+    first = [stage for stage in expected if stage in status]
+    assert first[0] == expected[0]
+    # What is not expected is up to date before anything runs.
+    unexpected = {"download", "augment", "train", "evaluate", "report"} - set(expected)
+    assert not unexpected & set(status)
+
+
+def test_a_report_setting_reruns_the_report_alone(clone):
+    set_params(clone, report__digit=3)
+    assert stages_run(clone) == ["report"]
+
+
+def test_the_run_cache_brings_a_variant_back_without_training(clone):
+    before = (clone / "reports/history.csv").read_bytes()
+    set_params(clone, loss__alpha=2.0)
+    assert stages_run(clone) == ["train", "evaluate", "report"]
+    assert (clone / "reports/history.csv").read_bytes() != before
+    set_params(clone, loss__alpha=float(5.0))
+    output = run("dvc", "repro", cwd=clone).stdout
+    assert "Stage 'train' is cached - skipping run" in output
+    assert (clone / "reports/history.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("stage", ["download", "augment", "train", "evaluate", "report"])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [({"loss.alpha": "high"}, "error: params.yaml: loss.alpha: 'high' should be a number")],
+)
+def test_a_bad_parameter_stops_every_stage_in_one_line(clone, stage, values, message):
+    file = clone / "params.yaml"
+    file.write_text(override(file.read_text(), values))
+    result = run("python", "-m", f"stages.{stage}", cwd=clone, check=False)
+    assert result.returncode == 1
+    assert result.stderr.strip().splitlines()[-1] == message
+    assert "Traceback" not in result.stderr
+
+
+def test_a_damaged_input_stops_a_stage_in_one_line(clone):
+    (clone / "data/draws.npz").unlink()
+    (clone / "data/draws.npz").write_bytes(b"PK damaged")
+    result = run("python", "-m", "stages.train", cwd=clone, check=False)
+    assert result.returncode == 1
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: data/draws.npz: not a readable NPZ file")
+    assert "Traceback" not in result.stderr
+
+
+def test_a_missing_local_folder_is_no_traceback(clone, tmp_path):
+    """A read-only folder for the output is told in one line too."""
+    (clone / "params.yaml").unlink()
+    result = run("python", "-m", "stages.download", cwd=clone, check=False)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: params.yaml: not found")
+
+
+def test_experiments_in_a_clean_clone(tmp_path):
+    """One in a temporary folder, two from the queue: none touches the workspace."""
+    folder = make_clone(tmp_path / "clone", train__epochs=1)
+    run("dvc", "repro", cwd=folder)
+    commit(folder)
+    run("dvc", "exp", "run", "--temp", "--name", "one", "-S", "loss.alpha=1.0", cwd=folder)
+    run("dvc", "exp", "run", "--queue", "-S", "augment.ops=[noise],[rotation,noise]", cwd=folder)
+    run("dvc", "queue", "start", cwd=folder)
+    run("dvc", "queue", "logs", "--follow", first_queued(folder), cwd=folder, check=False)
+    shown = wait_for_experiments(folder, 3)
+    assert {row["loss.alpha"] for row in shown} == {"1.0", "5.0"}
+    assert {row["augment.ops"] for row in shown} >= {"['noise']", "['rotation', 'noise']"}
+    assert all(row["acc"] for row in shown)
+    assert not run("git", "status", "--porcelain", cwd=folder).stdout
