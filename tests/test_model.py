@@ -69,7 +69,7 @@ def test_pooling_first_computes_the_same_function(params, images, random):
         build_network(params.model.model_copy(update={"pool_first": flag}))
         for flag in (True, False)
     ]
-    # Nothing left at its initial value: norms with scales, offsets, means and variances of their own.
+    # Nothing at its initial value: norms with scales, offsets, means and variances of their own.
     weights = [
         random.uniform(0.5, 1.5, w.shape) if w.ndim == 1 else random.normal(size=w.shape) * 0.1
         for w in networks[0].get_weights()

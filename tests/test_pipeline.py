@@ -109,7 +109,9 @@ def test_the_library_knows_nothing_of_the_pipeline():
             name.split(".")[0]
             for node in ast.walk(tree)
             if isinstance(node, ast.Import | ast.ImportFrom)
-            for name in ([node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
+            for name in (
+                [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+            )
         }
         assert not imported & {"dvc", "dvclive", "argparse", "sys", "stages"}, path
 
