@@ -1,0 +1,80 @@
+"""Run the recipe of params.yaml with several seeds and keep every result, good or bad.
+
+Each seed is a DVC experiment in a temporary folder, so the workspace stays as it is and a seed that
+the run-cache knows is not trained again.
+"""
+
+import argparse
+import csv
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import dvc.api
+
+from iic.errors import InputError
+from iic.files import write_table
+from iic.params import Params
+from stages.common import PARAMS, REPORTS, read_params
+
+TABLE = REPORTS / "seeds.csv"
+COLUMNS = ("acc", "nmi", "ari", "over_acc", "train_acc", "loss")
+
+
+def recipe_of(params: Params) -> str:
+    """A short hash of all that decides a result but the seed; rows of another one do not mix."""
+    content = params.model_dump(exclude={"seed": True, "report": True, "data": {"local_dir"}})
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def read_rows(path: Path, recipe: str) -> dict[int, dict[str, str]]:
+    """The rows of a recipe by seed; none where the table is missing or of another recipe."""
+    if not path.exists():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        return {int(row["seed"]): row for row in csv.DictReader(file) if row["recipe"] == recipe}
+
+
+def write_rows(path: Path, rows: dict[int, dict[str, str]]) -> None:
+    """Write the rows in the order of their seeds."""
+    names = ("recipe", "seed", *COLUMNS)
+    write_table(path, {name: [rows[seed][name] for seed in sorted(rows)] for name in names})
+
+
+def run_seed(seed: int) -> dict[str, float]:
+    """Metrics of one seed, from an experiment named after it."""
+    name = f"seed-{seed}"
+    command = ["dvc", "exp", "run", "--temp", "--force", "--name", name, "-S", f"seed={seed}"]
+    # S603: fixed words and an integer, no shell.
+    if subprocess.run(command, check=False).returncode != 0:  # noqa: S603
+        raise InputError(f"{' '.join(command)}: failed, see above; the table keeps its rows")
+    metrics = dvc.api.metrics_show(rev=name)
+    return {column: float(metrics[column]) for column in COLUMNS}
+
+
+def main(arguments: list[str]) -> None:
+    """Run the seeds that the table lacks."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--first", type=int, default=0, help="first seed (default 0)")
+    parser.add_argument("--count", type=int, default=3, help="number of seeds (default 3)")
+    options = parser.parse_args(arguments)
+    recipe = recipe_of(read_params(PARAMS))
+    rows = read_rows(TABLE, recipe)
+    for seed in range(options.first, options.first + options.count):
+        if seed in rows:
+            continue
+        metrics = run_seed(seed)
+        rows[seed] = {"recipe": recipe, "seed": str(seed)} | {
+            name: f"{value:.6g}" for name, value in metrics.items()
+        }
+        # After each seed, so that an interruption loses one at most.
+        write_rows(TABLE, rows)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except InputError as error:
+        sys.exit(f"error: {error}")
