@@ -49,9 +49,9 @@ def test_yaml_numbers_are_read_as_dvc_reads_them(params_text, spelling):
         ("  alpha: 5.0", "  alpha: -.inf", "loss.alpha: -inf should be a finite number"),
         ("both_views: true", "both_views: yes", "augment.both_views: 'yes' should be a boolean"),
         ("both_views: true", "both_views: 1", "augment.both_views: 1 should be a boolean"),
-        ("epochs: 6", "epochs: 6.5", "train.epochs: 6.5 should be an integer"),
-        ("epochs: 6", "epochs: 6.0", "train.epochs: 6.0 should be an integer"),
-        ("epochs: 6", "epochs: 0", "train.epochs: 0 should be greater than or equal to 1"),
+        ("epochs: 8", "epochs: 8.5", "train.epochs: 8.5 should be an integer"),
+        ("epochs: 8", "epochs: 8.0", "train.epochs: 8.0 should be an integer"),
+        ("epochs: 8", "epochs: 0", "train.epochs: 0 should be greater than or equal to 1"),
         ("seed: 0", "seed: -1", "seed: -1 should be greater than or equal to 0"),
         ("[32, 64,", "[32, x,", "model.widths[1]: 'x' should be an integer"),
         ("name: mnist", "name: minst", "data.name: unknown value 'minst'; did you mean 'mnist'?"),
@@ -62,7 +62,7 @@ def test_yaml_numbers_are_read_as_dvc_reads_them(params_text, spelling):
             "(one of rotation, distortion, binarization, noise)",
         ),
         ("[rotation, distortion", "[noise, distortion", "augment.ops: names an operation twice"),
-        ("views: 12", "views: 1", "augment.views: a pair of two transformed views needs"),
+        ("views: 16", "views: 1", "augment.views: a pair of two transformed views needs"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_in_one_line(params_text, old, new, message):

@@ -5,6 +5,8 @@ import importlib
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -163,9 +165,9 @@ def test_top_level_plots_and_artifacts_exist():
         assert artifact["path"] in written
 
 
-@pytest.fixture
-def read_leaves(monkeypatch) -> set[str]:
-    """Collects the dotted name of each leaf parameter that is read during the test."""
+@contextmanager
+def recording_leaves() -> Iterator[set[str]]:
+    """Collects the dotted name of each leaf parameter that is read inside the block."""
     sections = {field.annotation: name for name, field in Params.model_fields.items()}
     plain, leaves = BaseModel.__getattribute__, set()
 
@@ -176,13 +178,16 @@ def read_leaves(monkeypatch) -> set[str]:
             leaves.add(f"{section}.{name}" if section else name)
         return value
 
-    monkeypatch.setattr(BaseModel, "__getattribute__", recording)
-    return leaves
+    BaseModel.__getattribute__ = recording
+    try:
+        yield leaves
+    finally:
+        BaseModel.__getattribute__ = plain
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_parameters_read_are_the_parameters_declared(
-    stage, pipeline_run, monkeypatch, read_leaves, digits, tmp_path
+    stage, pipeline_run, monkeypatch, digits, tmp_path
 ):
     """Runs the stage on the outputs of a finished pipeline; reading is observed, not guessed."""
     folder = tmp_path / "clone"
@@ -192,6 +197,10 @@ def test_parameters_read_are_the_parameters_declared(
     module = importlib.import_module(f"stages.{stage}")
     text = Path("params.yaml").read_text("utf-8")
     variants = [{}, {"data.name": "mnist"}] if stage == "download" else [{}]
+    read: set[str] = set()
     for values in variants:
-        module.main(parse_params(override(text, values), "params.yaml"))
-    assert read_leaves == set(STAGES[stage].get("params", []))
+        params = parse_params(override(text, values), "params.yaml")
+        with recording_leaves() as leaves:
+            module.main(params)
+        read |= leaves
+    assert read == set(STAGES[stage].get("params", []))
