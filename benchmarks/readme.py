@@ -59,11 +59,11 @@ def graph() -> str:
 def render(text: str) -> str:
     """Put each generated part between its markers."""
     for name, content in (("results", results()), ("graph", graph())):
-        begin, end = f"<!-- begin {name} -->\n", f"\n<!-- end {name} -->"
+        begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->\n"
         if text.count(begin) != 1 or text.count(end) != 1:
             raise SystemExit(f"error: {README}: expected one pair of markers for {name!r}")
         before, _, rest = text.partition(begin)
-        text = before + begin + content + end + rest.partition(end)[2]
+        text = before + begin + content + "\n" + end + rest.partition(end)[2]
     return text
 
 

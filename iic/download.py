@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import subprocess
 import tarfile
 import tempfile
@@ -128,7 +129,7 @@ def _reason(error: Exception) -> str:
     while isinstance(cause.args[0] if cause.args else None, BaseException):
         cause = cause.args[0]
     inner = getattr(cause, "reason", None) or cause
-    return " ".join(str(inner).split(">: ")[-1].split())
+    return " ".join(re.sub(r"^(<.*?>|HTTPS?Connection\w*\(.*?\)): ", "", str(inner)).split())
 
 
 def local_source(folder: Path) -> Source:

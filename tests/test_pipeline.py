@@ -166,16 +166,18 @@ def test_top_level_plots_and_artifacts_exist():
 
 
 @contextmanager
-def recording_leaves() -> Iterator[set[str]]:
-    """Collects the dotted name of each leaf parameter that is read inside the block."""
-    sections = {field.annotation: name for name, field in Params.model_fields.items()}
+def recording_leaves(params: Params) -> Iterator[set[str]]:
+    """Collects the dotted name of each leaf that is read from these parameters in the block."""
+    # By identity: a stage may also read a network's parameters from its own file.
+    sections = {id(value): f"{name}." for name, value in params if isinstance(value, BaseModel)}
+    prefixes = {id(params): "", **sections}
     plain, leaves = BaseModel.__getattribute__, set()
 
     def recording(model, name):
         value = plain(model, name)
-        if name in type(model).__pydantic_fields__ and not isinstance(value, BaseModel):
-            section = sections.get(type(model))
-            leaves.add(f"{section}.{name}" if section else name)
+        is_leaf = name in type(model).__pydantic_fields__ and not isinstance(value, BaseModel)
+        if is_leaf and id(model) in prefixes:
+            leaves.add(prefixes[id(model)] + name)
         return value
 
     BaseModel.__getattribute__ = recording
@@ -200,7 +202,7 @@ def test_parameters_read_are_the_parameters_declared(
     read: set[str] = set()
     for values in variants:
         params = parse_params(override(text, values), "params.yaml")
-        with recording_leaves() as leaves:
+        with recording_leaves(params) as leaves:
             module.main(params)
         read |= leaves
     assert read == set(STAGES[stage].get("params", []))
