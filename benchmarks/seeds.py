@@ -46,9 +46,12 @@ def write_rows(path: Path, rows: dict[int, dict[str, str]]) -> None:
 def run_seed(seed: int) -> dict[str, float]:
     """Metrics of one seed, from an experiment named after it."""
     name = f"seed-{seed}"
-    command = ["dvc", "exp", "run", "--temp", "--force", "--name", name, "-S", f"seed={seed}"]
-    # S603: fixed words and an integer, no shell.
-    if subprocess.run(command, check=False).returncode != 0:  # noqa: S603
+    # An experiment of that name may be left from an earlier call. `--force` would overwrite it,
+    # but also train again what the run-cache knows.
+    remove = ["dvc", "exp", "remove", "--quiet", name]
+    subprocess.run(remove, check=False, capture_output=True)  # noqa: S603 - fixed words, no shell
+    command = ["dvc", "exp", "run", "--temp", "--name", name, "-S", f"seed={seed}"]
+    if subprocess.run(command, check=False).returncode != 0:  # noqa: S603 - likewise
         raise InputError(f"{' '.join(command)}: failed, see above; the table keeps its rows")
     metrics = dvc.api.metrics_show(rev=name)
     return {column: float(metrics[column]) for column in COLUMNS}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -129,11 +130,14 @@ def _draw_confusion(
 ) -> None:
     """Counts as shares of their row: classes differ in size."""
     shares = 100 * table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    image = axis.imshow(shares, cmap=COLOR_MAP, vmin=0, vmax=100, aspect="auto")
+    annotated = table.shape[1] <= _MAX_ANNOTATED
+    # Spread over many columns shares are small, and a linear scale would show them all as dark.
+    norm = Normalize(0, 100) if annotated else PowerNorm(0.5, 0, 100)
+    image = axis.imshow(shares, cmap=COLOR_MAP, norm=norm, aspect="auto")
     figure.colorbar(image, ax=axis, label="share of the digit's images (%)", shrink=0.8)
     axis.set(xlabel=label, ylabel="digit (label)")
     _name_ticks(axis, names, [str(digit) for digit in range(len(table))])
-    if table.shape[1] <= _MAX_ANNOTATED:
+    if annotated:
         for (row, column), count in np.ndenumerate(table):
             if count:
                 color = "black" if shares[row, column] > 50 else "white"

@@ -200,7 +200,8 @@ def _overclusters(run: Run) -> Picture:
         "overclusters.png",
         "Overclustering",
         f"Test images by digit and overcluster ({table.shape[1]} outputs), ordered by the digit "
-        "that is most frequent in each. A digit spreads over several overclusters: its styles.",
+        "that is most frequent in each; colours on a square-root scale. A digit spreads over "
+        "several overclusters: its styles.",
         "data/snapshots.npz (overcluster_test), reports/predictions.csv",
         _png(figures.overclusters_figure(table, order)),
     )
