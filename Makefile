@@ -33,7 +33,7 @@ format: $(VENV)/.dev ## format the code and apply safe lint fixes
 
 article: $(VENV)/.run ## run the article's exact recipe as the DVC experiment `article` (hours)
 	@$(RUN) dvc exp run --temp --name article \
-	  -S augment.both_views=false -S augment.binarization=1.0 -S augment.strength_final=1.0 \
+	  -S augment.neighbors=0 -S augment.both_views=false -S augment.binarization=1.0 -S augment.strength_final=1.0 \
 	  -S model.pool_first=false -S model.normalize_logits=false \
 	  -S loss.alpha=10.0 -S loss.alpha_final=null \
 	  -S train.epochs=100 -S train.batch_size=1000 \

@@ -68,18 +68,24 @@ class Transform:
 
 
 def make_pair(
-    images: tf.Tensor, views: tuple[Draws, ...], transform: Transform, strength: float | tf.Tensor
+    images: tf.Tensor,
+    partners: tf.Tensor,
+    views: tuple[Draws, ...],
+    transform: Transform,
+    strength: float | tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The pair (x, x_t): an image and its transformed view, or two transformed views of it.
+    """The pair (x, x_t): an image as it is or transformed, and its partner transformed.
 
     Args:
         images: (n, 28, 28, 1) in [0, 1].
+        partners: the same, or of each image a neighbour.
         views: one or two views' draws.
         transform: operations and ranges.
         strength: see Transform.
     """
-    transformed = [transform(images, draws, strength) for draws in views]
-    return (images, *transformed) if len(transformed) == 1 else (transformed[0], transformed[1])
+    *first, second = views
+    x = transform(images, first[0], strength) if first else images
+    return x, transform(partners, second, strength)
 
 
 def operation_examples(images: np.ndarray, draws: Draws, params: AugmentParams) -> np.ndarray:

@@ -8,9 +8,9 @@ needs no new draws, and two variants differ by what was changed alone (common ra
 import numpy as np
 
 # One column a draw. Uniform on [-1, 1): the six of the affine map. On [0, 1): whether an image
-# is binarized, and at which threshold.
+# is binarized, and at which threshold; whether its partner is a neighbour, and which.
 SYMMETRIC_DRAWS = ("angle", "shear", "scale_x", "scale_y", "shift_x", "shift_y")
-UNIT_DRAWS = ("binarize", "threshold")
+UNIT_DRAWS = ("binarize", "threshold", "is_neighbor", "neighbor")
 DRAWS = SYMMETRIC_DRAWS + UNIT_DRAWS
 
 

@@ -17,8 +17,8 @@ COLOR_MAP = "cividis"
 _MAX_ANNOTATED = 20
 
 
-def operations_figure(examples: np.ndarray, titles: Sequence[str]) -> Figure:
-    """Images side by side with what each operation makes of them.
+def grid_figure(examples: np.ndarray, titles: Sequence[str]) -> Figure:
+    """A row an image: the image itself and what goes with it.
 
     Args:
         examples: (n, columns, 28, 28) uint8.

@@ -95,13 +95,14 @@ class IICModel(keras.Model):
         return self.network(images, training=training)
 
     def train_step(
-        self, data: tuple[tf.Tensor, tuple[tuple[tf.Tensor, ...], ...]]
+        self, data: tuple[tf.Tensor, tf.Tensor, tuple[tuple[tf.Tensor, ...], ...]]
     ) -> dict[str, tf.Tensor]:
         """One step on a batch of PairBatches; returns the running means of the losses."""
-        images, views = data
+        images, partners, views = data
         step = self.optimizer.iterations
         x, x_t = make_pair(
             as_input(images),
+            as_input(partners),
             tuple(Draws(*view) for view in views),
             self._transform,
             self.schedule.strength_at(step),

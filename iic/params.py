@@ -43,6 +43,9 @@ class AugmentParams(Section):
     binarization: Fraction
     noise: Annotated[float, Field(ge=0, le=2)]
     strength_final: Fraction
+    neighbors: Annotated[int, Field(ge=0, le=10_000)]
+    neighbor_share: Fraction
+    neighbor_until: Fraction
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "AugmentParams":

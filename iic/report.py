@@ -18,6 +18,8 @@ from iic.matching import UNMATCHED, contingency_table, hungarian_match, majority
 from iic.params import OPERATIONS
 
 SAMPLES = 8
+# Images whose neighbours are shown, and how many of them.
+NEIGHBOR_ROWS, NEIGHBOR_COLUMNS = 6, 10
 # More frames of the animation than this add bytes, not insight.
 MAX_FRAMES = 40
 _FRAME_MS, _LAST_FRAME_MS = 700, 2500
@@ -35,6 +37,8 @@ class Run:
         accuracy: columns of reports/accuracy.csv, one row an epoch.
         predictions: columns of reports/predictions.csv, one row a test image.
         snapshots: arrays of data/snapshots.npz.
+        train_images: (n, 28, 28) uint8.
+        neighbors: (n, k) int32, the array of data/neighbors.npz.
         test_images: (m, 28, 28) uint8.
     """
 
@@ -44,6 +48,8 @@ class Run:
     accuracy: Mapping[str, np.ndarray]
     predictions: Mapping[str, np.ndarray]
     snapshots: Mapping[str, np.ndarray]
+    train_images: np.ndarray
+    neighbors: np.ndarray
     test_images: np.ndarray
 
     @property
@@ -78,6 +84,7 @@ def render_pictures(run: Run, digit: int) -> list[Picture]:
     """Draw all figures; `digit` is the one whose overclusters are shown as images."""
     return [
         _operations(run),
+        *([_neighbors(run)] if run.neighbors.shape[1] else []),
         _losses(run),
         _accuracy(run),
         _joint(run),
@@ -101,7 +108,7 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
 
 
 def _operations(run: Run) -> Picture:
-    figure = figures.operations_figure(
+    figure = figures.grid_figure(
         run.snapshots["examples"], ["original", *OPERATIONS, "the run's set"]
     )
     return Picture(
@@ -112,6 +119,23 @@ def _operations(run: Run) -> Picture:
         "the same cluster.",
         "data/snapshots.npz (examples)",
         _png(figure),
+    )
+
+
+def _neighbors(run: Run) -> Picture:
+    k = run.neighbors.shape[1]
+    ranks = np.unique(np.linspace(0, k - 1, min(k, NEIGHBOR_COLUMNS)).round().astype(int))
+    first = np.arange(min(NEIGHBOR_ROWS, len(run.train_images)))
+    shown = np.column_stack([first, run.neighbors[first][:, ranks]])
+    titles = ["image", *(f"no. {rank + 1}" for rank in ranks)]
+    return Picture(
+        "neighbors.png",
+        "The neighbours",
+        f"Training images and some of their {k} nearest neighbours. Early in training the second "
+        "image of a pair is one of them, which joins the styles of a digit; the few that show "
+        "another digit do no lasting harm, since later pairs are two views of one image.",
+        "data/images.npz, data/neighbors.npz",
+        _png(figures.grid_figure(run.train_images[shown], titles)),
     )
 
 

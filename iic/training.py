@@ -34,12 +34,7 @@ def train(
     """
     keras.utils.set_random_seed(params.seed)
     tf.config.experimental.enable_op_determinism()
-    batches = PairBatches(
-        data,
-        batch_size=params.train.batch_size,
-        both_views=params.augment.both_views,
-        seed=params.seed,
-    )
+    batches = PairBatches(data, params.augment, params.train, params.seed)
     model = _build_model(params, steps=params.train.epochs * len(batches))
     recorder = Recorder(data.test_images)
     # The recorder comes first: it adds to the logs that the other callbacks read.

@@ -1,4 +1,4 @@
-"""Stage 4, the only one that reads labels: match clusters to digits and score them."""
+"""Stage 5, the only one that reads labels: match clusters to digits and score them."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Stage 5: draw figures, animation and page from what the other stages wrote."""
+"""Stage 6: draw figures, animation and page from what the other stages wrote."""
 
 import json
 
@@ -12,6 +12,7 @@ from stages.common import (
     HISTORY,
     IMAGES,
     METRICS,
+    NEIGHBORS,
     PAGE,
     PREDICTIONS,
     SNAPSHOTS,
@@ -38,7 +39,8 @@ def main(params: Params) -> None:
             SNAPSHOTS,
             ["cluster_joint", "cluster_test", "overcluster_joint", "overcluster_test", "examples"],
         ),
-        test_images=read_arrays(IMAGES, ["test_images"])["test_images"],
+        **read_arrays(IMAGES, ["train_images", "test_images"]),
+        **read_arrays(NEIGHBORS, ["neighbors"]),
     )
     pictures = render_pictures(finished, params.report.digit)
     for picture in pictures:

@@ -1,4 +1,4 @@
-"""Stage 3: train both heads on images and augmentation seeds. No label is within reach."""
+"""Stage 4: train both heads on pairs of images. No label is within reach."""
 
 import logging
 
@@ -13,7 +13,7 @@ from iic.files import read_arrays, write_arrays, write_table
 from iic.model import as_input, save_network
 from iic.params import Params
 from iic.training import train
-from stages.common import DRAWS, HISTORY, IMAGES, MODEL, SNAPSHOTS, run
+from stages.common import DRAWS, HISTORY, IMAGES, MODEL, NEIGHBORS, SNAPSHOTS, run
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,7 @@ def main(params: Params) -> None:
     data = TrainingData(
         **read_arrays(IMAGES, ["train_images", "test_images"]),
         **read_arrays(DRAWS, ["draws", "noise_seeds"]),
+        **read_arrays(NEIGHBORS, ["neighbors"]),
     )
     # The folder is for watching a run; what the pipeline keeps is written below.
     with Live("dvclive", dvcyaml=False, save_dvc_exp=False, report=None) as live:

@@ -33,6 +33,8 @@ def make_run(random, digits, epochs: int = 3, clusters: int = CLUSTERS) -> Run:
             "overcluster_test": random.integers(0, OVERCLUSTERS, (epochs, IMAGES)),
             "examples": digits.train_images[:12].reshape(2, 6, 28, 28),
         },
+        train_images=digits.train_images[:IMAGES],
+        neighbors=random.integers(0, IMAGES, (IMAGES, 20)),
         test_images=digits.test_images[:IMAGES],
     )
 
@@ -70,14 +72,14 @@ def test_the_animation_has_a_frame_an_epoch_up_to_a_limit(random, digits, epochs
 
 @pytest.mark.parametrize("clusters", [2, 10, 25])
 def test_any_number_of_clusters_can_be_drawn(random, digits, clusters):
-    assert len(render_pictures(make_run(random, digits, clusters=clusters), digit=0)) == 7
+    assert len(render_pictures(make_run(random, digits, clusters=clusters), digit=0)) == 8
 
 
 def test_a_digit_without_overclusters_leaves_an_empty_figure(random, digits):
     run = make_run(random, digits)
     never = {**run.predictions, "label": np.zeros(IMAGES)}
     empty = Run(**{**vars(run), "predictions": never})
-    assert len(render_pictures(empty, digit=7)) == 7
+    assert len(render_pictures(empty, digit=7)) == 8
 
 
 def test_values_reach_the_page_as_text(finished):

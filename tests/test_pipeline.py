@@ -23,7 +23,7 @@ STAGES = PIPELINE["stages"]
 LAYERS = [
     {"errors"},
     {"params", "datasets", "files", "draws", "diagnosis", "matching", "loss"},
-    {"download", "augmentation", "model", "batches", "figures"},
+    {"download", "neighbors", "augmentation", "model", "batches", "figures"},
     {"learner"},
     {"recording"},
     {"training", "report"},
@@ -118,7 +118,7 @@ def test_the_library_knows_nothing_of_the_pipeline():
         assert not imported & {"dvc", "dvclive", "argparse", "sys", "stages"}, path
 
 
-@pytest.mark.parametrize("stage", ["download", "augment", "report"])
+@pytest.mark.parametrize("stage", ["download", "augment", "neighbors", "report"])
 def test_light_stages_do_not_import_tensorflow(stage):
     code = (
         f"import sys, stages.{stage}\n"

@@ -12,7 +12,9 @@ import yaml
 from conftest import TINY, override, run
 
 from iic.matching import contingency_table, hungarian_accuracy, purity
+from iic.neighbors import nearest_neighbors
 
+STAGES = ["download", "augment", "neighbors", "train", "evaluate", "report"]
 EPOCHS = TINY["train.epochs"]
 OVERCLUSTERS = TINY["model.overclusters"]
 
@@ -56,6 +58,14 @@ def test_augment_caches_draws_for_each_image_and_view(pipeline_run, digits):
     with np.load(pipeline_run / "data/draws.npz") as draws:
         assert draws["draws"].shape[:2] == (TINY["augment.views"], len(digits.train_images))
         assert draws["noise_seeds"].shape == (TINY["augment.views"], len(digits.train_images))
+
+
+def test_neighbors_are_of_the_training_images_alone(pipeline_run, digits, params):
+    with np.load(pipeline_run / "data/neighbors.npz") as arrays:
+        found = arrays["neighbors"]
+    np.testing.assert_array_equal(
+        found, nearest_neighbors(digits.train_images, params.augment.neighbors)
+    )
 
 
 def test_train_writes_model_history_and_snapshots(pipeline_run, digits):
@@ -125,6 +135,7 @@ def test_report_is_one_page_without_links_to_elsewhere(pipeline_run):
         "accuracy.png",
         "joint.png",
         "losses.png",
+        "neighbors.png",
         "operations.png",
         "overclusters.png",
         "samples.png",
@@ -145,7 +156,7 @@ def test_nothing_is_out_of_date_afterwards(pipeline_run):
 
 def test_two_forced_runs_give_the_same_lock(clone):
     before = (clone / "dvc.lock").read_bytes()
-    assert stages_run(clone, "--force") == ["download", "augment", "train", "evaluate", "report"]
+    assert stages_run(clone, "--force") == STAGES
     assert (clone / "dvc.lock").read_bytes() == before
 
 
@@ -162,7 +173,7 @@ def test_training_never_sees_a_label(clone):
     changed = text.replace('_labels": dataset.', '_labels": 0 * dataset.')
     assert changed.count("0 * ") == 2
     script.write_text(changed)
-    assert stages_run(clone, "--force", "train") == ["download", "augment", "train"]
+    assert stages_run(clone, "--force", "train") == STAGES[:4]
     with np.load(clone / "data/labels.npz") as labels:
         assert not labels["train_labels"].any()
     assert locked_outputs() == before
@@ -174,6 +185,8 @@ def test_training_never_sees_a_label(clone):
         ({"loss__alpha": 2.0}, ["train", "evaluate", "report"]),
         ({"augment__ops": ["noise"]}, ["train", "evaluate", "report"]),
         ({"augment__views": 3}, ["augment", "train", "evaluate", "report"]),
+        ({"augment__neighbors": 5}, ["neighbors", "train", "evaluate", "report"]),
+        ({"augment__neighbor_share": 0.5}, ["train", "evaluate", "report"]),
         ({"report__digit": 3}, ["report"]),
     ],
 )
@@ -183,7 +196,7 @@ def test_what_reruns_when_a_parameter_changes(clone, values, expected):
     first = [stage for stage in expected if stage in status]
     assert first[0] == expected[0]
     # What is not expected is up to date before anything runs.
-    unexpected = {"download", "augment", "train", "evaluate", "report"} - set(expected)
+    unexpected = set(STAGES) - set(expected)
     assert not unexpected & set(status)
 
 
@@ -203,7 +216,7 @@ def test_the_run_cache_brings_a_variant_back_without_training(clone):
     assert (clone / "reports/history.csv").read_bytes() == before
 
 
-@pytest.mark.parametrize("stage", ["download", "augment", "train", "evaluate", "report"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_bad_parameter_stops_every_stage_in_one_line(clone, stage):
     set_params(clone, loss__alpha="high")
     result = run("python", "-m", f"stages.{stage}", cwd=clone, check=False)
