@@ -62,7 +62,7 @@ def test_yaml_numbers_are_read_as_dvc_reads_them(params_text, spelling):
             "(one of rotation, distortion, binarization, noise)",
         ),
         ("[rotation, distortion", "[noise, distortion", "augment.ops: names an operation twice"),
-        ("views: 16", "views: 1", "augment.views: a pair of two transformed views needs"),
+        ("views: 12", "views: 1", "augment.views: a pair of two transformed views needs"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_in_one_line(params_text, old, new, message):
