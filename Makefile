@@ -7,11 +7,12 @@ RUN    := PATH="$(CURDIR)/$(BIN):$$PATH"
 LOCK   := uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
           --generate-hashes --no-header --no-annotate
 
+RECIPE ?= default
 N      ?= 3
 FIRST  ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint format article seeds readme lock clean
+.PHONY: help repro test lint format recipe seeds readme lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -31,16 +32,12 @@ lint: $(VENV)/.dev ## lint and type-check only
 format: $(VENV)/.dev ## format the code and apply safe lint fixes
 	@$(RUN) ruff check --fix . ; $(RUN) ruff format .
 
-article: $(VENV)/.run ## run the article's exact recipe as the DVC experiment `article` (hours)
-	@$(RUN) dvc exp run --temp --name article \
-	  -S augment.neighbors=0 -S augment.both_views=false -S augment.binarization=1.0 -S augment.strength_final=1.0 \
-	  -S model.pool_first=false -S model.normalize_logits=false \
-	  -S loss.alpha=10.0 -S loss.alpha_final=null \
-	  -S train.epochs=100 -S train.batch_size=1000 \
-	  -S train.learning_rate=0.0001 -S train.learning_rate_final=0.0001
+recipe: $(VENV)/.run ## run RECIPE, a file in recipes/, as the DVC experiment of that name
+	@export $(RUN); options=$$(python -m benchmarks.recipes $(RECIPE)) && \
+	  dvc exp run --temp --name $(RECIPE) $$options
 
-seeds: $(VENV)/.run ## run N seeds from FIRST as experiments; add them to reports/seeds.csv
-	@$(RUN) python -m benchmarks.seeds --first $(FIRST) --count $(N)
+seeds: $(VENV)/.run ## run N seeds from FIRST of RECIPE; add them to reports/seeds-RECIPE.csv
+	@$(RUN) python -m benchmarks.seeds --recipe $(RECIPE) --first $(FIRST) --count $(N)
 
 readme: $(VENV)/.run ## rewrite the generated parts of README.md
 	@$(RUN) python -m benchmarks.readme

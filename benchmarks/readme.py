@@ -7,34 +7,47 @@ import statistics
 import subprocess
 from pathlib import Path
 
-from benchmarks.seeds import TABLE, read_rows, recipe_of
+from benchmarks.recipes import recipe_names, recipe_params
+from benchmarks.seeds import read_rows, recipe_of, table_of
 from iic.files import write_text
-from stages.common import PARAMS, read_params
 
 README = Path("README.md")
+NAMES = {
+    "acc": "accuracy, clustering head, test",
+    "train_acc": "accuracy, clustering head, train",
+    "over_acc": "accuracy, overclustering head, test",
+    "nmi": "NMI, test",
+    "ari": "ARI, test",
+}
 
 
 def results() -> str:
-    """Mean, standard deviation, minimum and maximum over all seeds in the table."""
-    rows = read_rows(TABLE, recipe_of(read_params(PARAMS)))
-    if not rows:
-        return "No seed has been run with these parameters yet: `make seeds N=3`."
-    names = {
-        "acc": "accuracy, clustering head, test",
-        "train_acc": "accuracy, clustering head, train",
-        "over_acc": "accuracy, overclustering head, test",
-        "nmi": "NMI, test",
-        "ari": "ARI, test",
-    }
-    seeds = ", ".join(str(seed) for seed in sorted(rows))
+    """Mean, standard deviation, minimum and maximum over all seeds of each recipe's table."""
     lines = [
-        f"| last epoch, {len(rows)} seeds ({seeds}) | mean ± std | lowest | highest |",
-        "| --- | --- | --- | --- |",
+        "| recipe, last epoch | what | mean ± std | lowest | highest |",
+        "| --- | --- | --- | --- | --- |",
     ]
-    for column, name in names.items():
-        values = [float(row[column]) for row in rows.values()]
-        lines.append(f"| {name} | {_summary(values, percent=column.endswith('acc'))} |")
+    for recipe in recipe_names():
+        rows = read_rows(table_of(recipe), recipe_of(recipe_params(recipe)))
+        if not rows:
+            continue
+        title = f"`{recipe}`, {len(rows)} seeds ({_ranges(sorted(rows))})"
+        for column, name in NAMES.items():
+            values = [float(row[column]) for row in rows.values()]
+            lines.append(f"| {title} | {name} | {_summary(values, percent='acc' in column)} |")
+            title = ""
     return "\n".join(lines)
+
+
+def _ranges(numbers: list[int]) -> str:
+    """[0, 1, 2, 5] -> "0-2, 5"."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)
 
 
 def _summary(values: list[float], *, percent: bool) -> str:

@@ -1,4 +1,4 @@
-"""Run the recipe of params.yaml with several seeds and keep every result, good or bad.
+"""Run a recipe with several seeds and keep every result, good or bad.
 
 Each seed is a DVC experiment in a temporary folder, so the workspace stays as it is and a seed that
 the run-cache knows is not trained again.
@@ -14,13 +14,18 @@ from pathlib import Path
 
 import dvc.api
 
+from benchmarks.recipes import DEFAULT, recipe_options, recipe_params
 from iic.errors import InputError
 from iic.files import write_table
 from iic.params import Params
-from stages.common import PARAMS, REPORTS, read_params
+from stages.common import REPORTS
 
-TABLE = REPORTS / "seeds.csv"
 COLUMNS = ("acc", "nmi", "ari", "over_acc", "train_acc", "loss")
+
+
+def table_of(recipe: str) -> Path:
+    """Where a recipe's seeds are kept."""
+    return REPORTS / f"seeds-{recipe}.csv"
 
 
 def recipe_of(params: Params) -> str:
@@ -43,14 +48,15 @@ def write_rows(path: Path, rows: dict[int, dict[str, str]]) -> None:
     write_table(path, {name: [rows[seed][name] for seed in sorted(rows)] for name in names})
 
 
-def run_seed(seed: int) -> dict[str, float]:
-    """Metrics of one seed, from an experiment named after it."""
-    name = f"seed-{seed}"
+def run_seed(recipe: str, seed: int) -> dict[str, float]:
+    """Metrics of one seed, from an experiment named after recipe and seed."""
+    name = f"{recipe}-seed-{seed}"
     # An experiment of that name may be left from an earlier call. `--force` would overwrite it,
     # but also train again what the run-cache knows.
     remove = ["dvc", "exp", "remove", "--quiet", name]
     subprocess.run(remove, check=False, capture_output=True)  # noqa: S603 - fixed words, no shell
-    command = ["dvc", "exp", "run", "--temp", "--name", name, "-S", f"seed={seed}"]
+    options = [*recipe_options(recipe), "-S", f"seed={seed}"]
+    command = ["dvc", "exp", "run", "--temp", "--name", name, *options]
     if subprocess.run(command, check=False).returncode != 0:  # noqa: S603 - likewise
         raise InputError(f"{' '.join(command)}: failed, see above; the table keeps its rows")
     metrics = dvc.api.metrics_show(rev=name)
@@ -60,20 +66,21 @@ def run_seed(seed: int) -> dict[str, float]:
 def main(arguments: list[str]) -> None:
     """Run the seeds that the table lacks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--recipe", default=DEFAULT, help="name of a file in recipes/")
     parser.add_argument("--first", type=int, default=0, help="first seed (default 0)")
     parser.add_argument("--count", type=int, default=3, help="number of seeds (default 3)")
     options = parser.parse_args(arguments)
-    recipe = recipe_of(read_params(PARAMS))
-    rows = read_rows(TABLE, recipe)
+    recipe, table = recipe_of(recipe_params(options.recipe)), table_of(options.recipe)
+    rows = read_rows(table, recipe)
     for seed in range(options.first, options.first + options.count):
         if seed in rows:
             continue
-        metrics = run_seed(seed)
+        metrics = run_seed(options.recipe, seed)
         rows[seed] = {"recipe": recipe, "seed": str(seed)} | {
             name: f"{value:.6g}" for name, value in metrics.items()
         }
         # After each seed, so that an interruption loses one at most.
-        write_rows(TABLE, rows)
+        write_rows(table, rows)
 
 
 if __name__ == "__main__":

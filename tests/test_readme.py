@@ -1,12 +1,16 @@
-"""The generated parts of the README, and runs over several seeds."""
+"""Recipes, runs over several seeds, and the generated parts of the README."""
 
 import re
+import shutil
 
 import pytest
+import yaml
 from conftest import ROOT, environment, override
 
 from benchmarks import readme
-from benchmarks.seeds import COLUMNS, main, read_rows, recipe_of, write_rows
+from benchmarks.recipes import recipe_names, recipe_options, recipe_params
+from benchmarks.seeds import COLUMNS, main, read_rows, recipe_of, table_of, write_rows
+from iic.errors import InputError
 from iic.params import parse_params
 
 
@@ -51,36 +55,95 @@ def test_the_recipe_is_all_but_the_seed(params_text):
     assert recipe(loss__alpha=2) == recipe(loss__alpha=2.0) != recipe()
 
 
-def test_a_finished_seed_is_not_run_again_and_a_failure_keeps_the_rows(
-    tmp_path, monkeypatch, params
-):
-    ran: list[int] = []
+@pytest.fixture
+def folder(tmp_path, monkeypatch, params_text):
+    """A folder with the committed parameters and recipes, to work in."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(params_text)
+    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
+    return tmp_path
 
-    def run_seed(seed: int) -> dict[str, float]:
-        ran.append(seed)
+
+def test_every_recipe_is_valid_and_says_what_differs(folder, params):
+    names = recipe_names()
+    assert names[0] == "default"
+    assert {"article", "fast"} <= set(names)
+    assert recipe_params("default") == params
+    for name in names[1:]:
+        assert recipe_params(name) != params
+        assert (folder / f"recipes/{name}.yaml").read_text().startswith("# ")
+
+
+def test_options_are_what_dvc_would_set(folder, params_text):
+    (folder / "recipes/mine.yaml").write_text(
+        "augment:\n  ops: [rotation, noise]\n  both_views: false\n"
+        "model:\n  widths: [4, 8]\nloss:\n  alpha_final: null\n  alpha: 2.0\n"
+    )
+    options = recipe_options("mine")
+    assert options == [
+        "-S", "augment.ops=[rotation,noise]", "-S", "augment.both_views=false",
+        "-S", "model.widths=[4,8]", "-S", "loss.alpha_final=null", "-S", "loss.alpha=2.0",
+    ]  # fmt: skip
+    changed = dict(option.split("=") for option in options[1::2])
+    values = {key: yaml.safe_load(value) for key, value in changed.items()}
+    assert recipe_params("mine") == parse_params(override(params_text, values), "p")
+    assert recipe_options("default") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train:\n  epohcs: 3\n", "recipes/mine.yaml: train.epohcs: unknown key; did you mean"),
+        ("trian:\n  epochs: 3\n", "recipes/mine.yaml: trian: unknown key; did you mean 'train'"),
+        ("train:\n  epochs: few\n", "recipes/mine.yaml: train.epochs: 'few' should be"),
+        ("epochs: 3\n", "recipes/mine.yaml: expected sections"),
+        ("", "recipes/mine.yaml: expected sections"),
+    ],
+)
+def test_a_mistake_in_a_recipe_is_named(folder, text, message):
+    (folder / "recipes/mine.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        recipe_options("mine")
+
+
+def test_an_unknown_recipe_names_the_known_ones(folder):
+    with pytest.raises(InputError, match="fasst: no such recipe .one of default, article, fast"):
+        recipe_options("fasst")
+
+
+def test_a_finished_seed_is_not_run_again_and_a_failure_keeps_the_rows(folder, monkeypatch):
+    ran: list[tuple[str, int]] = []
+
+    def run_seed(recipe: str, seed: int) -> dict[str, float]:
+        ran.append((recipe, seed))
         if seed == 2:
             raise KeyboardInterrupt
         return dict.fromkeys(COLUMNS, 0.5)
 
-    table = tmp_path / "seeds.csv"
-    monkeypatch.setattr("benchmarks.seeds.TABLE", table)
-    monkeypatch.setattr("benchmarks.seeds.PARAMS", ROOT / "params.yaml")
     monkeypatch.setattr("benchmarks.seeds.run_seed", run_seed)
     with pytest.raises(KeyboardInterrupt):
         main(["--first", "0", "--count", "3"])
-    assert list(read_rows(table, recipe_of(params))) == [0, 1]
+    assert list(read_rows(table_of("default"), recipe_of(recipe_params("default")))) == [0, 1]
     ran.clear()
     main(["--count", "2"])
     assert ran == []
+    main(["--recipe", "fast", "--count", "1", "--first", "1"])
+    assert ran == [("fast", 1)]
+    assert list(read_rows(table_of("fast"), recipe_of(recipe_params("fast")))) == [1]
 
 
-def test_the_table_shows_every_seed(tmp_path, monkeypatch, params):
-    table = tmp_path / "seeds.csv"
-    recipe = recipe_of(params)
-    rows = {s: row(s, v) | {"recipe": recipe} for s, v in ((0, 0.9), (1, 0.95), (4, 1.0))}
-    write_rows(table, rows)
-    monkeypatch.setattr("benchmarks.readme.TABLE", table)
-    monkeypatch.setattr("benchmarks.readme.PARAMS", ROOT / "params.yaml")
+def test_the_table_shows_every_seed_of_every_recipe(folder):
+    for name, values in {
+        "fast": {2: 0.5},
+        "default": {0: 0.9, 1: 0.95, 4: 1.0},
+    }.items():
+        recipe = recipe_of(recipe_params(name))
+        rows = {seed: row(seed, value) | {"recipe": recipe} for seed, value in values.items()}
+        write_rows(table_of(name), rows)
     text = readme.results()
-    assert "3 seeds (0, 1, 4)" in text
-    assert "| accuracy, clustering head, test | 95.00 ± 5.00 % | 90.00 % | 100.00 % |" in text
+    assert (
+        "| `default`, 3 seeds (0-1, 4) | accuracy, clustering head, test "
+        "| 95.00 ± 5.00 % | 90.00 % | 100.00 % |"
+    ) in text
+    assert "| `fast`, 1 seeds (2) | accuracy, clustering head, test | 50.00" in text
+    assert "article" not in text

@@ -1,0 +1,70 @@
+"""Recipes: small files of overrides for params.yaml, as options of `dvc exp run`.
+
+`dvc exp run $(python -m benchmarks.recipes fast)` runs recipes/fast.yaml.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import yaml
+
+from iic.errors import InputError
+from iic.params import Params, parse_params
+from stages.common import PARAMS
+
+RECIPES = Path("recipes")
+# The recipe that params.yaml itself holds.
+DEFAULT = "default"
+
+
+def recipe_names() -> list[str]:
+    """The default and the files in recipes/."""
+    return [DEFAULT, *sorted(path.stem for path in RECIPES.glob("*.yaml"))]
+
+
+def recipe_params(name: str) -> Params:
+    """params.yaml with the recipe's overrides, validated."""
+    tree = yaml.safe_load(PARAMS.read_text("utf-8"))
+    for (section, key), value in _overrides(name).items():
+        tree.setdefault(section, {})[key] = value
+    return parse_params(yaml.safe_dump(tree), str(PARAMS if name == DEFAULT else _file(name)))
+
+
+def recipe_options(name: str) -> list[str]:
+    """The recipe as options of `dvc exp run`: -S section.key=value, without spaces."""
+    recipe_params(name)
+    return [
+        word
+        for (section, key), value in _overrides(name).items()
+        for word in ("-S", f"{section}.{key}={_hydra(value)}")
+    ]
+
+
+def _file(name: str) -> Path:
+    return RECIPES / f"{name}.yaml"
+
+
+def _overrides(name: str) -> dict[tuple[str, str], object]:
+    if name == DEFAULT:
+        return {}
+    if name not in recipe_names():
+        raise InputError(f"{name}: no such recipe (one of {', '.join(recipe_names())})")
+    tree = yaml.safe_load(_file(name).read_text("utf-8"))
+    if not isinstance(tree, dict) or not all(isinstance(keys, dict) for keys in tree.values()):
+        raise InputError(f"{_file(name)}: expected sections such as 'train:' with keys below them")
+    return {(section, key): value for section, keys in tree.items() for key, value in keys.items()}
+
+
+def _hydra(value: object) -> str:
+    """A value in the grammar of overrides, where strings stand without quotes."""
+    return json.dumps(value, separators=(",", ":")).replace('"', "")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: python -m benchmarks.recipes NAME (one of {', '.join(recipe_names())})")
+    try:
+        sys.stdout.write(" ".join(recipe_options(sys.argv[1])) + "\n")
+    except InputError as error:
+        sys.exit(f"error: {error}")
