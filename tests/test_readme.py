@@ -107,7 +107,7 @@ def test_a_mistake_in_a_recipe_is_named(folder, text, message):
 
 
 def test_an_unknown_recipe_names_the_known_ones(folder):
-    with pytest.raises(InputError, match="fasst: no such recipe .one of default, article, fast, tour"):
+    with pytest.raises(InputError, match="fasst: no such .* of default, article, fast, tour"):
         recipe_options("fasst")
 
 
