@@ -34,7 +34,8 @@ def results() -> str:
         title = f"`{recipe}`, {len(rows)} seeds ({_ranges(sorted(rows))})"
         for column, name in NAMES.items():
             values = [float(row[column]) for row in rows.values()]
-            lines.append(f"| {title} | {name} | {_summary(values, percent='acc' in column)} |")
+            summary = _summary(values, percent=column.endswith("acc"))
+            lines.append(f"| {title} | {name} | {summary} |")
             title = ""
     return "\n".join(lines)
 

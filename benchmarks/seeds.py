@@ -54,10 +54,10 @@ def run_seed(recipe: str, seed: int) -> dict[str, float]:
     # An experiment of that name may be left from an earlier call. `--force` would overwrite it,
     # but also train again what the run-cache knows.
     remove = ["dvc", "exp", "remove", "--quiet", name]
-    subprocess.run(remove, check=False, capture_output=True)  # noqa: S603 - fixed words, no shell
+    subprocess.run(remove, check=False, capture_output=True)  # noqa: S603 - a list, no shell
     options = [*recipe_options(recipe), "-S", f"seed={seed}"]
     command = ["dvc", "exp", "run", "--temp", "--name", name, *options]
-    if subprocess.run(command, check=False).returncode != 0:  # noqa: S603 - likewise
+    if subprocess.run(command, check=False).returncode != 0:  # noqa: S603 - a list, no shell
         raise InputError(f"{' '.join(command)}: failed, see above; the table keeps its rows")
     metrics = dvc.api.metrics_show(rev=name)
     return {column: float(metrics[column]) for column in COLUMNS}
