@@ -6,11 +6,10 @@
 import json
 import sys
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 from iic.errors import InputError
-from iic.params import Params, parse_params
+from iic.params import Params, read_tree, validate_params
 from stages.common import PARAMS
 
 RECIPES = Path("recipes")
@@ -25,35 +24,41 @@ def recipe_names() -> list[str]:
 
 def recipe_params(name: str) -> Params:
     """params.yaml with the recipe's overrides, validated."""
-    tree = yaml.safe_load(PARAMS.read_text("utf-8"))
-    for (section, key), value in _overrides(name).items():
-        tree.setdefault(section, {})[key] = value
-    return parse_params(yaml.safe_dump(tree), str(PARAMS if name == DEFAULT else _file(name)))
+    return _merge(name, _overrides(name))
 
 
 def recipe_options(name: str) -> list[str]:
     """The recipe as options of `dvc exp run`: -S section.key=value, without spaces."""
-    recipe_params(name)
+    overrides = _overrides(name)
+    _merge(name, overrides)
     return [
         word
-        for (section, key), value in _overrides(name).items()
+        for section, keys in overrides.items()
+        for key, value in keys.items()
         for word in ("-S", f"{section}.{key}={_hydra(value)}")
     ]
 
 
 def _file(name: str) -> Path:
-    return RECIPES / f"{name}.yaml"
+    return PARAMS if name == DEFAULT else RECIPES / f"{name}.yaml"
 
 
-def _overrides(name: str) -> dict[tuple[str, str], object]:
+def _overrides(name: str) -> dict[str, dict[str, Any]]:
     if name == DEFAULT:
         return {}
     if name not in recipe_names():
         raise InputError(f"{name}: no such recipe (one of {', '.join(recipe_names())})")
-    tree = yaml.safe_load(_file(name).read_text("utf-8"))
-    if not isinstance(tree, dict) or not all(isinstance(keys, dict) for keys in tree.values()):
+    tree = read_tree(_file(name).read_text("utf-8"), str(_file(name)))
+    if not all(isinstance(keys, dict) for keys in tree.values()):
         raise InputError(f"{_file(name)}: expected sections such as 'train:' with keys below them")
-    return {(section, key): value for section, keys in tree.items() for key, value in keys.items()}
+    return tree
+
+
+def _merge(name: str, overrides: dict[str, dict[str, Any]]) -> Params:
+    tree = read_tree(PARAMS.read_text("utf-8"), str(PARAMS))
+    for section, keys in overrides.items():
+        tree[section] = tree.get(section, {}) | keys
+    return validate_params(tree, str(_file(name)))
 
 
 def _hydra(value: object) -> str:

@@ -8,8 +8,10 @@ import argparse
 import csv
 import hashlib
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import dvc.api
@@ -18,9 +20,11 @@ from benchmarks.recipes import DEFAULT, recipe_options, recipe_params
 from iic.errors import InputError
 from iic.files import write_table
 from iic.params import Params
-from stages.common import REPORTS
+from stages.common import REPORTS, TIMES
 
-COLUMNS = ("acc", "nmi", "ari", "over_acc", "train_acc", "loss")
+METRICS = ("acc", "nmi", "ari", "over_acc", "train_acc", "loss")
+# Seconds of the train stage; empty where the run-cache had the result.
+COLUMNS = (*METRICS, "seconds")
 
 
 def table_of(recipe: str) -> Path:
@@ -48,8 +52,8 @@ def write_rows(path: Path, rows: dict[int, dict[str, str]]) -> None:
     write_table(path, {name: [rows[seed][name] for seed in sorted(rows)] for name in names})
 
 
-def run_seed(recipe: str, seed: int) -> dict[str, float]:
-    """Metrics of one seed, from an experiment named after recipe and seed."""
+def run_seed(recipe: str, seed: int) -> dict[str, str]:
+    """A row's values of one seed, from an experiment named after recipe and seed."""
     name = f"{recipe}-seed-{seed}"
     # An experiment of that name may be left from an earlier call. `--force` would overwrite it,
     # but also train again what the run-cache knows.
@@ -57,10 +61,20 @@ def run_seed(recipe: str, seed: int) -> dict[str, float]:
     subprocess.run(remove, check=False, capture_output=True)  # noqa: S603 - a list, no shell
     options = [*recipe_options(recipe), "-S", f"seed={seed}"]
     command = ["dvc", "exp", "run", "--temp", "--name", name, *options]
-    if subprocess.run(command, check=False).returncode != 0:  # noqa: S603 - a list, no shell
-        raise InputError(f"{' '.join(command)}: failed, see above; the table keeps its rows")
+    with tempfile.TemporaryDirectory() as folder:
+        times = Path(folder) / "times"
+        environment = os.environ | {TIMES: str(times)}
+        if subprocess.run(command, check=False, env=environment).returncode != 0:  # noqa: S603 - a list, no shell
+            raise InputError(f"{' '.join(command)}: failed, see above; the table keeps its rows")
+        seconds = read_times(times).get("train", "")
     metrics = dvc.api.metrics_show(rev=name)
-    return {column: float(metrics[column]) for column in COLUMNS}
+    return {column: f"{metrics[column]:.6g}" for column in METRICS} | {"seconds": seconds}
+
+
+def read_times(path: Path) -> dict[str, str]:
+    """Seconds by stage, of the stages that ran."""
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    return dict(line.split() for line in lines)
 
 
 def main(arguments: list[str]) -> None:
@@ -75,10 +89,7 @@ def main(arguments: list[str]) -> None:
     for seed in range(options.first, options.first + options.count):
         if seed in rows:
             continue
-        metrics = run_seed(options.recipe, seed)
-        rows[seed] = {"recipe": recipe, "seed": str(seed)} | {
-            name: f"{value:.6g}" for name, value in metrics.items()
-        }
+        rows[seed] = {"recipe": recipe, "seed": str(seed)} | run_seed(options.recipe, seed)
         # After each seed, so that an interruption loses one at most.
         write_rows(table, rows)
 

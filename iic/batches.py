@@ -1,18 +1,38 @@
 """What training reads: images and augmentation seeds, in batches of pairs. No labels."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
-import keras
 import numpy as np
+import tensorflow as tf
 
 from iic.draws import DRAWS, views_of_epoch
 from iic.errors import InputError
-from iic.params import AugmentParams, TrainParams
+from iic.params import Params
+from iic.schedule import Schedule
 
 _IS_NEIGHBOR, _NEIGHBOR = (DRAWS.index(name) for name in ("is_neighbor", "neighbor"))
+# Batches made ahead; two keep the step from waiting.
+_PREFETCH = 2
 
-# First images, second images, and per view its draws and noise seeds.
-Batch = tuple[np.ndarray, np.ndarray, tuple[tuple[np.ndarray, np.ndarray], ...]]
+
+class Batch(NamedTuple):
+    """What one step reads.
+
+    Attributes:
+        images: (n, 28, 28) uint8, the first of each pair.
+        partners: (n, 28, 28) uint8, the second.
+        views: one or two views' draws (n, draws) float32 and noise seeds (n,) uint32.
+        alpha: float32, weight of the marginal entropies.
+        strength: float32, share of the operations' ranges in use.
+    """
+
+    images: np.ndarray
+    partners: np.ndarray
+    views: tuple[tuple[np.ndarray, np.ndarray], ...]
+    alpha: np.float32
+    strength: np.float32
 
 
 @dataclass(frozen=True)
@@ -47,7 +67,7 @@ class TrainingData:
             )
 
 
-class PairBatches(keras.utils.PyDataset):
+class PairBatches:
     """Batches of pairs with the draws of the epoch's views, in an order that seed and epoch give.
 
     The second image of a pair is the first one again or, early in training, one of its neighbours.
@@ -55,46 +75,51 @@ class PairBatches(keras.utils.PyDataset):
     the joint matrix worse. The order changes each epoch, so other images are left out next time.
     """
 
-    def __init__(
-        self, data: TrainingData, augment: AugmentParams, train: TrainParams, seed: int
-    ) -> None:
+    def __init__(self, data: TrainingData, params: Params) -> None:
         """See TrainingData; a batch size beyond the number of images means all of them."""
-        super().__init__()
-        self._data, self._augment, self._seed = data, augment, seed
-        self._batch_size = min(train.batch_size, len(data.train_images))
-        self._neighbor_steps = augment.neighbor_until * train.epochs * len(self)
-        self._epochs_begun = 0
-        self._start_epoch(0)
-
-    def _start_epoch(self, epoch: int) -> None:
-        self._epoch = epoch
-        random = np.random.default_rng([self._seed, epoch])
-        self._order = random.permutation(len(self._data.train_images))
+        self._data, self._params = data, params
+        self._batch_size = min(params.train.batch_size, len(data.train_images))
+        self.schedule = Schedule(params, steps=params.train.epochs * len(self))
 
     def __len__(self) -> int:
         """Batches an epoch."""
         return len(self._data.train_images) // self._batch_size
 
-    def __getitem__(self, index: int) -> Batch:
-        """Batch `index` of the epoch."""
-        chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        views = views_of_epoch(
-            self._epoch, len(self._data.draws), both_views=self._augment.both_views
-        )
-        images = self._data.train_images
-        share = self.neighbor_share(self._epoch * len(self) + index)
-        partners = self._partners(chosen, self._data.draws[views[-1], chosen], share)
-        return (
-            images[chosen],
-            images[partners],
-            tuple((self._data.draws[v, chosen], self._data.noise_seeds[v, chosen]) for v in views),
-        )
+    def dataset(self) -> tf.data.Dataset:
+        """The batches of all epochs, one after the other, made while the step before computes.
 
-    def neighbor_share(self, step: int) -> float:
-        """Share of the pairs of a step that are made of two neighbours; falls linearly to 0."""
-        if step >= self._neighbor_steps or self._data.neighbors.shape[1] == 0:
-            return 0.0
-        return self._augment.neighbor_share * (1 - step / self._neighbor_steps)
+        One stream for the whole training: Keras would open another one for each epoch, and wait.
+        """
+        epochs = range(self._params.train.epochs)
+        first = next(self.epoch(0))
+        return tf.data.Dataset.from_generator(
+            lambda: (batch for epoch in epochs for batch in self.epoch(epoch)),
+            output_signature=tf.nest.map_structure(tf.type_spec_from_value, first),
+        ).prefetch(_PREFETCH)
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch, counted from 0."""
+        random = np.random.default_rng([self._params.seed, epoch])
+        order = random.permutation(len(self._data.train_images))
+        views = views_of_epoch(
+            epoch, len(self._data.draws), both_views=self._params.augment.both_views
+        )
+        for index in range(len(self)):
+            chosen = order[index * self._batch_size : (index + 1) * self._batch_size]
+            yield self._batch(chosen, views, step=epoch * len(self) + index)
+
+    def _batch(self, chosen: np.ndarray, views: tuple[int, ...], step: int) -> Batch:
+        data, settings = self._data, self.schedule.at(step)
+        partners = self._partners(chosen, data.draws[views[-1], chosen], settings.neighbor_share)
+        return Batch(
+            images=data.train_images[chosen],
+            partners=data.train_images[partners],
+            views=tuple(
+                (data.draws[view, chosen], data.noise_seeds[view, chosen]) for view in views
+            ),
+            alpha=np.float32(settings.alpha),
+            strength=np.float32(settings.strength),
+        )
 
     def _partners(self, chosen: np.ndarray, draws: np.ndarray, share: float) -> np.ndarray:
         """Index of the second image of each pair."""
@@ -105,11 +130,3 @@ class PairBatches(keras.utils.PyDataset):
         picked = (candidates.shape[1] * draws[:, _NEIGHBOR].astype(np.float64)).astype(int)
         neighbors = candidates[np.arange(len(chosen)), picked]
         return np.where(draws[:, _IS_NEIGHBOR] < share, neighbors, chosen)
-
-    def on_epoch_begin(self) -> None:
-        """Move on to the next epoch's order and views.
-
-        Keras calls this once an epoch, but `on_epoch_end` also before the first one.
-        """
-        self._start_epoch(self._epochs_begun)
-        self._epochs_begun += 1

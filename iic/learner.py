@@ -1,44 +1,14 @@
 """The network with the IIC objective as its training step, a Keras model like any other."""
 
-from dataclasses import dataclass
-
 import keras
 import tensorflow as tf
 
 from iic.augmentation import Draws, Transform, make_pair
+from iic.batches import Batch
 from iic.diagnosis import HEADS
-from iic.loss import iic_loss, normalize_joint
+from iic.loss import cross_entropy, iic_loss, normalize_joint
 from iic.model import as_input
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """What changes over training, each linear in the step.
-
-    Attributes:
-        steps: steps of the whole training.
-        alpha: entropy weight of the first half of training.
-        alpha_final: entropy weight of the last step, reached over the second half.
-        strength_final: share of the operations' ranges left in the last step; all in the first.
-    """
-
-    steps: int
-    alpha: float
-    alpha_final: float
-    strength_final: float
-
-    def progress(self, step: tf.Tensor) -> tf.Tensor:
-        """0 in the first step, 1 in the last."""
-        return tf.cast(step, tf.float32) / max(1, self.steps - 1)
-
-    def alpha_at(self, step: tf.Tensor) -> tf.Tensor:
-        """Entropy weight of a step."""
-        fallen = tf.maximum(0.0, 2 * self.progress(step) - 1)
-        return self.alpha + (self.alpha_final - self.alpha) * fallen
-
-    def strength_at(self, step: tf.Tensor) -> tf.Tensor:
-        """Strength of the operations in a step."""
-        return 1 + (self.strength_final - 1) * self.progress(step)
+from iic.params import LossParams
 
 
 class JointMatrix(keras.metrics.Metric):
@@ -64,19 +34,11 @@ class JointMatrix(keras.metrics.Metric):
 class IICModel(keras.Model):
     """The network with the IIC objective as its training step."""
 
-    def __init__(
-        self,
-        network: keras.Model,
-        transform: Transform,
-        schedule: Schedule,
-        overclustering_weight: float,
-    ) -> None:
-        """`overclustering_weight`: share of the overclustering head's loss in the mean of both."""
+    def __init__(self, network: keras.Model, transform: Transform, loss: LossParams) -> None:
+        """`network`: maps images to the soft assignments of both heads."""
         super().__init__()
         self.network = network
-        self.schedule = schedule
-        self._transform = transform
-        self._weight = overclustering_weight
+        self._transform, self._loss = transform, loss
         self._losses_seen = {
             name: keras.metrics.Mean(name) for name in ("loss", *(f"{head}_loss" for head in HEADS))
         }
@@ -84,6 +46,11 @@ class IICModel(keras.Model):
             head: JointMatrix(output.shape[-1], f"{head}_joint")
             for head, output in zip(HEADS, network.outputs, strict=True)
         }
+        clusters, overclusters = (output.shape[-1] for output in network.outputs)
+        # The cluster of each overcluster, as an indicator; zeros teach nothing.
+        self.taught = self.add_weight(
+            shape=(overclusters, clusters), initializer="zeros", trainable=False, name="taught"
+        )
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -94,24 +61,26 @@ class IICModel(keras.Model):
         """Soft assignments of both heads; images (n, 28, 28, 1) in [0, 1]."""
         return self.network(images, training=training)
 
-    def train_step(
-        self, data: tuple[tf.Tensor, tf.Tensor, tuple[tuple[tf.Tensor, ...], ...]]
-    ) -> dict[str, tf.Tensor]:
-        """One step on a batch of PairBatches; returns the running means of the losses."""
-        images, partners, views = data
-        step = self.optimizer.iterations
+    def assign_pair(self, batch: Batch, training: bool) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """Soft assignments of both heads for the first and the second images of a batch."""
         x, x_t = make_pair(
-            as_input(images),
-            as_input(partners),
-            tuple(Draws(*view) for view in views),
+            as_input(batch.images),
+            as_input(batch.partners),
+            tuple(Draws(*view) for view in batch.views),
             self._transform,
-            self.schedule.strength_at(step),
+            batch.strength,
         )
-        alpha = self.schedule.alpha_at(step)
+        return self.network(x, training=training), self.network(x_t, training=training)
+
+    def train_step(self, data: Batch) -> dict[str, tf.Tensor]:
+        """One step on a batch of PairBatches; returns the running means of the losses."""
+        share = self._loss.overclustering_weight
         with tf.GradientTape() as tape:
-            z, z_t = self.network(x, training=True), self.network(x_t, training=True)
-            losses = [iic_loss(a, b, alpha) for a, b in zip(z, z_t, strict=True)]
-            loss = (1 - self._weight) * losses[0] + self._weight * losses[1]
+            z, z_t = self.assign_pair(data, training=True)
+            losses = [iic_loss(a, b, data.alpha) for a, b in zip(z, z_t, strict=True)]
+            loss = (1 - share) * losses[0] + share * losses[1]
+            if self._loss.teaching_weight > 0:
+                loss += self._loss.teaching_weight * (self._teach(*z) + self._teach(*z_t)) / 2
         weights = self.network.trainable_variables
         self.optimizer.apply(tape.gradient(loss, weights), weights)
 
@@ -120,3 +89,7 @@ class IICModel(keras.Model):
         for metric, a, b in zip(self.joints.values(), z, z_t, strict=True):
             metric.update_state(a, b)
         return {name: metric.result() for name, metric in self._losses_seen.items()}
+
+    def _teach(self, cluster: tf.Tensor, overcluster: tf.Tensor) -> tf.Tensor:
+        """Cross-entropy of the clusters to those that the overclusters belong to."""
+        return cross_entropy(tf.matmul(overcluster, self.taught), cluster)

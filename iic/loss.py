@@ -64,3 +64,14 @@ def iic_loss(z: tf.Tensor, z_t: tf.Tensor, alpha: float | tf.Tensor = 1.0) -> tf
         alpha: weight of both marginal entropies; 1 is the paper's loss, 10 the article's best.
     """
     return -mutual_information(joint_probability(z, z_t), alpha)
+
+
+def cross_entropy(teacher: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
+    """-Σ teacher·ln z, in nats, mean over rows; no gradient flows into the teacher.
+
+    Args:
+        teacher: (n, k) non-negative; a row of zeros teaches nothing.
+        z: (n, k) soft assignments.
+    """
+    log_z = tf.math.log(tf.maximum(z, EPSILON))
+    return -tf.reduce_mean(tf.reduce_sum(tf.stop_gradient(teacher) * log_z, axis=1))

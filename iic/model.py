@@ -1,6 +1,8 @@
 """The article's network: a convolutional trunk shared by two heads, its storage and its use."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +15,7 @@ from pydantic import ValidationError
 from iic.datasets import IMAGE_SIZE
 from iic.errors import InputError
 from iic.files import replacing, write_text
-from iic.params import ModelParams
+from iic.params import ModelParams, Precision
 
 POOLINGS = 3
 # An average over about ten batches: the default of 0.99 lags behind weights that move fast.
@@ -28,9 +30,28 @@ class Assignments(NamedTuple):
     overcluster: np.ndarray
 
 
-def build_network(params: ModelParams) -> keras.Model:
-    """Images (n, 28, 28, 1) in [0, 1] -> [clustering (n, k), overclustering (n, k')] softmax."""
+def build_network(params: ModelParams, precision: Precision = "float32") -> keras.Model:
+    """Images (n, 28, 28, 1) in [0, 1] -> [clustering (n, k), overclustering (n, k')] softmax.
+
+    With mixed_bfloat16 the layers compute in bfloat16; weights and softmax stay float32.
+    """
     images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), name="image")
+    with _policy(precision):
+        return _network(images, params)
+
+
+@contextmanager
+def _policy(precision: Precision) -> Iterator[None]:
+    """Layers made inside compute in this precision."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _network(images: keras.KerasTensor, params: ModelParams) -> keras.Model:
     features = _backbone(images, params)
     return keras.Model(
         images,
@@ -72,7 +93,7 @@ def _head(x: keras.KerasTensor, k: int, params: ModelParams, name: str) -> keras
     x = layers.Dense(k, name=f"{name}_logits")(x)
     if params.normalize_logits:
         x = layers.BatchNormalization(momentum=_MOMENTUM, name=f"{name}_norm")(x)
-    return layers.Softmax(name=name)(x)
+    return layers.Softmax(dtype="float32", name=name)(x)
 
 
 def as_input(images: tf.Tensor) -> tf.Tensor:
@@ -82,15 +103,17 @@ def as_input(images: tf.Tensor) -> tf.Tensor:
 
 def predict(network: keras.Model, images: np.ndarray, batch_size: int = 500) -> Assignments:
     """Soft assignments of images (n, 28, 28) uint8, in batches that bound the memory."""
-    forward = tf.function(
-        lambda batch: network(as_input(batch), training=False), reduce_retracing=True
-    )
     batches = [
-        [output.numpy() for output in forward(tf.constant(images[start : start + batch_size]))]
+        [output.numpy() for output in _forward(network, images[start : start + batch_size])]
         for start in range(0, len(images), batch_size)
     ]
     cluster, overcluster = (np.concatenate(outputs) for outputs in zip(*batches, strict=True))
     return Assignments(cluster, overcluster)
+
+
+@tf.function(reduce_retracing=True)
+def _forward(network: keras.Model, images: tf.Tensor) -> list[tf.Tensor]:
+    return network(as_input(images), training=False)
 
 
 def save_network(network: keras.Model, params: ModelParams, folder: Path) -> None:

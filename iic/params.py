@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from iic.errors import InputError
 
 Operation = Literal["rotation", "distortion", "binarization", "noise"]
+Precision = Literal["float32", "mixed_bfloat16"]
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -78,6 +79,8 @@ class LossParams(Section):
     alpha: Annotated[float, Field(gt=0, le=1000)]
     alpha_final: Annotated[float, Field(gt=0, le=1000)] | None
     overclustering_weight: Fraction
+    teaching_weight: Annotated[float, Field(ge=0, le=100)]
+    teaching_from: Annotated[float, Field(ge=0, lt=1)]
 
 
 class TrainParams(Section):
@@ -87,6 +90,7 @@ class TrainParams(Section):
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: Annotated[float, Field(gt=0, le=10)]
     learning_rate_final: Annotated[float, Field(ge=0, le=10)]
+    precision: Precision
 
 
 class ReportParams(Section):
@@ -135,15 +139,25 @@ def parse_params(text: str, source: str) -> Params:
     Raises:
         InputError: one line for each key that is unknown, missing, mistyped or out of range.
     """
+    return validate_params(read_tree(text, source), source)
+
+
+def read_tree(text: str, source: str) -> dict[str, Any]:
+    """Sections and keys of the text of a parameter file or a part of one, not validated yet."""
     try:
         # S506: the loader is a SafeLoader with fewer implicit types, so no object is ever built.
-        values = yaml.load(text, Loader=_CoreSchemaLoader)  # noqa: S506
+        tree = yaml.load(text, Loader=_CoreSchemaLoader)  # noqa: S506
     except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
+    if not isinstance(tree, dict):
         raise InputError(f"{source}: expected sections such as 'loss:' with keys below them")
+    return tree
+
+
+def validate_params(tree: dict[str, Any], source: str) -> Params:
+    """Typed parameters from sections and keys; see parse_params for errors."""
     try:
-        return Params.model_validate(values)
+        return Params.model_validate(tree)
     except ValidationError as error:
         lines = [f"{source}: {_explain(details)}" for details in error.errors()]
         raise InputError("\n".join(lines)) from error

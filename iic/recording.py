@@ -8,15 +8,22 @@ from iic.errors import InputError
 from iic.learner import IICModel
 from iic.loss import entropy, marginals, mutual_information
 from iic.model import predict
+from iic.schedule import Schedule
 
 
 class Recorder(keras.callbacks.Callback):
     """Completes Keras's history and takes a snapshot after each epoch, without any label."""
 
-    def __init__(self, test_images: np.ndarray) -> None:
-        """`test_images`: (m, 28, 28) uint8, whose hard assignments are recorded."""
+    def __init__(self, network: keras.Model, test_images: np.ndarray, schedule: Schedule) -> None:
+        """Prepare for a training.
+
+        Args:
+            network: gets the trained weights after each epoch, and computes in float32.
+            test_images: (m, 28, 28) uint8, whose hard assignments are recorded.
+            schedule: of the training.
+        """
         super().__init__()
-        self._test_images = test_images
+        self._network, self._test_images, self._schedule = network, test_images, schedule
         self.history: list[dict[str, float]] = []
         self._snapshots: dict[str, list[np.ndarray]] = {}
 
@@ -28,7 +35,8 @@ class Recorder(keras.callbacks.Callback):
             raise InputError(
                 f"the loss is no longer finite in epoch {epoch + 1}; lower train.learning_rate"
             )
-        assignments = predict(model.network, self._test_images)
+        self._network.set_weights(model.network.get_weights())
+        assignments = predict(self._network, self._test_images)
         for head, soft in zip(HEADS, assignments, strict=True):
             p_ij = model.joints[head].result()
             hard = soft.argmax(axis=1).astype(np.uint16)
@@ -37,9 +45,7 @@ class Recorder(keras.callbacks.Callback):
             logs[f"{head}s_used"] = len(np.unique(hard))
             self._keep(f"{head}_joint", p_ij.numpy())
             self._keep(f"{head}_test", hard)
-        last_step = model.optimizer.iterations - 1
-        logs["alpha"] = float(model.schedule.alpha_at(last_step))
-        logs["strength"] = float(model.schedule.strength_at(last_step))
+        logs.update(self._schedule.at(int(model.optimizer.iterations) - 1)._asdict())
         logs["learning_rate"] = float(model.optimizer.learning_rate)
         self.history.append({"epoch": epoch + 1, **{name: float(logs[name]) for name in logs}})
 

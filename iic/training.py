@@ -9,19 +9,22 @@ import tensorflow as tf
 
 from iic.augmentation import Transform
 from iic.batches import PairBatches, TrainingData
-from iic.learner import IICModel, Schedule
+from iic.learner import IICModel
 from iic.model import build_network
+from iic.moves import Move
 from iic.params import Params
 from iic.recording import Recorder
+from iic.teaching import Teaching
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The trained network, one history row per epoch, and per-epoch snapshots."""
+    """The trained network, one history row and snapshot an epoch, and the overclusters moved."""
 
     network: keras.Model
     history: list[dict[str, float]]
     snapshots: dict[str, np.ndarray]
+    moves: list[Move]
 
 
 def train(
@@ -34,33 +37,27 @@ def train(
     """
     keras.utils.set_random_seed(params.seed)
     tf.config.experimental.enable_op_determinism()
-    batches = PairBatches(data, params.augment, params.train, params.seed)
-    model = _build_model(params, steps=params.train.epochs * len(batches))
-    recorder = Recorder(data.test_images)
+    batches = PairBatches(data, params)
+    network = build_network(params.model)
+    model = _build_model(network, params, steps=batches.schedule.steps)
+    teaching = Teaching(batches, params)
+    recorder = Recorder(network, data.test_images, batches.schedule)
     # The recorder comes first: it adds to the logs that the other callbacks read.
     model.fit(
-        batches,
+        batches.dataset(),
         epochs=params.train.epochs,
+        steps_per_epoch=len(batches),
         shuffle=False,
-        callbacks=[recorder, *callbacks],
+        callbacks=[teaching, recorder, *callbacks],
     )
-    return TrainingResult(model.network, recorder.history, recorder.snapshots())
+    return TrainingResult(network, recorder.history, recorder.snapshots(), teaching.moves)
 
 
-def _build_model(params: Params, steps: int) -> IICModel:
-    final = params.loss.alpha_final
-    schedule = Schedule(
-        steps=steps,
-        alpha=params.loss.alpha,
-        alpha_final=params.loss.alpha if final is None else final,
-        strength_final=params.augment.strength_final,
-    )
-    model = IICModel(
-        build_network(params.model),
-        Transform(params.augment),
-        schedule,
-        params.loss.overclustering_weight,
-    )
+def _build_model(network: keras.Model, params: Params, steps: int) -> IICModel:
+    """What is trained: a copy of the network that computes in the precision of training."""
+    learner = build_network(params.model, params.train.precision)
+    learner.set_weights(network.get_weights())
+    model = IICModel(learner, Transform(params.augment), params.loss)
     rate = keras.optimizers.schedules.PolynomialDecay(
         params.train.learning_rate, max(1, steps - 1), params.train.learning_rate_final
     )

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from iic.params import Params, parse_params
 
 # TensorFlow's notes on the processor; set here since this is imported before TensorFlow.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+# Environment variable that benchmarks set to learn how long each stage took.
+TIMES = "IIC_TIMES"
 
 PARAMS = Path("params.yaml")
 IMAGES = Path("data/images.npz")
@@ -33,7 +37,9 @@ def run(stage: Callable[[Params], None]) -> None:
     """Run a stage with the validated parameters; exit with status 1 and one line on bad input."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        stage(read_params(PARAMS))
+        params, start = read_params(PARAMS), time.perf_counter()
+        stage(params)
+        _note_time(time.perf_counter() - start)
     except InputError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
@@ -41,6 +47,13 @@ def run(stage: Callable[[Params], None]) -> None:
         sys.exit(f"error: {error.filename or 'a file'}: {error.strerror or error}")
     except KeyboardInterrupt:
         sys.exit("interrupted; nothing half-written is left")
+
+
+def _note_time(seconds: float) -> None:
+    """Append stage and seconds to the file that TIMES names, if any; no output may hold a time."""
+    if TIMES in os.environ:
+        with Path(os.environ[TIMES]).open("a", encoding="utf-8") as file:
+            file.write(f"{Path(sys.argv[0]).stem} {seconds:.2f}\n")
 
 
 def read_params(path: Path) -> Params:

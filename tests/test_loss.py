@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from iic.loss import (
+    cross_entropy,
     entropy,
     iic_loss,
     joint_probability,
@@ -148,3 +149,24 @@ def test_the_joint_of_many_batches_is_the_joint_of_all(random):
     z, z_t = soft_assignments(random, 60, 5)
     parts = [z[a : a + 20].T @ z_t[a : a + 20] for a in (0, 20, 40)]
     np.testing.assert_allclose(normalize_joint(sum(parts)), joint_probability(z, z_t), rtol=1e-5)
+
+
+def test_cross_entropy_by_hand():
+    teacher = tf.constant([[0.5, 0.5], [0.0, 1.0], [0.0, 0.0]])
+    z = tf.constant([[0.25, 0.75], [0.5, 0.5], [0.9, 0.1]])
+    expected = -(0.5 * np.log(0.25) + 0.5 * np.log(0.75) + np.log(0.5)) / 3
+    assert float(cross_entropy(teacher, z)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_cross_entropy_of_an_excluded_class_is_finite():
+    value = cross_entropy(tf.constant([[1.0, 0.0]]), tf.constant([[0.0, 1.0]]))
+    assert float(value) == pytest.approx(-np.log(1e-7), rel=1e-5)
+
+
+def test_cross_entropy_teaches_z_and_not_the_teacher():
+    teacher, z = tf.Variable([[0.3, 0.7]]), tf.Variable([[0.6, 0.4]])
+    with tf.GradientTape() as tape:
+        value = cross_entropy(teacher, z)
+    to_teacher, to_z = tape.gradient(value, [teacher, z])
+    assert to_teacher is None
+    np.testing.assert_allclose(to_z, [[-0.3 / 0.6, -0.7 / 0.4]], rtol=1e-5)

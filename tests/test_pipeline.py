@@ -22,10 +22,11 @@ STAGES = PIPELINE["stages"]
 # Import layers, lowest first: a module imports from lower layers only.
 LAYERS = [
     {"errors"},
-    {"params", "datasets", "files", "draws", "diagnosis", "matching", "loss"},
-    {"download", "neighbors", "augmentation", "model", "batches", "figures"},
+    {"params", "datasets", "files", "draws", "diagnosis", "matching", "loss", "moves"},
+    {"download", "neighbors", "augmentation", "model", "schedule", "figures"},
+    {"batches"},
     {"learner"},
-    {"recording"},
+    {"recording", "teaching"},
     {"training", "report"},
 ]
 

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -9,9 +11,20 @@ from conftest import ROOT, environment, override
 
 from benchmarks import readme
 from benchmarks.recipes import recipe_names, recipe_options, recipe_params
-from benchmarks.seeds import COLUMNS, main, read_rows, recipe_of, table_of, write_rows
+from benchmarks.seeds import (
+    COLUMNS,
+    METRICS,
+    main,
+    read_rows,
+    read_times,
+    recipe_of,
+    run_seed,
+    table_of,
+    write_rows,
+)
 from iic.errors import InputError
 from iic.params import parse_params
+from stages.common import TIMES
 
 
 def test_the_generated_parts_are_current(monkeypatch):
@@ -90,6 +103,19 @@ def test_options_are_what_dvc_would_set(folder, params_text):
     assert recipe_options("default") == []
 
 
+def test_numbers_are_read_as_dvc_reads_them(folder):
+    (folder / "recipes/mine.yaml").write_text("train:\n  learning_rate: 1e-4\n")
+    assert recipe_params("mine").train.learning_rate == 1e-4
+    assert recipe_options("mine") == ["-S", "train.learning_rate=0.0001"]
+
+
+def test_views_alone_is_fast_without_neighbours(folder):
+    fast, alone = recipe_params("fast"), recipe_params("views-alone")
+    assert alone == fast.model_copy(
+        update={"augment": fast.augment.model_copy(update={"neighbors": 0})}
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -98,6 +124,7 @@ def test_options_are_what_dvc_would_set(folder, params_text):
         ("train:\n  epochs: few\n", "recipes/mine.yaml: train.epochs: 'few' should be"),
         ("epochs: 3\n", "recipes/mine.yaml: expected sections"),
         ("", "recipes/mine.yaml: expected sections"),
+        ("train: {epochs: 3\n", "recipes/mine.yaml: not valid YAML"),
     ],
 )
 def test_a_mistake_in_a_recipe_is_named(folder, text, message):
@@ -114,11 +141,11 @@ def test_an_unknown_recipe_names_the_known_ones(folder):
 def test_a_finished_seed_is_not_run_again_and_a_failure_keeps_the_rows(folder, monkeypatch):
     ran: list[tuple[str, int]] = []
 
-    def run_seed(recipe: str, seed: int) -> dict[str, float]:
+    def run_seed(recipe: str, seed: int) -> dict[str, str]:
         ran.append((recipe, seed))
         if seed == 2:
             raise KeyboardInterrupt
-        return dict.fromkeys(COLUMNS, 0.5)
+        return dict.fromkeys(COLUMNS, "0.5")
 
     monkeypatch.setattr("benchmarks.seeds.run_seed", run_seed)
     with pytest.raises(KeyboardInterrupt):
@@ -130,6 +157,28 @@ def test_a_finished_seed_is_not_run_again_and_a_failure_keeps_the_rows(folder, m
     main(["--recipe", "fast", "--count", "1", "--first", "1"])
     assert ran == [("fast", 1)]
     assert list(read_rows(table_of("fast"), recipe_of(recipe_params("fast")))) == [1]
+
+
+def test_a_seed_is_an_experiment_with_metrics_and_training_time(folder, monkeypatch):
+    commands = []
+
+    def called(command: list[str], env: dict[str, str] | None = None, **_: object):
+        commands.append(command)
+        if env is not None:
+            Path(env[TIMES]).write_text("augment 0.10\ntrain 81.25\n")
+        return subprocess.CompletedProcess(command, 0)
+
+    metrics = dict.fromkeys(METRICS, 0.123456789)
+    monkeypatch.setattr("benchmarks.seeds.subprocess.run", called)
+    monkeypatch.setattr("benchmarks.seeds.dvc.api.metrics_show", lambda rev: metrics)
+    values = run_seed("fast", 3)
+    assert values == dict.fromkeys(METRICS, "0.123457") | {"seconds": "81.25"}
+    assert commands[-1][:6] == ["dvc", "exp", "run", "--temp", "--name", "fast-seed-3"]
+    assert commands[-1][6:] == [*recipe_options("fast"), "-S", "seed=3"]
+
+
+def test_a_seed_from_the_run_cache_has_no_training_time(tmp_path):
+    assert read_times(tmp_path / "none").get("train", "") == ""
 
 
 def test_the_table_shows_every_seed_of_every_recipe(folder):

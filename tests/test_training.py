@@ -4,14 +4,16 @@ import pytest
 import tensorflow as tf
 
 from iic.augmentation import Draws, Transform, make_pair
-from iic.batches import PairBatches, TrainingData
+from iic.batches import Batch, PairBatches, TrainingData
 from iic.diagnosis import HEADS, diagnose
 from iic.draws import make_draws, views_of_epoch
 from iic.errors import InputError
-from iic.learner import JointMatrix, Schedule
+from iic.learner import IICModel, JointMatrix
 from iic.loss import iic_loss, joint_probability
 from iic.model import as_input, build_network, predict
+from iic.moves import Move, indicator
 from iic.neighbors import nearest_neighbors
+from iic.teaching import exact_joint
 from iic.training import TrainingResult, train
 
 
@@ -48,9 +50,13 @@ def batches_of(data, params):
         changed = with_values(
             params, train={"epochs": epochs, "batch_size": batch_size}, augment=augment
         )
-        return PairBatches(data, changed.augment, changed.train, seed)
+        return PairBatches(data, changed.model_copy(update={"seed": seed}))
 
     return make
+
+
+def first_batch(batches: PairBatches, epoch: int = 0) -> Batch:
+    return next(batches.epoch(epoch))
 
 
 def indices(images: np.ndarray, data: TrainingData) -> list[int]:
@@ -63,78 +69,89 @@ def test_batches_hold_each_image_at_most_once_with_its_own_draws(data, batches_o
     batches = batches_of(batch_size=100)
     assert len(batches) == 2
     seen = []
-    for images, _, views in (batches[0], batches[1]):
-        assert len(views) == 2
-        for image, *draws in zip(images, views[0][0], views[1][0], strict=True):
+    for batch in batches.epoch(0):
+        assert len(batch.views) == 2
+        (first, _), (second, _) = batch.views
+        for image, *draws in zip(batch.images, first, second, strict=True):
             (index,) = np.flatnonzero((data.draws[0] == draws[0]).all(axis=1))
             np.testing.assert_array_equal(image, data.train_images[index])
             np.testing.assert_array_equal(draws[1], data.draws[1, index])
             seen.append(index)
-    assert len(set(seen)) == 200
+    assert len(seen) == len(set(seen)) == 200
+
+
+def test_the_dataset_is_the_batches_of_all_epochs_in_order(batches_of):
+    batches = batches_of(epochs=3, batch_size=100)
+    expected = [batch for epoch in range(3) for batch in batches.epoch(epoch)]
+    streamed = list(batches.dataset().as_numpy_iterator())
+    assert len(streamed) == len(expected) == 3 * len(batches) == batches.schedule.steps
+    for ours, theirs in zip(expected, streamed, strict=True):
+        for a, b in zip(tf.nest.flatten(ours), tf.nest.flatten(theirs), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_batches_bring_the_settings_of_their_step(batches_of):
+    batches = batches_of(epochs=3, batch_size=100)
+    for epoch in range(3):
+        for index, batch in enumerate(batches.epoch(epoch)):
+            settings = batches.schedule.at(2 * epoch + index)
+            assert batch.alpha == np.float32(settings.alpha)
+            assert batch.strength == np.float32(settings.strength)
 
 
 def test_without_neighbours_an_image_is_its_own_partner(batches_of):
-    for changed in ({"neighbor_share": 0.0}, {"neighbor_until": 0.0}):
-        images, partners, _ = batches_of(**changed)[0]
-        np.testing.assert_array_equal(partners, images)
+    for changed in ({"neighbor_share": 0.0}, {"neighbor_until": 0.0}, {"neighbors": 0}):
+        batch = first_batch(batches_of(**changed))
+        np.testing.assert_array_equal(batch.partners, batch.images)
 
 
 def test_at_first_all_partners_are_neighbours_and_all_neighbours_are_partners(data, batches_of):
     batches = batches_of(epochs=200)
     used = np.zeros(data.neighbors.shape, bool)
-    for _ in range(40):
-        batches.on_epoch_begin()
-        images, partners, _ = batches[0]
-        for index, partner in zip(indices(images, data), indices(partners, data), strict=True):
+    for epoch in range(40):
+        batch = first_batch(batches, epoch)
+        for index, partner in zip(
+            indices(batch.images, data), indices(batch.partners, data), strict=True
+        ):
             used[index] |= data.neighbors[index] == partner
     assert used.any(axis=1).all()
     assert used.any(axis=0).all()
-    first = batches_of(epochs=200)[0]
-    for index, partner in zip(*(indices(images, data) for images in first[:2]), strict=True):
+    batch = first_batch(batches)
+    for index, partner in zip(
+        indices(batch.images, data), indices(batch.partners, data), strict=True
+    ):
         assert partner in data.neighbors[index]
 
 
-def test_the_share_of_neighbours_falls_linearly_to_none(data, batches_of):
+def test_the_share_of_neighbours_falls_linearly_to_none(batches_of):
     batches = batches_of(epochs=10, neighbor_share=0.8, neighbor_until=0.5)
-    shares = [batches.neighbor_share(step) for step in (0, 1, 4, 5, 9)]
-    np.testing.assert_allclose(shares, [0.8, 0.64, 0.16, 0, 0])
     counts = []
-    for _ in range(10):
-        batches.on_epoch_begin()
-        images, partners, _ = batches[0]
-        counts.append(np.mean((images != partners).any(axis=(1, 2))))
+    for epoch in range(10):
+        batch = first_batch(batches, epoch)
+        counts.append(np.mean((batch.images != batch.partners).any(axis=(1, 2))))
     np.testing.assert_allclose(counts[:5], [0.8, 0.64, 0.48, 0.32, 0.16], atol=0.1)
     assert counts[5:] == [0] * 5
 
 
-def test_no_neighbours_are_no_candidates(data, params):
-    none = TrainingData(**{**vars(data), "neighbors": data.neighbors[:, :0]})
-    images, partners, _ = PairBatches(none, params.augment, params.train, seed=0)[0]
-    np.testing.assert_array_equal(partners, images)
-
-
 def test_the_next_epoch_has_another_order_and_other_views(data, batches_of):
     batches = batches_of()
-    batches.on_epoch_begin()
-    first_images = batches[0][0]
-    batches.on_epoch_begin()
-    images, _, views = batches[0]
-    assert (images != first_images).any()
-    assert sorted(i.tobytes() for i in images) == sorted(i.tobytes() for i in first_images)
+    first, second = (first_batch(batches, epoch) for epoch in (0, 1))
+    assert (second.images != first.images).any()
+    assert sorted(i.tobytes() for i in second.images) == sorted(i.tobytes() for i in first.images)
     expected = views_of_epoch(1, 3, both_views=True)
-    for view, (draws, _) in zip(expected, views, strict=True):
+    for view, (draws, _) in zip(expected, second.views, strict=True):
         assert sorted(map(tuple, draws)) == sorted(map(tuple, data.draws[view]))
 
 
 def test_the_seed_decides_the_order(batches_of):
-    orders = [batches_of(seed=s, batch_size=50)[0][0].tobytes() for s in (0, 0, 1)]
+    orders = [first_batch(batches_of(seed=s, batch_size=50)).images.tobytes() for s in (0, 0, 1)]
     assert orders[0] == orders[1] != orders[2]
 
 
 def test_a_batch_larger_than_the_data_is_all_of_it(batches_of):
     batches = batches_of(batch_size=10_000)
     assert len(batches) == 1
-    assert len(batches[0][0]) == 230
+    assert len(first_batch(batches).images) == 230
 
 
 def test_draws_of_other_images_are_refused(data):
@@ -145,19 +162,6 @@ def test_draws_of_other_images_are_refused(data):
 def test_neighbours_of_other_images_are_refused(data):
     with pytest.raises(InputError, match="neighbours are of 9 images, there are 230"):
         TrainingData(**{**vars(data), "neighbors": data.neighbors[:9]})
-
-
-def test_schedules_from_the_first_to_the_last_step():
-    schedule = Schedule(steps=101, alpha=5.0, alpha_final=1.0, strength_final=0.4)
-    alphas = [float(schedule.alpha_at(tf.constant(s))) for s in (0, 50, 75, 100)]
-    np.testing.assert_allclose(alphas, [5, 5, 3, 1], rtol=1e-6)
-    strengths = [float(schedule.strength_at(tf.constant(s))) for s in (0, 50, 100)]
-    np.testing.assert_allclose(strengths, [1, 0.7, 0.4], rtol=1e-6)
-
-
-def test_a_single_step_has_a_schedule():
-    schedule = Schedule(steps=1, alpha=5.0, alpha_final=1.0, strength_final=0.4)
-    assert float(schedule.alpha_at(tf.constant(0))) == 5
 
 
 def test_joint_metric_is_the_joint_of_all_batches(random):
@@ -181,11 +185,11 @@ def test_one_step_is_adam_on_the_weighted_loss_of_the_pair(data, tiny_params):
 
     keras.utils.set_random_seed(params.seed)
     network = build_network(params.model)
-    batch = PairBatches(data, params.augment, params.train, params.seed)[0]
+    batch = first_batch(PairBatches(data, params))
     transform = Transform(params.augment)
 
     @tf.function  # as Keras runs a step: eager mode rounds differently, and the start amplifies it
-    def step(images, partners, views):
+    def step(images, partners, views, *_):
         draws = tuple(Draws(*view) for view in views)
         pair = make_pair(as_input(images), as_input(partners), draws, transform, 1.0)
         with tf.GradientTape() as tape:
@@ -223,6 +227,7 @@ def test_what_is_recorded(data, tiny_params, result):
     last = result.history[-1]
     assert last["alpha"] == pytest.approx(tiny_params.loss.alpha_final)
     assert last["strength"] == pytest.approx(tiny_params.augment.strength_final)
+    assert [row["neighbor_share"] > 0 for row in result.history] == [True, False]
     assert last["learning_rate"] == pytest.approx(tiny_params.train.learning_rate_final)
     for head, k in tiny_params.model.head_sizes.items():
         joints, hard = result.snapshots[f"{head}_joint"], result.snapshots[f"{head}_test"]
@@ -255,6 +260,87 @@ def test_training_repeats_bit_for_bit(data, tiny_params, result):
     assert result.history == again.history
     for a, b in zip(result.network.get_weights(), again.network.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_in_bfloat16_the_step_rounds_but_what_is_kept_is_float32(data, tiny_params, result):
+    coarse = train(data, with_values(tiny_params, train={"precision": "mixed_bfloat16"}))
+    assert coarse.network.dtype_policy.name == "float32"
+    assert {weights.dtype for weights in coarse.network.get_weights()} == {np.dtype("float32")}
+    mine, theirs = coarse.history[0]["loss"], result.history[0]["loss"]
+    assert mine != theirs
+    assert mine == pytest.approx(theirs, rel=0.02)
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_the_exact_joint_is_that_of_all_pairs_of_an_epoch(data, params, tiny_params):
+    network = build_network(tiny_params.model)
+    batches = PairBatches(data, with_values(tiny_params, train={"batch_size": 100}))
+    model = IICModel(network, Transform(params.augment), params.loss)
+    p_ij, overlap = exact_joint(model, batches.epoch(1))
+
+    z, z_t = [], []
+    for batch in batches.epoch(1):
+        pair = make_pair(
+            as_input(batch.images), as_input(batch.partners),
+            tuple(Draws(*view) for view in batch.views), Transform(params.augment), batch.strength,
+        )  # fmt: skip
+        for kept, x in zip((z, z_t), pair, strict=True):
+            kept.append([head.numpy() for head in network(x, training=False)])
+    (cluster, over), (cluster_t, over_t) = (
+        [np.concatenate(head) for head in zip(*side, strict=True)] for side in (z, z_t)
+    )
+    np.testing.assert_allclose(p_ij, joint_probability(over, over_t), rtol=1e-3)
+    np.testing.assert_allclose(overlap, over.T @ cluster + over_t.T @ cluster_t, rtol=1e-3)
+    assert overlap.sum() == pytest.approx(2 * 200)
+
+
+def test_without_its_weight_teaching_does_nothing(data, tiny_params, result):
+    again = train(data, with_values(tiny_params, loss={"teaching_from": 0.0}))
+    assert again.moves == []
+    assert again.history == result.history
+
+
+def test_a_step_adds_the_cross_entropy_to_the_taught_clusters(data, tiny_params):
+    params = with_values(tiny_params, loss={"teaching_weight": 3.0}, train={"batch_size": 230})
+    batch = tf.nest.map_structure(tf.constant, first_batch(PairBatches(data, params)))
+    losses = []
+    for mapping in (None, np.arange(20) % 10):
+        keras.utils.set_random_seed(0)
+        model = IICModel(build_network(params.model), Transform(params.augment), params.loss)
+        model.compile(optimizer=keras.optimizers.SGD(0.0))
+        if mapping is not None:
+            model.taught.assign(indicator(mapping, 10))
+        losses.append(float(tf.function(model.train_step)(batch)["loss"]))
+    entropies = []
+    for cluster, overcluster in model.assign_pair(batch, training=True):
+        teacher = overcluster.numpy() @ indicator(np.arange(20) % 10, 10)
+        entropies.append(-(teacher * np.log(cluster.numpy())).sum(axis=1).mean())
+    assert losses[1] - losses[0] == pytest.approx(3.0 * np.mean(entropies), rel=1e-3)
+
+
+def test_overclusters_move_once_at_their_time_and_teach_from_then_on(
+    data, tiny_params, monkeypatch
+):
+    moved = Move(overcluster=3, source=0, target=1, gain=0.5)
+    calls = []
+
+    def best_moves(p_ij, mapping, clusters, alpha):
+        calls.append((p_ij.shape, mapping.shape, clusters, alpha))
+        return np.arange(20) % 10, [moved]
+
+    monkeypatch.setattr("iic.teaching.best_moves", best_moves)
+    params = with_values(tiny_params, train={"epochs": 4})
+    untaught = train(data, params)
+    taught = train(data, with_values(params, loss={"teaching_weight": 3.0, "teaching_from": 0.5}))
+    assert calls == [((20, 20), (20,), 10, params.loss.alpha)]
+    assert taught.moves == [moved]
+    rise = [
+        mine["loss"] - theirs["loss"]
+        for mine, theirs in zip(taught.history, untaught.history, strict=True)
+    ]
+    # The graph is another one, in which TensorFlow fuses and so rounds otherwise.
+    np.testing.assert_allclose(rise[:2], 0, atol=0.1)
+    assert min(rise[2:]) > 3
 
 
 def test_a_loss_that_is_no_number_stops_with_a_remedy(data, tiny_params, monkeypatch):
