@@ -12,7 +12,7 @@ N      ?= 3
 FIRST  ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint format recipe seeds readme lock clean
+.PHONY: help repro test lint format recipe seeds bench readme lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -39,12 +39,16 @@ recipe: $(VENV)/.run ## run RECIPE, a file in recipes/, as the DVC experiment of
 seeds: $(VENV)/.run ## run N seeds from FIRST of RECIPE; add them to reports/seeds-RECIPE.csv
 	@$(RUN) python -m benchmarks.seeds --recipe $(RECIPE) --first $(FIRST) --count $(N)
 
+bench: $(VENV)/.bench ## measure recipes, stages and other methods side by side (about an hour)
+	@$(RUN) python -m benchmarks.bench
+
 readme: $(VENV)/.run ## rewrite the generated parts of README.md
 	@$(RUN) python -m benchmarks.readme
 
 lock: ## pin the requirements again (needs uv; see CONTRIBUTING.md)
 	$(LOCK) pyproject.toml -o requirements.txt
 	$(LOCK) --group dev -c requirements.txt -o requirements-dev.txt
+	$(LOCK) --group bench -c requirements.txt -o requirements-bench.txt
 
 clean: ## remove the environment and caches of tools, but no result
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache dvclive iic.egg-info
@@ -57,6 +61,10 @@ $(VENV)/bin/python:
 $(VENV)/.run: $(VENV)/bin/python requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.run requirements-bench.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt

@@ -1,4 +1,4 @@
-"""The generated parts of README.md: the result table and the pipeline graph.
+"""The generated parts of README.md: results, speed, other methods and the pipeline graph.
 
 `python -m benchmarks.readme` rewrites them; a test fails where they are stale.
 """
@@ -7,7 +7,9 @@ import statistics
 import subprocess
 from pathlib import Path
 
+from benchmarks.pipeline import ARTICLE_STEPS
 from benchmarks.recipes import recipe_names, recipe_params
+from benchmarks.results import read_benchmark
 from benchmarks.seeds import read_rows, recipe_of, table_of
 from iic.files import write_text
 
@@ -61,6 +63,45 @@ def _summary(values: list[float], *, percent: bool) -> str:
     )
 
 
+def speed() -> str:
+    """Training of each recipe against the article's, from the benchmark."""
+    measured = read_benchmark()
+    lines = [
+        "| recipe | training | against 6,000 steps of the article | pairs a second "
+        "| of the float32 peak | peak memory |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    trainings = measured["pipeline"]["trainings"]
+    for recipe, step in measured["steps"]["recipes"].items():
+        row = trainings.get(recipe)
+        training = (
+            f"{row['seconds']:.0f} s | 1/{row['times_faster_than_the_article']:.0f}"
+            if row
+            else f"{ARTICLE_STEPS * step['seconds_per_step']:.0f} s, from its step | 1"
+        )
+        memory = f"{row['peak_mb']:,} MB" if row else ""
+        lines.append(
+            f"| `{recipe}` | {training} | {step['pairs_per_second']:,} "
+            f"| {100 * step['share_of_float32_peak']:.0f} % | {memory} |"
+        )
+    return "\n".join(lines)
+
+
+def methods() -> str:
+    """What a user would get from other methods on the same images, from the benchmark."""
+    measured = read_benchmark()
+    rows = {
+        f"IIC, `{recipe}`": row for recipe, row in measured["pipeline"]["trainings"].items()
+    } | measured["alternatives"]
+    lines = ["| method | accuracy, test | time | peak memory |", "| --- | --- | --- | --- |"]
+    for name, row in sorted(rows.items(), key=lambda item: item[1]["acc"]):
+        lines.append(
+            f"| {name} | {100 * row['acc']:.2f} % | {row['seconds']:.0f} s "
+            f"| {row['peak_mb']:,} MB |"
+        )
+    return "\n".join(lines)
+
+
 def graph() -> str:
     """The stages as `dvc dag` draws them in Mermaid."""
     command = ["dvc", "dag", "--md"]
@@ -72,12 +113,13 @@ def graph() -> str:
 
 def render(text: str) -> str:
     """Put each generated part between its markers."""
-    for name, content in (("results", results()), ("graph", graph())):
+    parts = {"results": results, "speed": speed, "methods": methods, "graph": graph}
+    for name, make in parts.items():
         begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->\n"
         if text.count(begin) != 1 or text.count(end) != 1:
             raise SystemExit(f"error: {README}: expected one pair of markers for {name!r}")
         before, _, rest = text.partition(begin)
-        text = before + begin + content + "\n" + end + rest.partition(end)[2]
+        text = before + begin + make() + "\n" + end + rest.partition(end)[2]
     return text
 
 

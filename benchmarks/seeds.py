@@ -16,11 +16,12 @@ from pathlib import Path
 
 import dvc.api
 
+from benchmarks.costs import read_costs
 from benchmarks.recipes import DEFAULT, recipe_options, recipe_params
 from iic.errors import InputError
 from iic.files import write_table
 from iic.params import Params
-from stages.common import REPORTS, TIMES
+from stages.common import COSTS, REPORTS
 
 METRICS = ("acc", "nmi", "ari", "over_acc", "train_acc", "loss")
 # Seconds of the train stage; empty where the run-cache had the result.
@@ -62,19 +63,15 @@ def run_seed(recipe: str, seed: int) -> dict[str, str]:
     options = [*recipe_options(recipe), "-S", f"seed={seed}"]
     command = ["dvc", "exp", "run", "--temp", "--name", name, *options]
     with tempfile.TemporaryDirectory() as folder:
-        times = Path(folder) / "times"
-        environment = os.environ | {TIMES: str(times)}
+        costs = Path(folder) / "costs"
+        environment = os.environ | {COSTS: str(costs)}
         if subprocess.run(command, check=False, env=environment).returncode != 0:  # noqa: S603 - a list, no shell
             raise InputError(f"{' '.join(command)}: failed, see above; the table keeps its rows")
-        seconds = read_times(times).get("train", "")
+        cost = read_costs(costs).get("train")
     metrics = dvc.api.metrics_show(rev=name)
-    return {column: f"{metrics[column]:.6g}" for column in METRICS} | {"seconds": seconds}
-
-
-def read_times(path: Path) -> dict[str, str]:
-    """Seconds by stage, of the stages that ran."""
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    return dict(line.split() for line in lines)
+    return {column: f"{metrics[column]:.6g}" for column in METRICS} | {
+        "seconds": f"{cost.seconds:.1f}" if cost else ""
+    }
 
 
 def main(arguments: list[str]) -> None:

@@ -3,7 +3,7 @@
 Colours are the Okabe-Ito set and matplotlib's cividis, which colour-blind readers can tell apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -57,6 +57,24 @@ def curves_figure(
         axis.grid(alpha=0.3)
         if len(curves) > 1:
             axis.legend()
+    return figure
+
+
+def cost_figure(panels: Sequence[tuple[str, Mapping[float, float]]], unit: str) -> Figure:
+    """How a cost grows with one thing a panel, from zero, side by side.
+
+    Args:
+        panels: label of the x axis, and the cost at each of its values.
+        unit: label of the y axis.
+    """
+    figure = Figure(figsize=(3.2 * len(panels), 3.2), layout="constrained")
+    for axis, (label, costs) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
+    ):
+        axis.plot(list(costs), list(costs.values()), "o-", color=BLUE)
+        axis.set(xlabel=label, xlim=(0, None), ylim=(0, None))
+        axis.grid(alpha=0.3)
+    figure.axes[0].set_ylabel(unit)
     return figure
 
 

@@ -111,9 +111,10 @@ def predict(network: keras.Model, images: np.ndarray, batch_size: int = 500) -> 
     return Assignments(cluster, overcluster)
 
 
-@tf.function(reduce_retracing=True)
-def _forward(network: keras.Model, images: tf.Tensor) -> list[tf.Tensor]:
-    return network(as_input(images), training=False)
+# Traced once for each network, however often it predicts.
+_forward = tf.function(
+    lambda network, images: network(as_input(images), training=False), reduce_retracing=True
+)
 
 
 def save_network(network: keras.Model, params: ModelParams, folder: Path) -> None:

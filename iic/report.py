@@ -5,6 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, StrictUndefined
@@ -18,6 +19,13 @@ from iic.matching import UNMATCHED, contingency_table, hungarian_match, majority
 from iic.params import OPERATIONS
 
 SAMPLES = 8
+# Panels of the cost of training: keys of the benchmark's section, and what they count.
+SCALING = {
+    "images": "training images",
+    "overclusters": "overclusters",
+    "width": "width of the trunk",
+    "head_layers": "dense layers of a head",
+}
 # Images whose neighbours are shown, and how many of them.
 NEIGHBOR_ROWS, NEIGHBOR_COLUMNS = 6, 8
 # More frames of the animation than this add bytes, not insight.
@@ -40,6 +48,7 @@ class Run:
         train_images: (n, 28, 28) uint8.
         neighbors: (n, k) int32, the array of data/neighbors.npz.
         test_images: (m, 28, 28) uint8.
+        benchmark: sections of reports/benchmark.json, which `make bench` measures; may be empty.
     """
 
     settings: Mapping[str, object]
@@ -51,6 +60,7 @@ class Run:
     train_images: np.ndarray
     neighbors: np.ndarray
     test_images: np.ndarray
+    benchmark: Mapping[str, Any]
 
     @property
     def labels(self) -> np.ndarray:
@@ -91,6 +101,7 @@ def render_pictures(run: Run, digit: int) -> list[Picture]:
         _animation(run),
         _overclusters(run),
         _samples(run, digit),
+        *([_scaling(run)] if "scaling" in run.benchmark else []),
     ]
 
 
@@ -252,6 +263,23 @@ def _samples(run: Run, digit: int) -> Picture:
         "slant, stroke width, a crossing bar, was found without a label.",
         "data/images.npz, data/snapshots.npz (overcluster_test), reports/predictions.csv",
         _png(figures.samples_figure(columns, SAMPLES)),
+    )
+
+
+def _scaling(run: Run) -> Picture:
+    panels = [
+        (label, {float(x): seconds for x, seconds in run.benchmark["scaling"][kind].items()})
+        for kind, label in SCALING.items()
+    ]
+    return Picture(
+        "scaling.png",
+        "What training costs",
+        "Seconds of an epoch of the recipe fast with one thing changed, on "
+        f"{run.benchmark['machine']['cores']} cores of {run.benchmark['machine']['processor']}. "
+        "Images: with start-up, which does not grow. Width: factor on the channels of all "
+        "convolutions. Not of this run: measured once, and kept with the repository.",
+        "reports/benchmark.json (scaling, by make bench)",
+        _png(figures.cost_figure(panels, "seconds an epoch")),
     )
 
 

@@ -26,12 +26,13 @@ class Teaching(keras.callbacks.Callback):
         """`batches`: of the training, whose pairs give the joint matrix."""
         super().__init__()
         self._batches, self._params = batches, params
+        self._first = int(params.loss.teaching_from * params.train.epochs)
         self.moves: list[Move] = []
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's name
         """Find the moves where the first taught epoch begins."""
-        loss, epochs = self._params.loss, self._params.train.epochs
-        if loss.teaching_weight == 0 or epoch != int(loss.teaching_from * epochs):
+        loss = self._params.loss
+        if loss.teaching_weight == 0 or epoch != self._first:
             return
         model: IICModel = self.model
         p_ij, overlap = exact_joint(model, self._batches.epoch(epoch))

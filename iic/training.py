@@ -39,7 +39,7 @@ def train(
     tf.config.experimental.enable_op_determinism()
     batches = PairBatches(data, params)
     network = build_network(params.model)
-    model = _build_model(network, params, steps=batches.schedule.steps)
+    model = build_learner(network, params, steps=batches.schedule.steps)
     teaching = Teaching(batches, params)
     recorder = Recorder(network, data.test_images, batches.schedule)
     # The recorder comes first: it adds to the logs that the other callbacks read.
@@ -53,8 +53,14 @@ def train(
     return TrainingResult(network, recorder.history, recorder.snapshots(), teaching.moves)
 
 
-def _build_model(network: keras.Model, params: Params, steps: int) -> IICModel:
-    """What is trained: a copy of the network that computes in the precision of training."""
+def build_learner(network: keras.Model, params: Params, steps: int) -> IICModel:
+    """What is trained: a copy of the network that computes in the precision of training.
+
+    Args:
+        network: whose weights the copy starts from.
+        params: of the run.
+        steps: of the whole training, for the learning rate's schedule.
+    """
     learner = build_network(params.model, params.train.precision)
     learner.set_weights(network.get_weights())
     model = IICModel(learner, Transform(params.augment), params.loss)

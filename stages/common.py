@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -13,8 +14,8 @@ from iic.params import Params, parse_params
 # TensorFlow's notes on the processor; set here since this is imported before TensorFlow.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-# Environment variable that benchmarks set to learn how long each stage took.
-TIMES = "IIC_TIMES"
+# Environment variable that benchmarks set to learn what each stage cost.
+COSTS = "IIC_COSTS"
 
 PARAMS = Path("params.yaml")
 IMAGES = Path("data/images.npz")
@@ -30,6 +31,7 @@ ACCURACY = REPORTS / "accuracy.csv"
 PREDICTIONS = REPORTS / "predictions.csv"
 ASSIGNMENTS = REPORTS / "assignments.csv"
 FIGURES = REPORTS / "figures"
+BENCHMARK = REPORTS / "benchmark.json"
 PAGE = REPORTS / "index.html"
 
 
@@ -39,7 +41,7 @@ def run(stage: Callable[[Params], None]) -> None:
     try:
         params, start = read_params(PARAMS), time.perf_counter()
         stage(params)
-        _note_time(time.perf_counter() - start)
+        _note_cost(time.perf_counter() - start)
     except InputError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
@@ -49,11 +51,17 @@ def run(stage: Callable[[Params], None]) -> None:
         sys.exit("interrupted; nothing half-written is left")
 
 
-def _note_time(seconds: float) -> None:
-    """Append stage and seconds to the file that TIMES names, if any; no output may hold a time."""
-    if TIMES in os.environ:
-        with Path(os.environ[TIMES]).open("a", encoding="utf-8") as file:
-            file.write(f"{Path(sys.argv[0]).stem} {seconds:.2f}\n")
+def _note_cost(seconds: float) -> None:
+    """Append stage, seconds and peak memory to the file that COSTS names, if any.
+
+    The stages' own outputs hold none of it, since they are the same bytes in every run.
+    """
+    if COSTS in os.environ:
+        # Linux counts in KiB, macOS in bytes.
+        unit = 1 if sys.platform == "darwin" else 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+        with Path(os.environ[COSTS]).open("a", encoding="utf-8") as file:
+            file.write(f"{Path(sys.argv[0]).stem} {seconds:.2f} {peak:.0f}\n")
 
 
 def read_params(path: Path) -> Params:

@@ -1,6 +1,8 @@
 """Stage 6: draw figures, animation and page from what the other stages wrote."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 from iic.errors import InputError
 from iic.files import read_arrays, read_table, replacing, write_text
@@ -8,6 +10,7 @@ from iic.params import Params
 from iic.report import Run, render_page, render_pictures
 from stages.common import (
     ACCURACY,
+    BENCHMARK,
     FIGURES,
     HISTORY,
     IMAGES,
@@ -31,7 +34,7 @@ def main(params: Params) -> None:
             "loss.alpha_final": params.loss.alpha_final,
             "train.epochs": params.train.epochs,
         },
-        metrics=_read_metrics(),
+        metrics=_read_json(METRICS, "dvc repro evaluate"),
         history=read_table(HISTORY),
         accuracy=read_table(ACCURACY),
         predictions=read_table(PREDICTIONS),
@@ -41,6 +44,7 @@ def main(params: Params) -> None:
         ),
         **read_arrays(IMAGES, ["train_images", "test_images"]),
         **read_arrays(NEIGHBORS, ["neighbors"]),
+        benchmark=_read_json(BENCHMARK, "git restore reports/benchmark.json"),
     )
     pictures = render_pictures(finished, params.report.digit)
     for picture in pictures:
@@ -49,11 +53,11 @@ def main(params: Params) -> None:
     write_text(PAGE, render_page(finished, pictures))
 
 
-def _read_metrics() -> dict[str, float]:
+def _read_json(path: Path, remedy: str) -> dict[str, Any]:
     try:
-        return dict(json.loads(METRICS.read_text("utf-8")))
+        return dict(json.loads(path.read_text("utf-8")))
     except (FileNotFoundError, ValueError) as error:
-        raise InputError(f"{METRICS}: missing or damaged; run `dvc repro evaluate`") from error
+        raise InputError(f"{path}: missing or damaged; run `{remedy}`") from error
 
 
 if __name__ == "__main__":

@@ -94,6 +94,7 @@ def make_clone(folder: Path, **settings: object) -> Path:
     listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", cwd=ROOT)
     for name in filter(None, listed.stdout.split("\0")):
         generated = name == "dvc.lock" or name.startswith("reports/")
+        generated &= name != "reports/benchmark.json"  # measured, not made by the pipeline
         if not generated and (ROOT / name).is_file():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from iic.figures import cost_figure
 from iic.report import MAX_FRAMES, Run, render_page, render_pictures
 
 IMAGES, CLUSTERS, OVERCLUSTERS = 60, 10, 14
@@ -36,6 +37,7 @@ def make_run(random, digits, epochs: int = 3, clusters: int = CLUSTERS) -> Run:
         train_images=digits.train_images[:IMAGES],
         neighbors=random.integers(0, IMAGES, (IMAGES, 20)),
         test_images=digits.test_images[:IMAGES],
+        benchmark={},
     )
 
 
@@ -80,6 +82,28 @@ def test_a_digit_without_overclusters_leaves_an_empty_figure(random, digits):
     never = {**run.predictions, "label": np.zeros(IMAGES)}
     empty = Run(**{**vars(run), "predictions": never})
     assert len(render_pictures(empty, digit=7)) == 8
+
+
+def test_the_cost_of_training_is_drawn_where_it_was_measured(finished):
+    scaling = {
+        "images": {"15000": 5.0, "60000": 17.5},
+        "overclusters": {"10": 15.0, "1000": 30.0},
+        "width": {"0.25": 9.0, "1.0": 17.0},
+        "head_layers": {"1": 16.0, "4": 17.0},
+    }
+    benchmark = {"machine": {"cores": 3, "processor": "some processor"}, "scaling": scaling}
+    run = Run(**{**vars(finished), "benchmark": benchmark})
+    picture = render_pictures(run, digit=7)[-1]
+    assert picture.name == "scaling.png"
+    assert "on 3 cores of some processor" in picture.caption
+    panels = [(kind, {float(x): y for x, y in costs.items()}) for kind, costs in scaling.items()]
+    figure = cost_figure(panels, "seconds")
+    assert [axis.get_xlabel() for axis in figure.axes] == list(scaling)
+    for axis, costs in zip(figure.axes, scaling.values(), strict=True):
+        x, y = axis.lines[0].get_data()
+        assert dict(zip(map(str, x), y, strict=True)).keys() == {str(float(v)) for v in costs}
+        np.testing.assert_array_equal(y, list(costs.values()))
+        assert axis.get_ylim()[0] == 0
 
 
 def test_values_reach_the_page_as_text(finished):

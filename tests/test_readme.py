@@ -10,13 +10,13 @@ import yaml
 from conftest import ROOT, environment, override
 
 from benchmarks import readme
+from benchmarks.costs import Cost, read_costs
 from benchmarks.recipes import recipe_names, recipe_options, recipe_params
 from benchmarks.seeds import (
     COLUMNS,
     METRICS,
     main,
     read_rows,
-    read_times,
     recipe_of,
     run_seed,
     table_of,
@@ -24,7 +24,7 @@ from benchmarks.seeds import (
 )
 from iic.errors import InputError
 from iic.params import parse_params
-from stages.common import TIMES
+from stages.common import COSTS
 
 
 def test_the_generated_parts_are_current(monkeypatch):
@@ -165,20 +165,22 @@ def test_a_seed_is_an_experiment_with_metrics_and_training_time(folder, monkeypa
     def called(command: list[str], env: dict[str, str] | None = None, **_: object):
         commands.append(command)
         if env is not None:
-            Path(env[TIMES]).write_text("augment 0.10\ntrain 81.25\n")
+            Path(env[COSTS]).write_text("augment 0.10 99\ntrain 81.25 900\n")
         return subprocess.CompletedProcess(command, 0)
 
     metrics = dict.fromkeys(METRICS, 0.123456789)
     monkeypatch.setattr("benchmarks.seeds.subprocess.run", called)
     monkeypatch.setattr("benchmarks.seeds.dvc.api.metrics_show", lambda rev: metrics)
     values = run_seed("fast", 3)
-    assert values == dict.fromkeys(METRICS, "0.123457") | {"seconds": "81.25"}
+    assert values == dict.fromkeys(METRICS, "0.123457") | {"seconds": "81.2"}
     assert commands[-1][:6] == ["dvc", "exp", "run", "--temp", "--name", "fast-seed-3"]
     assert commands[-1][6:] == [*recipe_options("fast"), "-S", "seed=3"]
 
 
-def test_a_seed_from_the_run_cache_has_no_training_time(tmp_path):
-    assert read_times(tmp_path / "none").get("train", "") == ""
+def test_stages_that_did_not_run_have_no_cost(tmp_path):
+    assert read_costs(tmp_path / "none") == {}
+    (tmp_path / "costs").write_text("augment 0.25 99\n")
+    assert read_costs(tmp_path / "costs") == {"augment": Cost(0.25, 99.0)}
 
 
 def test_the_table_shows_every_seed_of_every_recipe(folder):

@@ -68,6 +68,17 @@ def test_neighbors_are_of_the_training_images_alone(pipeline_run, digits, params
     )
 
 
+def test_a_stage_notes_what_it_cost_where_it_is_asked_to(clone):
+    file = clone / "costs"
+    for _ in range(2):
+        run("python", "-m", "stages.augment", cwd=clone, env={"IIC_COSTS": str(file)})
+    lines = [line.split() for line in file.read_text().splitlines()]
+    assert [name for name, _, _ in lines] == ["augment", "augment"]
+    assert all(0 < float(seconds) < 60 for _, seconds, _ in lines)
+    # NumPy alone takes more than 20 MB; TensorFlow would take more than 300.
+    assert all(20 < float(peak) < 300 for _, _, peak in lines)
+
+
 def test_train_writes_model_history_and_snapshots(pipeline_run, digits):
     assert sorted(p.name for p in (pipeline_run / "model").iterdir()) == [
         "model.json",
@@ -139,6 +150,7 @@ def test_report_is_one_page_without_links_to_elsewhere(pipeline_run):
         "operations.png",
         "overclusters.png",
         "samples.png",
+        "scaling.png",
         "training.gif",
     ]
     assert page.count('<img src="data:image/') == len(figures)
