@@ -39,9 +39,10 @@ def training_step(data: TrainingData, params: Params) -> Callable[[], object]:
     tf.config.experimental.enable_op_determinism()
     batches = PairBatches(data, params)
     model = build_learner(build_network(params.model), params, batches.schedule.steps)
-    step, stream = model.make_train_function(), iter(batches.dataset().repeat())
-    # Reading the loss waits for the step to end.
-    return lambda: {name: float(value) for name, value in step(stream).items()}
+    model.make_train_function()
+    stream = iter(batches.dataset().repeat())
+    # Reading the losses waits for the step to end.
+    return lambda: {name: float(value) for name, value in model.train_function(stream).items()}
 
 
 def useful_flops(network: keras.Model) -> int:
@@ -60,7 +61,8 @@ def useful_flops(network: keras.Model) -> int:
 
 def augmentation(data: TrainingData, params: Params) -> Callable[[], object]:
     """A call transforms one batch of images at full strength."""
-    transform = tf.function(Transform(params.augment))
+    operations = Transform(params.augment)
+    transform = tf.function(lambda *arguments: operations(*arguments))
     n = params.train.batch_size
     images = as_input(tf.constant(data.train_images[:n]))
     draws = Draws(tf.constant(data.draws[0, :n]), tf.constant(data.noise_seeds[0, :n]))
