@@ -14,6 +14,7 @@ from benchmarks.seeds import read_rows, recipe_of, table_of
 from iic.files import write_text
 
 README = Path("README.md")
+NOT_MEASURED = "Not measured yet: `make bench`."
 NAMES = {
     "acc": "accuracy, clustering head, test",
     "train_acc": "accuracy, clustering head, train",
@@ -66,6 +67,8 @@ def _summary(values: list[float], *, percent: bool) -> str:
 def speed() -> str:
     """Training of each recipe against the article's, from the benchmark."""
     measured = read_benchmark()
+    if not {"steps", "pipeline"} <= set(measured):
+        return NOT_MEASURED
     lines = [
         "| recipe | training | against 6,000 steps of the article | pairs a second "
         "| of the float32 peak | peak memory |",
@@ -90,6 +93,8 @@ def speed() -> str:
 def methods() -> str:
     """What a user would get from other methods on the same images, from the benchmark."""
     measured = read_benchmark()
+    if not {"pipeline", "alternatives"} <= set(measured):
+        return NOT_MEASURED
     rows = {
         f"IIC, `{recipe}`": row for recipe, row in measured["pipeline"]["trainings"].items()
     } | measured["alternatives"]

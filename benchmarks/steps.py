@@ -78,62 +78,52 @@ def matrix_product(dtype: str) -> Callable[[], object]:
 
 
 def measure(recipes: list[str]) -> dict[str, object]:
-    """Pairs a second of each recipe, its share of both peaks, and what augmentation costs."""
+    """Pairs a second of each recipe, its share of the peak, and what lies beside the steps."""
     data, params = training_data(), {name: recipe_params(name) for name in recipes}
-    peaks = {"float32": "peak float32", "mixed_bfloat16": "peak bfloat16"}
+    network = build_network(params["default"].model)
     seconds = take_turns(
         {name: training_step(data, params[name]) for name in recipes}
-        | {"augmentation": augmentation(data, params["default"])}
-        | {peaks["float32"]: matrix_product("float32")}
-        | {peaks["mixed_bfloat16"]: matrix_product("bfloat16")},
+        | {
+            "augmentation": augmentation(data, params["default"]),
+            "snapshot": lambda: predict(network, data.test_images),
+            "float32 product": matrix_product("float32"),
+            "bfloat16 product": matrix_product("bfloat16"),
+        },
         ROUNDS,
     )
-    flops = {name: 2 * PEAK_SIZE**3 / seconds[name] for name in peaks.values()}
-    images_a_second = params["default"].train.batch_size / seconds["augmentation"]
+    peaks = {
+        name: 2 * PEAK_SIZE**3 / seconds[f"{name} product"] for name in ("float32", "bfloat16")
+    }
+    per_pair = {name: seconds[name] / params[name].train.batch_size for name in recipes}
+    per_image = seconds["augmentation"] / params["default"].train.batch_size
     return {
         "rounds": ROUNDS,
-        "peak_gflops": {
-            precision: round(flops[name] / 1e9, 1) for precision, name in peaks.items()
-        },
-        "augmentation_images_per_second": round(images_a_second),
+        "peak_gflops": {name: round(peak / 1e9, 1) for name, peak in peaks.items()},
+        "augmentation_images_per_second": round(1 / per_image),
+        "snapshot_seconds": round(seconds["snapshot"], 2),
         "recipes": {
-            name: _step_row(
-                params[name], seconds[name], seconds["article"] / 1000, flops["peak float32"]
-            )
-            | {
-                "augmentation_share": round(
-                    _views(params[name]) / images_a_second / seconds[name], 4
-                )
+            name: {
+                "batch_size": params[name].train.batch_size,
+                "seconds_per_step": round(seconds[name], 4),
+                "pairs_per_second": round(1 / per_pair[name]),
+                "times_the_article": round(per_pair["article"] / per_pair[name], 2),
+                "share_of_float32_peak": round(
+                    _flops(params[name]) / per_pair[name] / peaks["float32"], 3
+                ),
+                "augmentation_share": round(_views(params[name]) * per_image / per_pair[name], 4),
             }
             for name in recipes
         },
     }
 
 
+def _flops(params: Params) -> int:
+    return useful_flops(build_network(params.model))
+
+
 def _views(params: Params) -> int:
-    """Images that a step transforms."""
-    return params.train.batch_size * (2 if params.augment.both_views else 1)
-
-
-def _step_row(
-    params: Params, seconds: float, article_seconds_a_pair: float, peak: float
-) -> dict[str, float]:
-    flops = useful_flops(build_network(params.model))
-    pairs_a_second = params.train.batch_size / seconds
-    return {
-        "batch_size": params.train.batch_size,
-        "seconds_per_step": round(seconds, 4),
-        "pairs_per_second": round(pairs_a_second),
-        "times_the_article": round(pairs_a_second * article_seconds_a_pair, 2),
-        "mflop_per_pair": round(flops / 1e6, 1),
-        "share_of_float32_peak": round(flops * pairs_a_second / peak, 3),
-    }
-
-
-def snapshot_seconds(data: TrainingData, params: Params) -> float:
-    """Seconds of the assignments that training records after each epoch."""
-    network = build_network(params.model)
-    return take_turns({"": lambda: predict(network, data.test_images)}, rounds=3)[""]
+    """Images of a pair that are transformed."""
+    return 2 if params.augment.both_views else 1
 
 
 if __name__ == "__main__":

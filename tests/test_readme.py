@@ -109,11 +109,14 @@ def test_numbers_are_read_as_dvc_reads_them(folder):
     assert recipe_options("mine") == ["-S", "train.learning_rate=0.0001"]
 
 
-def test_views_alone_is_fast_without_neighbours(folder):
-    fast, alone = recipe_params("fast"), recipe_params("views-alone")
+def test_the_recipes_that_show_one_thing_differ_in_it_alone(folder):
+    fast, alone, moves = (recipe_params(name) for name in ("fast", "views-alone", "moves"))
     assert alone == fast.model_copy(
         update={"augment": fast.augment.model_copy(update={"neighbors": 0})}
     )
+    teaching = {"teaching_weight": moves.loss.teaching_weight}
+    assert moves == alone.model_copy(update={"loss": alone.loss.model_copy(update=teaching)})
+    assert moves.loss.teaching_weight > 0
 
 
 @pytest.mark.parametrize(
@@ -134,7 +137,9 @@ def test_a_mistake_in_a_recipe_is_named(folder, text, message):
 
 
 def test_an_unknown_recipe_names_the_known_ones(folder):
-    with pytest.raises(InputError, match="fasst: no such .* of default, article, fast, tour"):
+    with pytest.raises(
+        InputError, match="fasst: no such .* of default, article, best, fast, moves, tour"
+    ):
         recipe_options("fasst")
 
 
