@@ -6,7 +6,6 @@ memory of the process.
 """
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from sklearn.mixture import GaussianMixture
 from iic.datasets import DIGITS
 from iic.files import read_arrays
 from iic.matching import contingency_table, hungarian_accuracy
-from stages.common import IMAGES, LABELS
+from stages.common import IMAGES, LABELS, peak_memory
 
 
 def k_means(train: np.ndarray, test: np.ndarray) -> np.ndarray:
@@ -55,11 +54,10 @@ def main(name: str) -> None:
     # Read only now: no method can see them.
     labels = read_arrays(LABELS, ["test_labels"])["test_labels"]
     table = contingency_table(labels, assignments, DIGITS, DIGITS)
-    unit = 1 if sys.platform == "darwin" else 1024
     row = {
         "acc": round(hungarian_accuracy(table), 4),
         "seconds": round(seconds, 1),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6),
+        "peak_mb": round(peak_memory()),
     }
     sys.stdout.write(json.dumps(row) + "\n")
 

@@ -1,7 +1,6 @@
 """How the cost of training grows with images, clusters, width and depth of the heads."""
 
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -28,8 +27,8 @@ def measure() -> dict[str, dict[str, float]]:
 def _whole_epochs(data: TrainingData, params: Params) -> dict[str, float]:
     """With start, tracing and snapshot, which do not grow with the images."""
     one_epoch = params.model_copy(update={"train": params.train.model_copy(update={"epochs": 1})})
-    seconds = {}
-    for images in IMAGES:
+
+    def training_on(images: int) -> Callable[[], object]:
         part = TrainingData(
             train_images=data.train_images[:images],
             test_images=data.test_images,
@@ -37,10 +36,10 @@ def _whole_epochs(data: TrainingData, params: Params) -> dict[str, float]:
             noise_seeds=data.noise_seeds[:, :images],
             neighbors=np.minimum(data.neighbors[:images], images - 1),
         )
-        start = time.perf_counter()
-        train(part, one_epoch)
-        seconds[str(images)] = round(time.perf_counter() - start, 2)
-    return seconds
+        return lambda: train(part, one_epoch)
+
+    trainings = {str(images): training_on(images) for images in IMAGES}
+    return {name: round(s, 2) for name, s in take_turns(trainings, rounds=3).items()}
 
 
 def _steps(data: TrainingData, params: Params) -> dict[str, dict[str, float]]:

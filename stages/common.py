@@ -57,11 +57,18 @@ def _note_cost(seconds: float) -> None:
     The stages' own outputs hold none of it, since they are the same bytes in every run.
     """
     if COSTS in os.environ:
-        # Linux counts in KiB, macOS in bytes.
-        unit = 1 if sys.platform == "darwin" else 1024
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
         with Path(os.environ[COSTS]).open("a", encoding="utf-8") as file:
-            file.write(f"{Path(sys.argv[0]).stem} {seconds:.2f} {peak:.0f}\n")
+            file.write(f"{Path(sys.argv[0]).stem} {seconds:.2f} {peak_memory():.0f}\n")
+
+
+def peak_memory() -> float:
+    """Largest memory in use by this process so far, in MB."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # getrusage would also count the parent's memory at the fork.
+        (line,) = (row for row in status.read_text().splitlines() if row.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # macOS counts in bytes
 
 
 def read_params(path: Path) -> Params:
