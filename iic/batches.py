@@ -76,7 +76,17 @@ class PairBatches:
     """
 
     def __init__(self, data: TrainingData, params: Params) -> None:
-        """See TrainingData; a batch size beyond the number of images means all of them."""
+        """See TrainingData; a batch size beyond the number of images means all of them.
+
+        Raises:
+            InputError: there are fewer neighbours than `augment.neighbors`.
+        """
+        found, wanted = data.neighbors.shape[1], params.augment.neighbors
+        if found < wanted:
+            raise InputError(
+                f"each image has {found} neighbours, augment.neighbors is {wanted}; "
+                "run `dvc repro neighbors`"
+            )
         self._data, self._params = data, params
         self._batch_size = min(params.train.batch_size, len(data.train_images))
         self.schedule = Schedule(params, steps=params.train.epochs * len(self))
@@ -125,7 +135,7 @@ class PairBatches:
         """Index of the second image of each pair."""
         if share == 0:
             return chosen
-        candidates = self._data.neighbors[chosen]
+        candidates = self._data.neighbors[chosen, : self._params.augment.neighbors]
         # In float64: rounded to float32, a draw just below 1 times k could give k.
         picked = (candidates.shape[1] * draws[:, _NEIGHBOR].astype(np.float64)).astype(int)
         neighbors = candidates[np.arange(len(chosen)), picked]

@@ -103,18 +103,8 @@ def as_input(images: tf.Tensor) -> tf.Tensor:
 
 def predict(network: keras.Model, images: np.ndarray, batch_size: int = 500) -> Assignments:
     """Soft assignments of images (n, 28, 28) uint8, in batches that bound the memory."""
-    batches = [
-        [output.numpy() for output in _forward(network, images[start : start + batch_size])]
-        for start in range(0, len(images), batch_size)
-    ]
-    cluster, overcluster = (np.concatenate(outputs) for outputs in zip(*batches, strict=True))
-    return Assignments(cluster, overcluster)
-
-
-# Traced once for each network, however often it predicts.
-_forward = tf.function(
-    lambda network, images: network(as_input(images), training=False), reduce_retracing=True
-)
+    batches = tf.data.Dataset.from_tensor_slices(images).batch(batch_size).map(as_input)
+    return Assignments(*network.predict(batches, verbose=0))
 
 
 def save_network(network: keras.Model, params: ModelParams, folder: Path) -> None:

@@ -101,7 +101,7 @@ def render_pictures(run: Run, digit: int) -> list[Picture]:
         _animation(run),
         _overclusters(run),
         _samples(run, digit),
-        *([_scaling(run)] if "scaling" in run.benchmark else []),
+        *([_scaling(run)] if {"machine", "scaling"} <= run.benchmark.keys() else []),
     ]
 
 

@@ -1,6 +1,7 @@
 """The clustering head taught by overclusters that were moved to where the objective is higher."""
 
 import logging
+import math
 from collections.abc import Iterable
 
 import keras
@@ -9,7 +10,7 @@ import tensorflow as tf
 
 from iic.batches import Batch, PairBatches
 from iic.learner import IICModel, JointMatrix
-from iic.moves import Move, best_moves, indicator
+from iic.moves import best_moves, indicator
 from iic.params import Params
 
 log = logging.getLogger(__name__)
@@ -26,20 +27,21 @@ class Teaching(keras.callbacks.Callback):
         """`batches`: of the training, whose pairs give the joint matrix."""
         super().__init__()
         self._batches, self._params = batches, params
-        self._first = int(params.loss.teaching_from * params.train.epochs)
-        self.moves: list[Move] = []
+        # The first epoch that begins there or later; rounding may not push it by a whole one.
+        self._first = math.ceil(params.loss.teaching_from * params.train.epochs - 1e-9)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's name
         """Find the moves where the first taught epoch begins."""
-        loss = self._params.loss
-        if loss.teaching_weight == 0 or epoch != self._first:
+        if self._params.loss.teaching_weight == 0 or epoch != self._first:
             return
+        alpha = self._batches.schedule.at(epoch * len(self._batches)).alpha
         model: IICModel = self.model
         p_ij, overlap = exact_joint(model, self._batches.epoch(epoch))
-        mapping, self.moves = best_moves(
-            p_ij, overlap.argmax(axis=1), self._params.model.clusters, loss.alpha
+        mapping, moves = best_moves(
+            p_ij, overlap.argmax(axis=1), self._params.model.clusters, alpha
         )
-        for move in self.moves:
+        log.info("%d overclusters move to another cluster", len(moves))
+        for move in moves:
             log.info("overcluster %d moves from cluster %d to %d (+%.4f nats)", *move)
         model.taught.assign(indicator(mapping, self._params.model.clusters))
 

@@ -11,7 +11,6 @@ from iic.augmentation import Transform
 from iic.batches import PairBatches, TrainingData
 from iic.learner import IICModel
 from iic.model import build_network
-from iic.moves import Move
 from iic.params import Params
 from iic.recording import Recorder
 from iic.teaching import Teaching
@@ -19,12 +18,11 @@ from iic.teaching import Teaching
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The trained network, one history row and snapshot an epoch, and the overclusters moved."""
+    """The trained network, one history row per epoch, and per-epoch snapshots."""
 
     network: keras.Model
     history: list[dict[str, float]]
     snapshots: dict[str, np.ndarray]
-    moves: list[Move]
 
 
 def train(
@@ -40,17 +38,16 @@ def train(
     batches = PairBatches(data, params)
     network = build_network(params.model)
     model = build_learner(network, params, steps=batches.schedule.steps)
-    teaching = Teaching(batches, params)
     recorder = Recorder(network, data.test_images, batches.schedule)
-    # The recorder comes first: it adds to the logs that the other callbacks read.
+    # The recorder adds to the logs that the caller's callbacks read.
     model.fit(
         batches.dataset(),
         epochs=params.train.epochs,
         steps_per_epoch=len(batches),
         shuffle=False,
-        callbacks=[teaching, recorder, *callbacks],
+        callbacks=[Teaching(batches, params), recorder, *callbacks],
     )
-    return TrainingResult(network, recorder.history, recorder.snapshots(), teaching.moves)
+    return TrainingResult(network, recorder.history, recorder.snapshots())
 
 
 def build_learner(network: keras.Model, params: Params, steps: int) -> IICModel:

@@ -56,7 +56,7 @@ def main(params: Params) -> None:
 def _read_json(path: Path, remedy: str) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text("utf-8")))
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, TypeError, ValueError) as error:
         raise InputError(f"{path}: missing or damaged; run `{remedy}`") from error
 
 

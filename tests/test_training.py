@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ from iic.loss import iic_loss, joint_probability
 from iic.model import as_input, build_network, predict
 from iic.moves import Move, indicator
 from iic.neighbors import nearest_neighbors
-from iic.teaching import exact_joint
+from iic.schedule import Schedule
+from iic.teaching import Teaching, exact_joint
 from iic.training import TrainingResult, train
 
 
@@ -152,6 +155,21 @@ def test_a_batch_larger_than_the_data_is_all_of_it(batches_of):
     batches = batches_of(batch_size=10_000)
     assert len(batches) == 1
     assert len(first_batch(batches).images) == 230
+
+
+def test_the_nearest_neighbours_are_taken_where_more_were_found(data, batches_of):
+    batches = batches_of(epochs=200, neighbors=2)
+    for epoch in range(10):
+        batch = first_batch(batches, epoch)
+        for index, partner in zip(
+            indices(batch.images, data), indices(batch.partners, data), strict=True
+        ):
+            assert partner in [index, *data.neighbors[index, :2]]
+
+
+def test_too_few_neighbours_are_refused(batches_of):
+    with pytest.raises(InputError, match="has 20 neighbours, augment.neighbors is 21; run `dvc"):
+        batches_of(neighbors=21)
 
 
 def test_draws_of_other_images_are_refused(data):
@@ -296,7 +314,6 @@ def test_the_exact_joint_is_that_of_all_pairs_of_an_epoch(data, params, tiny_par
 
 def test_without_its_weight_teaching_does_nothing(data, tiny_params, result):
     again = train(data, with_values(tiny_params, loss={"teaching_from": 0.0}))
-    assert again.moves == []
     assert again.history == result.history
 
 
@@ -318,29 +335,65 @@ def test_a_step_adds_the_cross_entropy_to_the_taught_clusters(data, tiny_params)
     assert losses[1] - losses[0] == pytest.approx(3.0 * np.mean(entropies), rel=1e-3)
 
 
-def test_overclusters_move_once_at_their_time_and_teach_from_then_on(
-    data, tiny_params, monkeypatch
-):
+class StandIn:
+    """Ten batches an epoch."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+
+    def __len__(self) -> int:
+        return 10
+
+    def epoch(self, epoch: int) -> list[Batch]:
+        return []
+
+
+@pytest.mark.parametrize(("begin", "untaught_epochs"), [(0.5, 2), (0.6, 3), (0.75, 3), (0.0, 0)])
+def test_overclusters_move_once_at_their_time(begin, untaught_epochs, params, monkeypatch, caplog):
     moved = Move(overcluster=3, source=0, target=1, gain=0.5)
     calls = []
 
     def best_moves(p_ij, mapping, clusters, alpha):
-        calls.append((p_ij.shape, mapping.shape, clusters, alpha))
-        return np.arange(20) % 10, [moved]
+        calls.append((p_ij, mapping.tolist(), clusters, alpha))
+        return np.array([1, 0, 1]), [moved]
 
     monkeypatch.setattr("iic.teaching.best_moves", best_moves)
-    params = with_values(tiny_params, train={"epochs": 4})
+    monkeypatch.setattr("iic.teaching.exact_joint", lambda model, batches: ("P", np.eye(3, 2)))
+    params = with_values(
+        params,
+        train={"epochs": 4},
+        loss={"teaching_weight": 3.0, "teaching_from": begin, "alpha": 5.0, "alpha_final": 1.0},
+        model={"clusters": 2},
+    )
+    batches = StandIn(Schedule(params, steps=40))
+    teaching = Teaching(batches, params)
+    model = SimpleNamespace(taught=tf.Variable(tf.zeros((3, 2))))
+    teaching.set_model(model)
+    taught = []
+    with caplog.at_level("INFO"):
+        for epoch in range(4):
+            teaching.on_epoch_begin(epoch)
+            taught.append(bool(tf.reduce_any(model.taught > 0)))
+    assert taught == [epoch >= untaught_epochs for epoch in range(4)]
+    alpha = batches.schedule.at(10 * untaught_epochs).alpha
+    assert calls == [("P", [0, 1, 0], 2, alpha)]
+    np.testing.assert_array_equal(model.taught, [[0, 1], [1, 0], [0, 1]])
+    assert "1 overclusters move" in caplog.text
+    assert "overcluster 3 moves from cluster 0 to 1 (+0.5000 nats)" in caplog.text
+
+
+def test_taught_epochs_have_the_taught_loss(data, tiny_params, monkeypatch):
+    monkeypatch.setattr("iic.teaching.best_moves", lambda *_: (np.arange(20) % 10, []))
+    params = with_values(tiny_params, train={"epochs": 2})
     untaught = train(data, params)
     taught = train(data, with_values(params, loss={"teaching_weight": 3.0, "teaching_from": 0.5}))
-    assert calls == [((20, 20), (20,), 10, params.loss.alpha)]
-    assert taught.moves == [moved]
-    rise = [
+    first, second = (
         mine["loss"] - theirs["loss"]
         for mine, theirs in zip(taught.history, untaught.history, strict=True)
-    ]
+    )
     # The graph is another one, in which TensorFlow fuses and so rounds otherwise.
-    np.testing.assert_allclose(rise[:2], 0, atol=0.1)
-    assert min(rise[2:]) > 3
+    assert first == pytest.approx(0, abs=0.1)
+    assert second > 3
 
 
 def test_a_loss_that_is_no_number_stops_with_a_remedy(data, tiny_params, monkeypatch):
