@@ -9,22 +9,25 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from benchmarks import alternatives, pipeline, scaling, steps
+from benchmarks import pipeline, scaling, steps
+from benchmarks.alternatives import METHODS
+from benchmarks.cli import run_main
 from benchmarks.recipes import recipe_params
-from benchmarks.results import store_section
+from benchmarks.results import read_benchmark, write_benchmark
 from iic.errors import InputError
 
 # Trained in the benchmark; `article` is timed by its steps, since it would take hours.
 RECIPES = ["default", "fast", "best"]
 
 
-def measure_machine() -> dict[str, object]:
+def machine() -> dict[str, Any]:
     """Where the figures come from; no name of the machine and no date."""
-    packages = ("tensorflow", "keras", "numpy", "scikit-learn", "umap-learn")
+    packages = ("tensorflow", "keras", "numpy", "scikit-learn")
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -34,25 +37,54 @@ def measure_machine() -> dict[str, object]:
     }
 
 
-def measure_alternatives() -> dict[str, object]:
+def measure_alternatives() -> Iterator[dict[str, Any]]:
     """Accuracy, seconds and peak memory of other methods, each in a process of its own."""
     rows = {}
-    for name in alternatives.METHODS:
+    for name in METHODS:
         command = [sys.executable, "-m", "benchmarks.alternatives", name]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603
         if done.returncode != 0:
-            raise InputError(f"{name}: failed, see above; other results are kept")
+            raise InputError(f"{name}: failed, see above; what was finished is kept")
         rows[name] = json.loads(done.stdout.splitlines()[-1])
-    return rows
+        yield rows
 
 
-SECTIONS: dict[str, Callable[[], dict[str, object]]] = {
-    "machine": measure_machine,
-    "steps": lambda: steps.measure(["article", *RECIPES]),
-    "pipeline": lambda: pipeline.measure(RECIPES),
+# Each yields its figures, more of them as they come.
+SECTIONS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
+    "steps": lambda: iter([steps.measure(["article", *RECIPES])]),
+    "stages": pipeline.measure_stages,
+    "trainings": lambda: pipeline.measure_trainings(RECIPES),
     "alternatives": measure_alternatives,
-    "scaling": lambda: dict(scaling.measure()),
+    "scaling": lambda: iter([scaling.measure()]),
 }
+
+
+def measure(sections: list[str]) -> None:
+    """Measure sections, storing what is there; figures of another machine are dropped."""
+    here = machine()
+    for name in sections:
+        sys.stderr.write(f"measuring {name}\n")
+        for figures in SECTIONS[name]():
+            kept = read_benchmark()
+            if kept.get("machine") != here:
+                kept = {}
+            measured = {**kept, "machine": here, name: figures}
+            order = ["machine", *SECTIONS]
+            write_benchmark({key: measured[key] for key in order if key in measured})
+
+
+def main(arguments: list[str]) -> None:
+    """Measure the sections that are named, or all."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("section", nargs="*", help=f"of {', '.join(SECTIONS)} (default: all)")
+    chosen = parser.parse_args(arguments).section or list(SECTIONS)
+    for name in chosen:
+        if name not in SECTIONS:
+            raise InputError(f"{name}: no such section (one of {', '.join(SECTIONS)})")
+    for recipe in ["article", *RECIPES]:
+        recipe_params(recipe)
+    steps.training_data()
+    measure(chosen)
 
 
 def _processor() -> str:
@@ -68,23 +100,5 @@ def _processor() -> str:
     return f"{lines.get('model name', platform.machine())} ({', '.join(sorted(flags))})"
 
 
-def main(arguments: list[str]) -> None:
-    """Measure the sections, storing each as soon as it is done."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("section", nargs="*", help=f"of {', '.join(SECTIONS)} (default: all)")
-    chosen = parser.parse_args(arguments).section or list(SECTIONS)
-    unknown = [name for name in chosen if name not in SECTIONS]
-    if unknown:
-        raise InputError(f"{unknown[0]}: no such section (one of {', '.join(SECTIONS)})")
-    for recipe in RECIPES:
-        recipe_params(recipe)
-    for name in chosen:
-        sys.stderr.write(f"measuring {name}\n")
-        store_section(name, SECTIONS[name](), list(SECTIONS))
-
-
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except InputError as error:
-        sys.exit(f"error: {error}")
+    run_main(main)

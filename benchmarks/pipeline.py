@@ -10,65 +10,93 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from benchmarks.costs import Cost, read_costs
 from benchmarks.recipes import DEFAULT, recipe_params
 from iic.errors import InputError
-from stages.common import COSTS, METRICS, PARAMS
+from stages.common import BENCHMARK, COSTS, METRICS, PARAMS
 
 # In the order of dvc.yaml.
 STAGES = ("download", "augment", "neighbors", "train", "evaluate", "report")
+PREPARING = STAGES[:3]
+# 100 epochs of 60 batches of 1,000 images.
 ARTICLE_STEPS = 6000
 
 
-def measure(recipes: list[str]) -> dict[str, object]:
-    """Seconds and peak memory of each stage, and trainings against 6,000 steps of the article's.
+def measure_stages() -> Iterator[dict[str, Any]]:
+    """Seconds and peak memory of each stage of the default, one more with each that ends."""
+    costs: dict[str, Any] = {}
+    with scratch_copy() as folder:
+        for stage in STAGES:
+            costs[stage] = run_stage(folder, stage)._asdict()
+            yield costs
+
+
+def measure_trainings(recipes: list[str]) -> Iterator[dict[str, Any]]:
+    """Trainings against 6,000 steps of the article's, one more with each that ends.
 
     The article's step is timed before and after each training, so that both met the same machine.
     """
-    with _scratch_copy() as folder:
-        stages = {stage: _run_stage(folder, stage) for stage in STAGES[:3]}
-        trainings: dict[str, object] = {}
-        for recipe in [DEFAULT, *(name for name in recipes if name != DEFAULT)]:
-            (folder / PARAMS).write_text(
-                yaml.safe_dump(recipe_params(recipe).model_dump(mode="json"), sort_keys=False)
-            )
-            before = _article_step(folder)
-            cost = _run_stage(folder, "train")
-            article = ARTICLE_STEPS * statistics.fmean([before, _article_step(folder)])
-            evaluation = _run_stage(folder, "evaluate")
-            if recipe == DEFAULT:
-                stages |= {"train": cost, "evaluate": evaluation}
-                stages["report"] = _run_stage(folder, "report")
-            trainings[recipe] = {
-                "seconds": round(cost.seconds, 1),
-                "article_seconds": round(article, 1),
-                "times_faster_than_the_article": round(article / cost.seconds, 1),
-                "peak_mb": round(cost.peak_mb),
-                "acc": json.loads((folder / METRICS).read_text("utf-8"))["acc"],
+    rows: dict[str, Any] = {}
+    with scratch_copy() as folder:
+        prepared = {stage: run_stage(folder, stage) for stage in PREPARING}
+        for recipe in recipes:
+            params = recipe_params(recipe)
+            used = ["augment", *(["neighbors"] if params.augment.neighbors else [])]
+            rows[recipe] = {
+                **_measure_training(folder, recipe),
+                "preparing_seconds": round(sum(prepared[stage].seconds for stage in used), 1),
             }
+            yield rows
+
+
+def _measure_training(folder: Path, recipe: str) -> dict[str, float]:
+    before = _article_step(folder)
+    _set_recipe(folder, recipe)
+    cost = run_stage(folder, "train")
+    run_stage(folder, "evaluate")
+    article = ARTICLE_STEPS * statistics.fmean([before, _article_step(folder)])
     return {
-        "stages": {stage: stages[stage]._asdict() for stage in STAGES},
-        "trainings": trainings,
+        "seconds": round(cost.seconds, 1),
+        "article_seconds": round(article, 1),
+        "times_faster_than_the_article": round(article / cost.seconds, 1),
+        "peak_mb": round(cost.peak_mb),
+        "acc": json.loads((folder / METRICS).read_text("utf-8"))["acc"],
     }
 
 
 @contextmanager
-def _scratch_copy() -> Iterator[Path]:
-    """The working tree's files of Git in a folder of their own, without any result."""
-    command = ["git", "ls-files", "-z", "--", "iic", "stages", "benchmarks", "recipes", str(PARAMS)]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - a list
-    with tempfile.TemporaryDirectory() as folder:
-        for name in filter(None, listed.stdout.split("\0")):
-            target = Path(folder) / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(name, target)
-        yield Path(folder)
+def scratch_copy() -> Iterator[Path]:
+    """The working tree's code in a folder of its own, without any result of the pipeline."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"]
+    wanted = ["iic", "stages", "benchmarks", "recipes"]
+    listed = subprocess.run(  # noqa: S603 - a list, no shell
+        [*command, *wanted], capture_output=True, text=True, check=True
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for file in filter(Path.is_file, map(Path, filter(None, listed.stdout.split("\0")))):
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, folder / file)
+        _set_recipe(folder, DEFAULT)
+        (folder / BENCHMARK).parent.mkdir(parents=True)
+        # The report reads it, and draws nothing from an empty one.
+        (folder / BENCHMARK).write_text("{}\n")
+        yield folder
 
 
-def _run_stage(folder: Path, stage: str) -> Cost:
+def _set_recipe(folder: Path, recipe: str) -> None:
+    tree = recipe_params(recipe).model_dump(mode="json")
+    if tree["data"]["local_dir"] is not None:
+        tree["data"]["local_dir"] = str(Path(tree["data"]["local_dir"]).absolute())
+    (folder / PARAMS).write_text(yaml.safe_dump(tree, sort_keys=False))
+
+
+def run_stage(folder: Path, stage: str) -> Cost:
+    """Run a stage in this folder and return what it cost."""
     file = folder / "costs"
     file.unlink(missing_ok=True)
     _python(folder, f"stages.{stage}", environment={COSTS: str(file)})
@@ -77,12 +105,8 @@ def _run_stage(folder: Path, stage: str) -> Cost:
 
 def _article_step(folder: Path) -> float:
     """Seconds of the article's step, in a process of its own as a training is."""
-    kept = (folder / PARAMS).read_bytes()
-    shutil.copyfile(PARAMS, folder / PARAMS)
-    try:
-        return float(_python(folder, "benchmarks.steps", "article").splitlines()[-1])
-    finally:
-        (folder / PARAMS).write_bytes(kept)
+    _set_recipe(folder, DEFAULT)
+    return float(_python(folder, "benchmarks.steps", "article").splitlines()[-1])
 
 
 def _python(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> str:
@@ -93,5 +117,5 @@ def _python(folder: Path, *arguments: str, environment: dict[str, str] | None = 
         command, cwd=folder, env=settings, stdout=subprocess.PIPE, text=True, check=False
     )
     if done.returncode != 0:
-        raise InputError(f"{' '.join(arguments)}: failed, see above; other results are kept")
+        raise InputError(f"{' '.join(arguments)}: failed, see above; what was finished is kept")
     return done.stdout

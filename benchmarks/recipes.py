@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cli import run_main
 from iic.errors import InputError
 from iic.params import Params, read_tree, validate_params
-from stages.common import PARAMS
+from stages.common import PARAMS, read_params
 
 RECIPES = Path("recipes")
 # The recipe that params.yaml itself holds.
@@ -55,9 +56,10 @@ def _overrides(name: str) -> dict[str, dict[str, Any]]:
 
 
 def _merge(name: str, overrides: dict[str, dict[str, Any]]) -> Params:
-    tree = read_tree(PARAMS.read_text("utf-8"), str(PARAMS))
+    tree = read_params(PARAMS).model_dump()
     for section, keys in overrides.items():
-        tree[section] = tree.get(section, {}) | keys
+        known = tree.get(section)
+        tree[section] = (known if isinstance(known, dict) else {}) | keys
     return validate_params(tree, str(_file(name)))
 
 
@@ -66,10 +68,12 @@ def _hydra(value: object) -> str:
     return json.dumps(value, separators=(",", ":")).replace('"', "")
 
 
+def main(arguments: list[str]) -> None:
+    """Print a recipe's options."""
+    if len(arguments) != 1:
+        raise InputError(f"name one recipe of {', '.join(recipe_names())}")
+    sys.stdout.write(" ".join(recipe_options(arguments[0])) + "\n")
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(f"usage: python -m benchmarks.recipes NAME (one of {', '.join(recipe_names())})")
-    try:
-        sys.stdout.write(" ".join(recipe_options(sys.argv[1])) + "\n")
-    except InputError as error:
-        sys.exit(f"error: {error}")
+    run_main(main)

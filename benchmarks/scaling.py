@@ -1,6 +1,7 @@
 """How the cost of training grows with images, clusters, width and depth of the heads."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ WIDTHS = (0.25, 0.5, 1.0, 2.0)
 HEAD_LAYERS = (1, 2, 3, 4)
 
 
-def measure() -> dict[str, dict[str, float]]:
+def measure() -> dict[str, Any]:
     """Seconds of an epoch of the `fast` recipe, by what is changed and to what."""
     data, params = training_data(), recipe_params("fast")
     return {"images": _whole_epochs(data, params), **_steps(data, params)}
@@ -59,7 +60,10 @@ def variants(params: Params) -> dict[str, Params]:
     changes: Mapping[str, Mapping[str, object]] = (
         {f"overclusters {k}": {"overclusters": k} for k in OVERCLUSTERS}
         | {f"width {f}": {"widths": [round(f * width) for width in widths]} for f in WIDTHS}
-        | {f"head_layers {depth}": {"head_widths": [128] * depth} for depth in HEAD_LAYERS}
+        | {
+            f"head_layers {depth}": {"head_widths": [128] * (depth - 1) + [64]}
+            for depth in HEAD_LAYERS
+        }
     )
     return {
         name: params.model_copy(update={"model": params.model.model_copy(update=changed)})

@@ -10,12 +10,12 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import dvc.api
 
+from benchmarks.cli import run_main
 from benchmarks.costs import read_costs
 from benchmarks.recipes import DEFAULT, recipe_options, recipe_params
 from iic.errors import InputError
@@ -92,7 +92,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except InputError as error:
-        sys.exit(f"error: {error}")
+    run_main(main)

@@ -5,15 +5,18 @@
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.cli import run_main
 from benchmarks.recipes import recipe_params
 from benchmarks.timing import take_turns
 from iic.augmentation import Draws, Transform
 from iic.batches import PairBatches, TrainingData
+from iic.errors import InputError
 from iic.files import read_arrays
 from iic.model import as_input, build_network, predict
 from iic.params import Params
@@ -21,16 +24,23 @@ from iic.training import build_learner
 from stages.common import DRAWS, IMAGES, NEIGHBORS
 
 ROUNDS = 7
+MNIST_IMAGES = 60_000
 PEAK_SIZE = 2048
 
 
 def training_data() -> TrainingData:
-    """What `dvc repro` left for the train stage."""
-    return TrainingData(
+    """What `dvc repro` left for the train stage; raises InputError unless it is MNIST."""
+    data = TrainingData(
         **read_arrays(IMAGES, ["train_images", "test_images"]),
         **read_arrays(DRAWS, ["draws", "noise_seeds"]),
         **read_arrays(NEIGHBORS, ["neighbors"]),
     )
+    if len(data.train_images) != MNIST_IMAGES:
+        raise InputError(
+            f"{IMAGES}: {len(data.train_images)} training images, the benchmark is of MNIST; "
+            "set data.name to mnist and run `dvc repro`"
+        )
+    return data
 
 
 def training_step(data: TrainingData, params: Params) -> Callable[[], object]:
@@ -48,15 +58,15 @@ def training_step(data: TrainingData, params: Params) -> Callable[[], object]:
 def useful_flops(network: keras.Model) -> int:
     """Floating-point operations that one pair needs in training, of multiply-adds alone.
 
-    Two views, each forward and twice backward (to inputs and to weights), two operations a
-    multiply-add, over convolutions and dense layers.
+    Two views, each forward, backward to the weights and, but for the first layer, backward to the
+    inputs; two operations a multiply-add; over convolutions and dense layers.
     """
-    multiply_adds = 0
-    for layer in network.layers:
-        if hasattr(layer, "kernel"):
-            positions = int(np.prod(layer.output.shape[1:-1]))
-            multiply_adds += positions * int(np.prod(layer.kernel.shape))
-    return 2 * 3 * 2 * multiply_adds
+    multiply_adds = [
+        int(np.prod(layer.output.shape[1:-1])) * int(np.prod(layer.kernel.shape))
+        for layer in network.layers
+        if hasattr(layer, "kernel")
+    ]
+    return 2 * 2 * (3 * sum(multiply_adds) - multiply_adds[0])
 
 
 def augmentation(data: TrainingData, params: Params) -> Callable[[], object]:
@@ -77,7 +87,7 @@ def matrix_product(dtype: str) -> Callable[[], object]:
     return lambda: product().numpy()
 
 
-def measure(recipes: list[str]) -> dict[str, object]:
+def measure(recipes: list[str]) -> dict[str, Any]:
     """Pairs a second of each recipe, its share of the peak, and what lies beside the steps."""
     data, params = training_data(), {name: recipe_params(name) for name in recipes}
     network = build_network(params["default"].model)
@@ -126,7 +136,14 @@ def _views(params: Params) -> int:
     return 2 if params.augment.both_views else 1
 
 
+def main(arguments: list[str]) -> None:
+    """Print the seconds of a recipe's step."""
+    if len(arguments) != 1:
+        raise InputError("name one recipe: python -m benchmarks.steps article")
+    step = training_step(training_data(), recipe_params(arguments[0]))
+    seconds = take_turns({"step": step}, rounds=9)["step"]
+    sys.stdout.write(f"{seconds}\n")
+
+
 if __name__ == "__main__":
-    (recipe,) = sys.argv[1:]
-    step = training_step(training_data(), recipe_params(recipe))
-    sys.stdout.write(f"{take_turns({recipe: step}, rounds=3)[recipe]}\n")
+    run_main(main)

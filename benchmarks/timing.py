@@ -12,8 +12,8 @@ def take_turns(
 
     Args:
         works: by name; each returns only when its result is there.
-        rounds: how often each gets its turn, after one untimed round.
-        slot: seconds of a turn, at least; a short work is called several times in it.
+        rounds: how often each gets its turn, after two untimed calls.
+        slot: about the seconds of a turn; a short work is called several times in it.
     """
     calls = {}
     for name, work in works.items():

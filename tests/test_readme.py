@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,24 @@ def test_a_mistake_in_a_recipe_is_named(folder, text, message):
     (folder / "recipes/mine.yaml").write_text(text)
     with pytest.raises(InputError, match=message):
         recipe_options("mine")
+
+
+def test_a_mistake_in_the_parameters_is_not_blamed_on_a_recipe(folder):
+    file = folder / "params.yaml"
+    file.write_text(file.read_text().replace("epochs: 6", "epochs: six"))
+    with pytest.raises(InputError, match="^params.yaml: train.epochs: 'six' should be"):
+        recipe_options("fast")
+
+
+@pytest.mark.parametrize("module", ["recipes", "seeds", "readme", "steps", "alternatives", "bench"])
+def test_commands_end_in_one_line_without_a_traceback(tmp_path, module):
+    arguments = {"seeds": ["--recipe", "fasst"], "bench": ["x"], "readme": ["x"]}
+    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments.get(module, [])]
+    env = environment() | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ")
 
 
 def test_an_unknown_recipe_names_the_known_ones(folder):
