@@ -78,9 +78,17 @@ class LossParams(Section):
 
     alpha: Annotated[float, Field(gt=0, le=1000)]
     alpha_final: Annotated[float, Field(gt=0, le=1000)] | None
+    alpha_falls_from: Fraction
+    alpha_falls_until: Fraction
     overclustering_weight: Fraction
     teaching_weight: Annotated[float, Field(ge=0, le=100)]
     teaching_from: Annotated[float, Field(ge=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "LossParams":
+        if self.alpha_falls_from >= self.alpha_falls_until:
+            raise ValueError("alpha_falls_until: should be greater than loss.alpha_falls_from")
+        return self
 
 
 class TrainParams(Section):

@@ -32,14 +32,15 @@ class Schedule:
     def at(self, step: int) -> Settings:
         """Settings of a step, counted from 0.
 
-        alpha stays for the first half and reaches its final value in the last step, the strength
-        falls over the whole training, and the share of neighbours is gone at `neighbor_until`.
+        alpha falls from `alpha_falls_from` to `alpha_falls_until`, the strength over the whole
+        training, and the share of neighbours is gone at `neighbor_until`.
         """
         loss, augment = self.params.loss, self.params.augment
         progress = step / max(1, self.steps - 1)
         final = loss.alpha if loss.alpha_final is None else loss.alpha_final
+        falls = [loss.alpha_falls_from, loss.alpha_falls_until]
         return Settings(
-            alpha=float(np.interp(progress, [0.5, 1], [loss.alpha, final])),
+            alpha=float(np.interp(progress, falls, [loss.alpha, final])),
             strength=float(np.interp(progress, [0, 1], [1, augment.strength_final])),
             neighbor_share=self._neighbor_share(step),
         )

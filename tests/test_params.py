@@ -63,6 +63,11 @@ def test_yaml_numbers_are_read_as_dvc_reads_them(params_text, spelling):
         ),
         ("[rotation, distortion", "[noise, distortion", "augment.ops: names an operation twice"),
         ("views: 12", "views: 1", "augment.views: a pair of two transformed views needs"),
+        (
+            "alpha_falls_until: 0.8",
+            "alpha_falls_until: 0.4",
+            "loss.alpha_falls_until: should be greater than loss.alpha_falls_from",
+        ),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_in_one_line(params_text, old, new, message):

@@ -21,10 +21,12 @@ def schedule_of(params):
     return make
 
 
-def test_alpha_stays_for_half_of_training_and_reaches_its_end_in_the_last_step(schedule_of):
-    schedule = schedule_of(101, alpha=5.0, alpha_final=1.0)
-    alphas = [schedule.at(step).alpha for step in (0, 50, 75, 100)]
-    np.testing.assert_allclose(alphas, [5, 5, 3, 1])
+def test_alpha_falls_linearly_within_its_part_of_training(schedule_of):
+    schedule = schedule_of(
+        101, alpha=5.0, alpha_final=1.0, alpha_falls_from=0.4, alpha_falls_until=0.8
+    )
+    alphas = [schedule.at(step).alpha for step in (0, 40, 60, 80, 100)]
+    np.testing.assert_allclose(alphas, [5, 5, 3, 1, 1])
 
 
 def test_alpha_without_an_end_is_constant(schedule_of):
