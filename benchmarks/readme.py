@@ -38,10 +38,26 @@ def results() -> str:
         title = f"`{recipe}`, {len(rows)} seeds ({_ranges(sorted(rows))})"
         for column, name in NAMES.items():
             values = [float(row[column]) for row in rows.values()]
-            summary = _summary(values, percent=column.endswith("acc"))
+            summary = _summary(values, *_UNITS["acc" if column.endswith("acc") else "index"])
             lines.append(f"| {title} | {name} | {summary} |")
             title = ""
+        seconds = [float(row["seconds"]) for row in rows.values() if row["seconds"]]
+        if seconds:
+            lines.append(f"|  | training, two cores | {_summary(seconds, *_UNITS['seconds'])} |")
     return "\n".join(lines)
+
+
+# Scale, digits and unit of a summary.
+_UNITS = {"acc": (100, 2, " %"), "index": (1, 4, ""), "seconds": (1, 0, " s")}
+
+
+def accuracy_of(recipe: str) -> str | None:
+    """Mean ± standard deviation of a recipe's accuracy and its seeds, as the recipe's comment."""
+    rows = read_rows(table_of(recipe), recipe_of(recipe_params(recipe)))
+    if not rows:
+        return None
+    mean = _summary([float(row["acc"]) for row in rows.values()], *_UNITS["acc"]).split(" |")[0]
+    return f"{mean} over {len(rows)} seeds"
 
 
 def _ranges(numbers: list[int]) -> str:
@@ -55,8 +71,7 @@ def _ranges(numbers: list[int]) -> str:
     return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)
 
 
-def _summary(values: list[float], *, percent: bool) -> str:
-    scale, digits, unit = (100, 2, " %") if percent else (1, 4, "")
+def _summary(values: list[float], scale: float, digits: int, unit: str) -> str:
     mean, low, high = (scale * f(values) for f in (statistics.fmean, min, max))
     spread = scale * statistics.stdev(values) if len(values) > 1 else 0.0
     return (

@@ -34,9 +34,16 @@ def table_of(recipe: str) -> Path:
 
 
 def recipe_of(params: Params) -> str:
-    """A short hash of all that decides a result but the seed; rows of another one do not mix."""
+    """A short hash of all that decides a result but the seed; rows of another one do not mix.
+
+    What is off (0 or null) does not count, so that a new switch leaves the tables as they are.
+    """
     content = params.model_dump(exclude={"seed": True, "report": True, "data": {"local_dir"}})
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+    switched_on = {
+        section: {key: value for key, value in keys.items() if value not in (0, None)}
+        for section, keys in content.items()
+    }
+    return hashlib.sha256(json.dumps(switched_on, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def read_rows(path: Path, recipe: str) -> dict[int, dict[str, str]]:
