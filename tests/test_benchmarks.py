@@ -178,7 +178,7 @@ def test_what_is_changed_for_the_scaling_is_what_the_panel_says(params):
     changes = scaling.variants(params)
     assert changes["overclusters 300"].model.overclusters == 300
     assert changes["width 0.5"].model.widths == [w // 2 for w in params.model.widths]
-    assert changes["head_layers 3"].model.head_widths == [128] * 3
+    assert changes["head_layers 3"].model.head_widths == [128, 128, 64]
     for changed in changes.values():
         assert changed.model_copy(update={"model": params.model}) == params
 
