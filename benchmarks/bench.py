@@ -7,7 +7,6 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -16,7 +15,7 @@ from typing import Any
 
 from benchmarks import pipeline, scaling, steps
 from benchmarks.alternatives import METHODS
-from benchmarks.cli import run_main
+from benchmarks.cli import run_main, run_module
 from benchmarks.recipes import recipe_params
 from benchmarks.results import read_benchmark, write_benchmark
 from iic.errors import InputError
@@ -41,11 +40,7 @@ def measure_alternatives() -> Iterator[dict[str, Any]]:
     """Accuracy, seconds and peak memory of other methods, each in a process of its own."""
     rows = {}
     for name in METHODS:
-        command = [sys.executable, "-m", "benchmarks.alternatives", name]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603
-        if done.returncode != 0:
-            raise InputError(f"{name}: failed, see above; what was finished is kept")
-        rows[name] = json.loads(done.stdout.splitlines()[-1])
+        rows[name] = json.loads(run_module("benchmarks.alternatives", name).splitlines()[-1])
         yield rows
 
 

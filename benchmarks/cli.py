@@ -1,8 +1,10 @@
 """What the commands of this package have in common."""
 
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from iic.errors import InputError
 
@@ -19,3 +21,29 @@ def run_main(main: Callable[[list[str]], None]) -> None:
         sys.exit(f"error: {' '.join(error.cmd)}: failed: {(error.stderr or '').strip()}")
     except KeyboardInterrupt:
         sys.exit("interrupted; what was finished is kept")
+
+
+def run_module(
+    *arguments: str, folder: Path | None = None, environment: Mapping[str, str] | None = None
+) -> str:
+    """What a Python module prints, run in a process of its own.
+
+    Args:
+        arguments: name of the module, then its arguments.
+        folder: to work in; the current one by default.
+        environment: variables set besides those of this process.
+
+    Raises:
+        InputError: the module failed; it has said why itself.
+    """
+    done = subprocess.run(  # noqa: S603 - a list, no shell
+        [sys.executable, "-m", *arguments],
+        cwd=folder,
+        env=os.environ | (environment or {}),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise InputError(f"{' '.join(arguments)}: failed, see above; what was finished is kept")
+    return done.stdout

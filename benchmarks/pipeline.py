@@ -1,11 +1,9 @@
 """What the pipeline costs: each stage of the default, and the training of each recipe."""
 
 import json
-import os
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +12,9 @@ from typing import Any
 
 import yaml
 
+from benchmarks.cli import run_module
 from benchmarks.costs import Cost, read_costs
 from benchmarks.recipes import DEFAULT, recipe_params
-from iic.errors import InputError
 from stages.common import BENCHMARK, COSTS, METRICS, PARAMS
 
 # In the order of dvc.yaml.
@@ -110,12 +108,6 @@ def _article_step(folder: Path) -> float:
 
 
 def _python(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> str:
-    command = [sys.executable, "-m", *arguments]
     # The folder's own modules come first, not those of an installed package.
-    settings = os.environ | {"PYTHONPATH": str(folder)} | (environment or {})
-    done = subprocess.run(  # noqa: S603 - a list, no shell
-        command, cwd=folder, env=settings, stdout=subprocess.PIPE, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise InputError(f"{' '.join(arguments)}: failed, see above; what was finished is kept")
-    return done.stdout
+    variables = {"PYTHONPATH": str(folder)} | (environment or {})
+    return run_module(*arguments, folder=folder, environment=variables)

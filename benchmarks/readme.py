@@ -8,20 +8,26 @@ import subprocess
 from pathlib import Path
 
 from benchmarks.cli import run_main
-from benchmarks.recipes import recipe_names, recipe_params
+from benchmarks.recipes import recipe_names
 from benchmarks.results import read_benchmark
-from benchmarks.seeds import read_rows, recipe_of, table_of
+from benchmarks.seeds import rows_of
 from iic.errors import InputError
 from iic.files import write_text
 
 README = Path("README.md")
 NOT_MEASURED = "Not measured yet: `make bench`."
-NAMES = {
-    "acc": "accuracy, clustering head, test",
-    "train_acc": "accuracy, clustering head, train",
-    "over_acc": "accuracy, overclustering head, test",
-    "nmi": "NMI, test",
-    "ari": "ARI, test",
+# Of a figure: scale, digits and unit.
+_Format = tuple[float, int, str]
+_PERCENT: _Format = (100, 2, " %")
+_INDEX: _Format = (1, 4, "")
+_SECONDS: _Format = (1, 0, " s")
+COLUMNS = {
+    "acc": ("accuracy, clustering head, test", _PERCENT),
+    "train_acc": ("accuracy, clustering head, train", _PERCENT),
+    "over_acc": ("accuracy, overclustering head, test", _PERCENT),
+    "nmi": ("NMI, test", _INDEX),
+    "ari": ("ARI, test", _INDEX),
+    "seconds": ("training, two cores", _SECONDS),
 }
 
 
@@ -32,32 +38,34 @@ def results() -> str:
         "| --- | --- | --- | --- | --- |",
     ]
     for recipe in recipe_names():
-        rows = read_rows(table_of(recipe), recipe_of(recipe_params(recipe)))
-        if not rows:
-            continue
+        rows = rows_of(recipe)
         title = f"`{recipe}`, {len(rows)} seeds ({_ranges(sorted(rows))})"
-        for column, name in NAMES.items():
-            values = [float(row[column]) for row in rows.values()]
-            summary = _summary(values, *_UNITS["acc" if column.endswith("acc") else "index"])
-            lines.append(f"| {title} | {name} | {summary} |")
-            title = ""
-        seconds = [float(row["seconds"]) for row in rows.values() if row["seconds"]]
-        if seconds:
-            lines.append(f"|  | training, two cores | {_summary(seconds, *_UNITS['seconds'])} |")
+        for column, (name, form) in COLUMNS.items():
+            # Results from the run-cache have no training time.
+            values = [float(row[column]) for row in rows.values() if row[column]]
+            if values:
+                low, high = (_figure(value, form) for value in (min(values), max(values)))
+                lines.append(f"| {title} | {name} | {_mean(values, form)} | {low} | {high} |")
+                title = ""
     return "\n".join(lines)
-
-
-# Scale, digits and unit of a summary.
-_UNITS = {"acc": (100, 2, " %"), "index": (1, 4, ""), "seconds": (1, 0, " s")}
 
 
 def accuracy_of(recipe: str) -> str | None:
     """Mean ± standard deviation of a recipe's accuracy and its seeds, as the recipe's comment."""
-    rows = read_rows(table_of(recipe), recipe_of(recipe_params(recipe)))
-    if not rows:
-        return None
-    mean = _summary([float(row["acc"]) for row in rows.values()], *_UNITS["acc"]).split(" |")[0]
-    return f"{mean} over {len(rows)} seeds"
+    values = [float(row["acc"]) for row in rows_of(recipe).values()]
+    return f"{_mean(values, _PERCENT)} over {len(values)} seeds" if values else None
+
+
+def _figure(value: float, form: _Format) -> str:
+    scale, digits, unit = form
+    return f"{scale * value:.{digits}f}{unit}"
+
+
+def _mean(values: list[float], form: _Format) -> str:
+    """Mean ± standard deviation, 0 for a single value."""
+    scale, digits, _ = form
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{scale * statistics.fmean(values):.{digits}f} ± {_figure(spread, form)}"
 
 
 def _ranges(numbers: list[int]) -> str:
@@ -69,15 +77,6 @@ def _ranges(numbers: list[int]) -> str:
         else:
             runs.append([number])
     return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)
-
-
-def _summary(values: list[float], scale: float, digits: int, unit: str) -> str:
-    mean, low, high = (scale * f(values) for f in (statistics.fmean, min, max))
-    spread = scale * statistics.stdev(values) if len(values) > 1 else 0.0
-    return (
-        f"{mean:.{digits}f} ± {spread:.{digits}f}{unit} "
-        f"| {low:.{digits}f}{unit} | {high:.{digits}f}{unit}"
-    )
 
 
 def speed() -> str:

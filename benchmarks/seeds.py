@@ -54,6 +54,11 @@ def read_rows(path: Path, recipe: str) -> dict[int, dict[str, str]]:
         return {int(row["seed"]): row for row in csv.DictReader(file) if row["recipe"] == recipe}
 
 
+def rows_of(recipe: str) -> dict[int, dict[str, str]]:
+    """The rows of a recipe as it is now, by seed."""
+    return read_rows(table_of(recipe), recipe_of(recipe_params(recipe)))
+
+
 def write_rows(path: Path, rows: dict[int, dict[str, str]]) -> None:
     """Write the rows in the order of their seeds."""
     names = ("recipe", "seed", *COLUMNS)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, with_values
 
 from benchmarks import bench, pipeline, readme, results, scaling, steps
 from benchmarks.alternatives import k_means
@@ -51,6 +51,11 @@ def test_useful_operations_by_hand(tiny_params):
 
 
 @pytest.fixture
+def at_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture
 def file(tmp_path, monkeypatch):
     path = tmp_path / "benchmark.json"
     monkeypatch.setattr(results, "BENCHMARK", path)
@@ -89,8 +94,7 @@ def test_a_damaged_file_is_named(file):
             read_benchmark()
 
 
-def test_an_unknown_section_names_the_known_ones(monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_an_unknown_section_names_the_known_ones(at_root):
     with pytest.raises(InputError, match="stpes: no such section .*steps, stages, trainings"):
         bench.main(["stpes"])
 
@@ -102,19 +106,14 @@ def test_the_machine_is_told_without_its_name_or_a_date():
     assert not {"host", "hostname", "date", "time"} & set(machine)
 
 
-def test_the_stages_and_the_length_of_the_articles_training_are_those_of_the_project(folder):
+def test_the_stages_and_the_length_of_the_articles_training_are_those_of_the_project(at_root):
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
     assert list(pipeline.STAGES) == list(stages)
     article = recipe_params("article").train
     assert article.epochs * (steps.MNIST_IMAGES // article.batch_size) == pipeline.ARTICLE_STEPS
 
 
-@pytest.fixture
-def folder(monkeypatch):
-    monkeypatch.chdir(ROOT)
-
-
-def test_stages_run_in_a_scratch_copy_of_the_code(folder, monkeypatch, tiny_params):
+def test_stages_run_in_a_scratch_copy_of_the_code(at_root, monkeypatch, tiny_params):
     monkeypatch.setattr(pipeline, "recipe_params", lambda name: tiny_params)
     monkeypatch.setattr(pipeline, "_article_step", lambda folder: 0.5)
     *_, stages = pipeline.measure_stages()
@@ -129,7 +128,7 @@ def test_stages_run_in_a_scratch_copy_of_the_code(folder, monkeypatch, tiny_para
     assert row["preparing_seconds"] > 0
 
 
-def test_a_stage_that_fails_is_named(folder, tmp_path):
+def test_a_stage_that_fails_is_named(at_root, tmp_path):
     (tmp_path / "params.yaml").write_text("seed: x\n")
     with pytest.raises(InputError, match="stages.augment: failed, see above"):
         pipeline.run_stage(tmp_path, "augment")
@@ -141,12 +140,12 @@ def test_the_benchmark_is_of_mnist(pipeline_run, monkeypatch):
         steps.training_data()
 
 
-def test_figures_of_the_steps(pipeline_run, monkeypatch, params):
+def test_figures_of_the_steps(pipeline_run, monkeypatch):
     """Every work is called for real, once; the times are made up."""
     monkeypatch.chdir(pipeline_run)
     monkeypatch.setattr(steps, "MNIST_IMAGES", len(np.load("data/images.npz")["train_images"]))
     tiny = parse_params(Path("params.yaml").read_text(), "params.yaml")
-    larger = tiny.model_copy(update={"train": tiny.train.model_copy(update={"batch_size": 200})})
+    larger = with_values(tiny, train={"batch_size": 200})
     recipes = {"default": tiny, "article": larger}
     monkeypatch.setattr(steps, "recipe_params", recipes.__getitem__)
     monkeypatch.setattr(steps, "PEAK_SIZE", 64)

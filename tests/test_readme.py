@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, environment, override
+from conftest import ROOT, environment, override, with_values
 
 from benchmarks import readme
 from benchmarks.costs import Cost, read_costs
@@ -19,6 +19,7 @@ from benchmarks.seeds import (
     main,
     read_rows,
     recipe_of,
+    rows_of,
     run_seed,
     table_of,
     write_rows,
@@ -127,11 +128,8 @@ def test_numbers_are_read_as_dvc_reads_them(folder):
 
 def test_the_recipes_that_show_one_thing_differ_in_it_alone(folder):
     fast, alone, moves = (recipe_params(name) for name in ("fast", "views-alone", "moves"))
-    assert alone == fast.model_copy(
-        update={"augment": fast.augment.model_copy(update={"neighbors": 0})}
-    )
-    teaching = {"teaching_weight": moves.loss.teaching_weight}
-    assert moves == alone.model_copy(update={"loss": alone.loss.model_copy(update=teaching)})
+    assert alone == with_values(fast, augment={"neighbors": 0})
+    assert moves == with_values(alone, loss={"teaching_weight": moves.loss.teaching_weight})
     assert moves.loss.teaching_weight > 0
 
 
@@ -189,13 +187,13 @@ def test_a_finished_seed_is_not_run_again_and_a_failure_keeps_the_rows(folder, m
     monkeypatch.setattr("benchmarks.seeds.run_seed", run_seed)
     with pytest.raises(KeyboardInterrupt):
         main(["--first", "0", "--count", "3"])
-    assert list(read_rows(table_of("default"), recipe_of(recipe_params("default")))) == [0, 1]
+    assert list(rows_of("default")) == [0, 1]
     ran.clear()
     main(["--count", "2"])
     assert ran == []
     main(["--recipe", "fast", "--count", "1", "--first", "1"])
     assert ran == [("fast", 1)]
-    assert list(read_rows(table_of("fast"), recipe_of(recipe_params("fast")))) == [1]
+    assert list(rows_of("fast")) == [1]
 
 
 def test_a_seed_is_an_experiment_with_metrics_and_training_time(folder, monkeypatch):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from conftest import with_values
 
 from iic.schedule import Schedule
 
@@ -12,11 +13,7 @@ def schedule_of(params):
         sections = {"loss": {}, "augment": {}}
         for key, value in values.items():
             sections["loss" if key.startswith("alpha") else "augment"][key] = value
-        changed = {
-            name: getattr(params, name).model_copy(update=update)
-            for name, update in sections.items()
-        }
-        return Schedule(params.model_copy(update=changed), steps)
+        return Schedule(with_values(params, **sections), steps)
 
     return make
 

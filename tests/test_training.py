@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import with_values
 
 from iic.augmentation import Draws, Transform, make_pair
 from iic.batches import Batch, PairBatches, TrainingData
@@ -33,16 +34,6 @@ def training_data(digits, images: int, views: int) -> TrainingData:
 @pytest.fixture(scope="module")
 def data(digits) -> TrainingData:
     return training_data(digits, images=230, views=3)
-
-
-def with_values(params, **sections):
-    """Parameters with some keys of some sections replaced."""
-    return params.model_copy(
-        update={
-            name: getattr(params, name).model_copy(update=values)
-            for name, values in sections.items()
-        }
-    )
 
 
 @pytest.fixture
