@@ -22,7 +22,18 @@ STAGES = PIPELINE["stages"]
 # Import layers, lowest first: a module imports from lower layers only.
 LAYERS = [
     {"errors"},
-    {"params", "datasets", "files", "draws", "diagnosis", "matching", "loss", "moves"},
+    {
+        "params",
+        "datasets",
+        "files",
+        "draws",
+        "diagnosis",
+        "matching",
+        "loss",
+        "moves",
+        "geometry",
+        "noise",
+    },
     {"download", "neighbors", "augmentation", "model", "schedule", "figures"},
     {"batches"},
     {"learner"},
