@@ -27,7 +27,7 @@ class Section(BaseModel):
 class DataParams(Section):
     """Where the images come from."""
 
-    name: Literal["mnist", "digits"]
+    name: Literal["mnist", "fashion-mnist", "digits"]
     local_dir: Annotated[str, Field(min_length=1)] | None
 
 
