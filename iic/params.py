@@ -27,7 +27,7 @@ class Section(BaseModel):
 class DataParams(Section):
     """Where the images come from."""
 
-    name: Literal["mnist", "digits"]
+    name: Literal["mnist", "fashion-mnist", "digits"]
     local_dir: Annotated[str, Field(min_length=1)] | None
 
 
@@ -41,6 +41,7 @@ class AugmentParams(Section):
     shear: Annotated[float, Field(ge=0, le=2)]
     scale: Annotated[float, Field(ge=0, lt=1)]
     shift: Annotated[float, Field(ge=0, le=28)]
+    elastic: Annotated[float, Field(ge=0, le=28)]
     binarization: Fraction
     noise: Annotated[float, Field(ge=0, le=2)]
     strength_final: Fraction

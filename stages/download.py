@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from iic.datasets import Dataset, digits_dataset
-from iic.download import fetch_mnist, mnist_sources
+from iic.datasets import COLLECTIONS, Dataset, digits_dataset
+from iic.download import fetch, sources_of
 from iic.files import write_arrays
 from iic.params import DataParams, Params
 from stages.common import IMAGES, LABELS, run
@@ -19,7 +19,10 @@ def main(params: Params) -> None:
 def _load(data: DataParams) -> Dataset:
     if data.name == "digits":
         return digits_dataset()
-    return fetch_mnist(mnist_sources(Path(data.local_dir) if data.local_dir else None))
+    collection = COLLECTIONS[data.name]
+    return fetch(
+        collection, sources_of(collection, Path(data.local_dir) if data.local_dir else None)
+    )
 
 
 if __name__ == "__main__":

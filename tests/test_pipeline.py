@@ -22,7 +22,18 @@ STAGES = PIPELINE["stages"]
 # Import layers, lowest first: a module imports from lower layers only.
 LAYERS = [
     {"errors"},
-    {"params", "datasets", "files", "draws", "diagnosis", "matching", "loss", "moves"},
+    {
+        "params",
+        "datasets",
+        "files",
+        "draws",
+        "diagnosis",
+        "matching",
+        "loss",
+        "moves",
+        "geometry",
+        "noise",
+    },
     {"download", "neighbors", "augmentation", "model", "schedule", "figures"},
     {"batches"},
     {"learner"},
@@ -196,7 +207,7 @@ def test_parameters_read_are_the_parameters_declared(
     folder = tmp_path / "clone"
     shutil.copytree(pipeline_run, folder, symlinks=True)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("stages.download.fetch_mnist", lambda sources: digits)
+    monkeypatch.setattr("stages.download.fetch", lambda collection, sources: digits)
     module = importlib.import_module(f"stages.{stage}")
     text = Path("params.yaml").read_text("utf-8")
     variants = [{}, {"data.name": "mnist"}] if stage == "download" else [{}]
