@@ -7,20 +7,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from iic.errors import InputError
+from stages.common import one_line_errors
 
 
 def run_main(main: Callable[[list[str]], None]) -> None:
     """Run a command; on a mistake of the user or of the machine, exit with 1 and one line."""
-    try:
-        main(sys.argv[1:])
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    except OSError as error:
-        sys.exit(f"error: {error.filename or 'a file'}: {error.strerror or error}")
-    except subprocess.CalledProcessError as error:
-        sys.exit(f"error: {' '.join(error.cmd)}: failed: {(error.stderr or '').strip()}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted; what was finished is kept")
+    with one_line_errors("what was finished is kept"):
+        try:
+            main(sys.argv[1:])
+        except subprocess.CalledProcessError as error:
+            said = (error.stderr or "").strip()
+            raise InputError(f"{' '.join(error.cmd)}: failed: {said}") from error
 
 
 def run_module(

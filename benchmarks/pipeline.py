@@ -69,21 +69,33 @@ def _measure_training(folder: Path, recipe: str) -> dict[str, float]:
 @contextmanager
 def scratch_copy() -> Iterator[Path]:
     """The working tree's code in a folder of its own, without any result of the pipeline."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"]
-    wanted = ["iic", "stages", "benchmarks", "recipes"]
-    listed = subprocess.run(  # noqa: S603 - a list, no shell
-        [*command, *wanted], capture_output=True, text=True, check=True
-    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for file in filter(Path.is_file, map(Path, filter(None, listed.stdout.split("\0")))):
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, folder / file)
+        copy_working_tree(Path(), folder, "iic", "stages", "benchmarks", "recipes")
         _set_recipe(folder, DEFAULT)
         (folder / BENCHMARK).parent.mkdir(parents=True)
         # The report reads it, and draws nothing from an empty one.
         (folder / BENCHMARK).write_text("{}\n")
         yield folder
+
+
+def copy_working_tree(root: Path, target: Path, *pathspecs: str) -> None:
+    """Copy the files that Git tracks, or would if they were added.
+
+    Args:
+        root: of the repository.
+        target: folder to copy into, at the same relative paths.
+        pathspecs: Git's; those that begin with `:!` leave files out.
+    """
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"]
+    listed = subprocess.run(  # noqa: S603 - a list, no shell
+        [*command, *pathspecs], cwd=root, capture_output=True, text=True, check=True
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        # Git still lists a file that was deleted and not yet committed so.
+        if (root / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(root / name, target / name)
 
 
 def _set_recipe(folder: Path, recipe: str) -> None:

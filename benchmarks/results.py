@@ -3,19 +3,13 @@
 import json
 from typing import Any
 
-from iic.errors import InputError
-from iic.files import write_text
+from iic.files import read_json, write_text
 from stages.common import BENCHMARK
 
 
 def read_benchmark() -> dict[str, Any]:
     """What was measured so far, by section."""
-    if not BENCHMARK.exists():
-        return {}
-    try:
-        return dict(json.loads(BENCHMARK.read_text("utf-8")))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{BENCHMARK}: damaged; `git restore` it") from error
+    return read_json(BENCHMARK, f"git restore {BENCHMARK}") if BENCHMARK.exists() else {}
 
 
 def write_benchmark(sections: dict[str, Any]) -> None:

@@ -17,11 +17,11 @@ from benchmarks.timing import take_turns
 from iic.augmentation import Draws, Transform
 from iic.batches import PairBatches, TrainingData
 from iic.errors import InputError
-from iic.files import read_arrays
 from iic.model import as_input, build_network, predict
 from iic.params import Params
 from iic.training import build_learner
-from stages.common import DRAWS, IMAGES, NEIGHBORS
+from stages.common import IMAGES
+from stages.train import read_data
 
 ROUNDS = 7
 MNIST_IMAGES = 60_000
@@ -30,11 +30,7 @@ PEAK_SIZE = 2048
 
 def training_data() -> TrainingData:
     """What `dvc repro` left for the train stage; raises InputError unless it is MNIST."""
-    data = TrainingData(
-        **read_arrays(IMAGES, ["train_images", "test_images"]),
-        **read_arrays(DRAWS, ["draws", "noise_seeds"]),
-        **read_arrays(NEIGHBORS, ["neighbors"]),
-    )
+    data = read_data()
     if len(data.train_images) != MNIST_IMAGES:
         raise InputError(
             f"{IMAGES}: {len(data.train_images)} training images, the benchmark is of MNIST; "

@@ -2,11 +2,13 @@
 
 import csv
 import io
+import json
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,6 +59,14 @@ def read_table(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path}: not found; run `dvc repro`") from error
     except (ValueError, IndexError) as error:
         raise InputError(f"{path}: not a table of numbers; run `dvc repro -f`") from error
+
+
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """Read a JSON object; raise InputError with the command that mends the file."""
+    try:
+        return dict(json.loads(path.read_text("utf-8")))
+    except (FileNotFoundError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: missing or damaged; run `{remedy}`") from error
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], *, compress: bool = False) -> None:

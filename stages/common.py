@@ -5,7 +5,8 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from iic.errors import InputError
@@ -38,17 +39,28 @@ PAGE = REPORTS / "index.html"
 def run(stage: Callable[[Params], None]) -> None:
     """Run a stage with the validated parameters; exit with status 1 and one line on bad input."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    try:
+    with one_line_errors("nothing half-written is left"):
         params, start = read_params(PARAMS), time.perf_counter()
         stage(params)
         _note_cost(time.perf_counter() - start)
+
+
+@contextmanager
+def one_line_errors(interrupted: str) -> Iterator[None]:
+    """Exit with status 1 and one line on a mistake of the user or of the machine.
+
+    Args:
+        interrupted: what to say of the results when the user has interrupted.
+    """
+    try:
+        yield
     except InputError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
         # Disk full, no permission: not a fault of the code.
         sys.exit(f"error: {error.filename or 'a file'}: {error.strerror or error}")
     except KeyboardInterrupt:
-        sys.exit("interrupted; nothing half-written is left")
+        sys.exit(f"interrupted; {interrupted}")
 
 
 def _note_cost(seconds: float) -> None:

@@ -1,11 +1,6 @@
 """Stage 6: draw figures, animation and page from what the other stages wrote."""
 
-import json
-from pathlib import Path
-from typing import Any
-
-from iic.errors import InputError
-from iic.files import read_arrays, read_table, replacing, write_text
+from iic.files import read_arrays, read_json, read_table, replacing, write_text
 from iic.params import Params
 from iic.report import Run, render_page, render_pictures
 from stages.common import (
@@ -34,7 +29,7 @@ def main(params: Params) -> None:
             "loss.alpha_final": params.loss.alpha_final,
             "train.epochs": params.train.epochs,
         },
-        metrics=_read_json(METRICS, "dvc repro evaluate"),
+        metrics=read_json(METRICS, "dvc repro evaluate"),
         history=read_table(HISTORY),
         accuracy=read_table(ACCURACY),
         predictions=read_table(PREDICTIONS),
@@ -44,20 +39,13 @@ def main(params: Params) -> None:
         ),
         **read_arrays(IMAGES, ["train_images", "test_images"]),
         **read_arrays(NEIGHBORS, ["neighbors"]),
-        benchmark=_read_json(BENCHMARK, "git restore reports/benchmark.json"),
+        benchmark=read_json(BENCHMARK, "git restore reports/benchmark.json"),
     )
     pictures = render_pictures(finished, params.report.digit)
     for picture in pictures:
         with replacing(FIGURES / picture.name) as temporary:
             temporary.write_bytes(picture.content)
     write_text(PAGE, render_page(finished, pictures))
-
-
-def _read_json(path: Path, remedy: str) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text("utf-8")))
-    except (FileNotFoundError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: missing or damaged; run `{remedy}`") from error
 
 
 if __name__ == "__main__":

@@ -23,11 +23,7 @@ EXAMPLES = 6
 
 def main(params: Params) -> None:
     """Train; then store model, history and snapshots."""
-    data = TrainingData(
-        **read_arrays(IMAGES, ["train_images", "test_images"]),
-        **read_arrays(DRAWS, ["draws", "noise_seeds"]),
-        **read_arrays(NEIGHBORS, ["neighbors"]),
-    )
+    data = read_data()
     # The folder is for watching a run; what the pipeline keeps is written below.
     with Live("dvclive", dvcyaml=False, save_dvc_exp=False, report=None) as live:
         result = train(data, params, callbacks=[DVCLiveCallback(live=live)])
@@ -40,6 +36,15 @@ def main(params: Params) -> None:
     )
     for finding in diagnose(result.history[-1], params.model.head_sizes):
         log.warning("warning: %s", finding)
+
+
+def read_data() -> TrainingData:
+    """What the stages before left for this one."""
+    return TrainingData(
+        **read_arrays(IMAGES, ["train_images", "test_images"]),
+        **read_arrays(DRAWS, ["draws", "noise_seeds"]),
+        **read_arrays(NEIGHBORS, ["neighbors"]),
+    )
 
 
 def _examples(data: TrainingData, params: Params) -> np.ndarray:

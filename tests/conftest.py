@@ -1,7 +1,6 @@
 """Shared fixtures: small real data, the committed parameters, a clone of the repository."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 # Quiet, and before anything imports TensorFlow.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from benchmarks.pipeline import copy_working_tree
 from iic.datasets import Dataset, digits_dataset
 from iic.params import Params, parse_params
 
@@ -101,14 +101,8 @@ def run(
 
 def make_clone(folder: Path, **settings: object) -> Path:
     """A Git and DVC repository of the working tree's files, with tiny parameters committed."""
-    listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", cwd=ROOT)
-    for name in filter(None, listed.stdout.split("\0")):
-        generated = name == "dvc.lock" or name.startswith("reports/")
-        generated &= name != "reports/benchmark.json"  # measured, not made by the pipeline
-        if not generated and (ROOT / name).is_file():
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target)
+    copy_working_tree(ROOT, folder, ".", ":!dvc.lock", ":!reports")
+    copy_working_tree(ROOT, folder, "reports/benchmark.json")  # measured, not made by the pipeline
     values = TINY | {key.replace("__", "."): value for key, value in settings.items()}
     file = folder / "params.yaml"
     file.write_text(override(file.read_text("utf-8"), values), "utf-8")

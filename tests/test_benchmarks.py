@@ -88,10 +88,9 @@ def test_what_was_finished_in_a_section_survives_a_failure(file, monkeypatch):
 
 
 def test_a_damaged_file_is_named(file):
-    for text in ("{", "[1]"):
-        file.write_text(text)
-        with pytest.raises(InputError, match="benchmark.json: damaged; `git restore` it"):
-            read_benchmark()
+    file.write_text("{")
+    with pytest.raises(InputError, match="benchmark.json: .*run `git restore .*benchmark.json`"):
+        read_benchmark()
 
 
 def test_an_unknown_section_names_the_known_ones(at_root):

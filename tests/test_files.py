@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 from iic.errors import InputError
-from iic.files import read_arrays, read_table, replacing, write_arrays, write_table, write_text
+from iic.files import (
+    read_arrays,
+    read_json,
+    read_table,
+    replacing,
+    write_arrays,
+    write_table,
+    write_text,
+)
 
 
 def test_arrays_survive_and_the_same_arrays_give_the_same_bytes(tmp_path):
@@ -91,3 +99,12 @@ def test_a_damaged_table_is_named(tmp_path, text):
     path.write_text(text)
     with pytest.raises(InputError, match=r"table\.csv: not a table of numbers"):
         read_table(path)
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[1]", "\xff"])
+def test_a_missing_or_damaged_json_object_is_named_with_its_remedy(tmp_path, text):
+    path = tmp_path / "metrics.json"
+    if text is not None:
+        path.write_text(text, "latin-1")
+    with pytest.raises(InputError, match=r"metrics\.json: missing or damaged; run `dvc repro`"):
+        read_json(path, "dvc repro")
