@@ -10,7 +10,7 @@ import tensorflow as tf
 from iic.draws import DRAWS, views_of_epoch
 from iic.errors import InputError
 from iic.params import Params
-from iic.schedule import Schedule
+from iic.schedule import Schedule, Settings
 
 _IS_NEIGHBOR, _NEIGHBOR = (DRAWS.index(name) for name in ("is_neighbor", "neighbor"))
 # Batches made ahead; two keep the step from waiting.
@@ -111,16 +111,42 @@ class PairBatches:
         """The batches of an epoch, counted from 0."""
         random = np.random.default_rng([self._params.seed, epoch])
         order = random.permutation(len(self._data.train_images))
-        views = views_of_epoch(
-            epoch, len(self._data.draws), both_views=self._params.augment.both_views
-        )
+        views = self._views(epoch)
         for index in range(len(self)):
             chosen = order[index * self._batch_size : (index + 1) * self._batch_size]
-            yield self._batch(chosen, views, step=epoch * len(self) + index)
+            settings = self.schedule.at(epoch * len(self) + index)
+            draws = self._data.draws[views[-1], chosen]
+            partners = self._partners(chosen, draws, settings.neighbor_share)
+            yield self._batch(chosen, partners, views, settings)
 
-    def _batch(self, chosen: np.ndarray, views: tuple[int, ...], step: int) -> Batch:
-        data, settings = self._data, self.schedule.at(step)
-        partners = self._partners(chosen, data.draws[views[-1], chosen], settings.neighbor_share)
+    def in_order(self, epoch: int) -> Iterator[Batch]:
+        """Each image once, paired with itself, in its place, as transformed at an epoch's start."""
+        n = len(self._data.train_images)
+        views = self._views(epoch)
+        settings = self.schedule.at(epoch * len(self))
+        for start in range(0, n, self._batch_size):
+            chosen = np.arange(start, min(start + self._batch_size, n))
+            yield self._batch(chosen, chosen, views, settings)
+
+    @property
+    def partners(self) -> np.ndarray:
+        """(n, k) images that each may be paired with: its neighbours, or itself without any."""
+        used = self._params.augment.neighbors
+        itself = np.arange(len(self._data.train_images))[:, None]
+        return self._data.neighbors[:, :used] if used else itself
+
+    def _views(self, epoch: int) -> tuple[int, ...]:
+        both = self._params.augment.both_views
+        return views_of_epoch(epoch, len(self._data.draws), both_views=both)
+
+    def _batch(
+        self,
+        chosen: np.ndarray,
+        partners: np.ndarray,
+        views: tuple[int, ...],
+        settings: Settings,
+    ) -> Batch:
+        data = self._data
         return Batch(
             images=data.train_images[chosen],
             partners=data.train_images[partners],
@@ -135,7 +161,7 @@ class PairBatches:
         """Index of the second image of each pair."""
         if share == 0:
             return chosen
-        candidates = self._data.neighbors[chosen, : self._params.augment.neighbors]
+        candidates = self.partners[chosen]
         # In float64: rounded to float32, a draw just below 1 times k could give k.
         picked = (candidates.shape[1] * draws[:, _NEIGHBOR].astype(np.float64)).astype(int)
         neighbors = candidates[np.arange(len(chosen)), picked]

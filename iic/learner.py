@@ -47,7 +47,7 @@ class IICModel(keras.Model):
             for head, output in zip(HEADS, network.outputs, strict=True)
         }
         clusters, overclusters = (output.shape[-1] for output in network.outputs)
-        # The cluster of each overcluster, as an indicator; zeros teach nothing.
+        # The cluster that each overcluster teaches, as an indicator; a row of zeros teaches none.
         self.taught = self.add_weight(
             shape=(overclusters, clusters), initializer="zeros", trainable=False, name="taught"
         )
@@ -91,5 +91,5 @@ class IICModel(keras.Model):
         return {name: metric.result() for name, metric in self._losses_seen.items()}
 
     def _teach(self, cluster: tf.Tensor, overcluster: tf.Tensor) -> tf.Tensor:
-        """Cross-entropy of the clusters to those that the overclusters belong to."""
+        """Cross-entropy of the clusters to those that the overclusters teach."""
         return cross_entropy(tf.matmul(overcluster, self.taught), cluster)

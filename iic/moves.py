@@ -2,9 +2,9 @@ r"""Moving single overclusters between clusters where that raises the objective.
 
 The overclustering head separates styles that the clustering head may join to the wrong digit, for
 example sevens with a cross-bar to the twos. Let P (k', k') be the overclustering head's joint
-matrix and let a mapping name the cluster of each overcluster. Its merged joint matrix is
-M = CᵀPC with the (k', k) indicator C of the mapping, and its objective that of the loss, without
-labels:
+matrix over all pairs of training images, and let a mapping name the cluster of each overcluster.
+Its merged joint matrix is M = CᵀPC with the (k', k) indicator C of the mapping, and its objective
+that of the loss, without labels:
 
     alpha·2·H(Mᵢ) - H(M)
 
@@ -27,6 +27,20 @@ class Move(NamedTuple):
     source: int
     target: int
     gain: float
+
+
+def exact_joint(z: np.ndarray, z_t: np.ndarray, partners: np.ndarray) -> np.ndarray:
+    """P = Σᵢ Σⱼ zᵢ z'ⱼᵀ over all images i and their partners j, symmetric, sums to 1.
+
+    Args:
+        z: (n, k') soft assignments of the first view of each image.
+        z_t: (n, k') of its second view.
+        partners: (n, m) images that each is paired with.
+    """
+    total = np.zeros((z.shape[1], z.shape[1]))
+    for column in partners.T:
+        total += z.T @ z_t[column]
+    return (total + total.T) / (2 * total.sum())
 
 
 def indicator(mapping: np.ndarray, clusters: int) -> np.ndarray:

@@ -117,7 +117,8 @@ def test_rotation_range_is_in_degrees(params):
 
 
 def test_shift_moves_right_and_down_by_pixels(params):
-    transform = Transform(params.augment.model_copy(update={"ops": ["distortion"], "shift": 3.0}))
+    update = {"ops": ["distortion"], "shift": 3.0, "elastic": 0.0}
+    transform = Transform(params.augment.model_copy(update=update))
     result = transform(dot(10, 10), draws_with(shift_x=1.0, shift_y=-1.0), 1.0)
     assert np.unravel_index(np.argmax(result), (28, 28)) == (7, 13)
     assert float(tf.reduce_max(result)) == pytest.approx(1, abs=1e-4)
@@ -130,7 +131,7 @@ def test_distortion_matrix_is_scale_after_shear():
 
 
 def test_distortion_ranges_are_slope_and_relative_size(params):
-    update = {"ops": ["distortion"], "shear": 0.4, "scale": 0.25, "shift": 0.0}
+    update = {"ops": ["distortion"], "shear": 0.4, "scale": 0.25, "shift": 0.0, "elastic": 0.0}
     transform = Transform(params.augment.model_copy(update=update))
     result = transform(dot(16, 20), draws_with(shear=0.5, scale_x=1.0, scale_y=-1.0), 1.0)
     expected = 13.5 + np.array([0.75 * 2.5, 1.25 * (6.5 + 0.2 * 2.5)])
@@ -163,8 +164,7 @@ def test_samples_agree_with_scipy_inside_and_outside(images, random):
         np.testing.assert_allclose(result[..., 0], reference, atol=1e-4)
 
 
-def test_elastic_is_in_pixels_and_off_by_default(params, images, views):
-    assert params.augment.elastic == 0
+def test_elastic_is_in_pixels(params, images, views):
     update = {"ops": ["distortion"], "shear": 0.0, "scale": 0.0, "shift": 0.0, "elastic": 2.0}
     transform = Transform(params.augment.model_copy(update=update))
     field = smooth_field(views[0].noise_seeds, 28)

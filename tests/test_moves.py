@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from iic.loss import mutual_information
-from iic.moves import Move, best_moves, indicator, merged, objective
+from iic.loss import joint_probability, mutual_information
+from iic.moves import Move, best_moves, exact_joint, indicator, merged, objective
 
 ALPHA = 2.0
 
@@ -22,6 +22,23 @@ def styles(*groups: list[int], size: int) -> np.ndarray:
         p_ij[np.ix_(group, group)] += 1 / len(group) ** 2
     p_ij += 1e-3
     return p_ij / p_ij.sum()
+
+
+def test_the_exact_joint_counts_each_image_with_each_of_its_partners(random):
+    z, z_t = random.dirichlet(np.ones(3), size=(2, 5))
+    partners = np.array([[1, 2], [0, 4], [4, 3], [2, 0], [1, 1]])
+    expected = np.zeros((3, 3))
+    for image, others in enumerate(partners):
+        for other in others:
+            for first, second in ((z[image], z_t[other]), (z_t[other], z[image])):
+                expected += np.outer(first, second) / (2 * partners.size)
+    np.testing.assert_allclose(exact_joint(z, z_t, partners), expected)
+
+
+def test_with_itself_as_partner_the_exact_joint_is_that_of_the_loss(random):
+    z, z_t = random.dirichlet(np.ones(3), size=(2, 5))
+    p_ij = exact_joint(z, z_t, np.arange(5)[:, None])
+    np.testing.assert_allclose(p_ij, joint_probability(z, z_t), rtol=1e-6)
 
 
 def test_merging_sums_the_cells_of_a_cluster(joint):

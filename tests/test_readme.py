@@ -127,10 +127,13 @@ def test_numbers_are_read_as_dvc_reads_them(folder):
 
 
 def test_the_recipes_that_show_one_thing_differ_in_it_alone(folder):
-    fast, alone, moves = (recipe_params(name) for name in ("fast", "views-alone", "moves"))
-    assert alone == with_values(fast, augment={"neighbors": 0})
-    assert moves == with_values(alone, loss={"teaching_weight": moves.loss.teaching_weight})
-    assert moves.loss.teaching_weight > 0
+    fast = recipe_params("fast")
+    assert fast.augment.neighbors > 0
+    assert fast.loss.teaching_weight > 0
+    neighbors = with_values(fast, loss={"teaching_weight": 0.0})
+    assert recipe_params("neighbors") == neighbors
+    assert recipe_params("moves") == with_values(fast, augment={"neighbors": 0})
+    assert recipe_params("views-alone") == with_values(neighbors, augment={"neighbors": 0})
 
 
 @pytest.mark.parametrize(

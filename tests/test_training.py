@@ -13,11 +13,11 @@ from iic.draws import make_draws, views_of_epoch
 from iic.errors import InputError
 from iic.learner import IICModel, JointMatrix
 from iic.loss import iic_loss, joint_probability
-from iic.model import as_input, build_network, predict
+from iic.model import Assignments, as_input, build_network, predict
 from iic.moves import Move, indicator
 from iic.neighbors import nearest_neighbors
 from iic.schedule import Schedule
-from iic.teaching import Teaching, exact_joint
+from iic.teaching import Teaching, assign_views
 from iic.training import TrainingResult, train
 
 
@@ -281,31 +281,25 @@ def test_in_bfloat16_the_step_rounds_but_what_is_kept_is_float32(data, tiny_para
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_the_exact_joint_is_that_of_all_pairs_of_an_epoch(data, params, tiny_params):
+def test_views_of_all_images_are_assigned_in_their_order(data, params, tiny_params):
     network = build_network(tiny_params.model)
     batches = PairBatches(data, with_values(tiny_params, train={"batch_size": 100}))
-    model = IICModel(network, Transform(params.augment), params.loss)
-    p_ij, overlap = exact_joint(model, batches.epoch(1))
+    transform = Transform(params.augment)
+    views = assign_views(IICModel(network, transform, params.loss), batches.in_order(1))
 
-    z, z_t = [], []
-    for batch in batches.epoch(1):
-        pair = make_pair(
-            as_input(batch.images), as_input(batch.partners),
-            tuple(Draws(*view) for view in batch.views), Transform(params.augment), batch.strength,
-        )  # fmt: skip
-        for kept, x in zip((z, z_t), pair, strict=True):
-            kept.append([head.numpy() for head in network(x, training=False)])
-    (cluster, over), (cluster_t, over_t) = (
-        [np.concatenate(head) for head in zip(*side, strict=True)] for side in (z, z_t)
-    )
-    np.testing.assert_allclose(p_ij, joint_probability(over, over_t), rtol=1e-3)
-    np.testing.assert_allclose(overlap, over.T @ cluster + over_t.T @ cluster_t, rtol=1e-3)
-    assert overlap.sum() == pytest.approx(2 * 200)
+    # Two views of each of three: the second epoch takes the third one and the first again.
+    for found, view in zip(views, views_of_epoch(1, 3, both_views=True), strict=True):
+        draws = Draws(tf.constant(data.draws[view]), tf.constant(data.noise_seeds[view]))
+        x = transform(as_input(data.train_images), draws, batches.schedule.at(2).strength)
+        for mine, theirs in zip(found, network(x, training=False), strict=True):
+            np.testing.assert_allclose(mine, theirs, atol=1e-5)
 
 
-def test_without_its_weight_teaching_does_nothing(data, tiny_params, result):
-    again = train(data, with_values(tiny_params, loss={"teaching_from": 0.0}))
-    assert again.history == result.history
+@pytest.mark.parametrize("neighbors", [0, 3])
+def test_partners_are_neighbors_or_the_image_itself(neighbors, data, batches_of):
+    partners = batches_of(neighbors=neighbors).partners
+    expected = data.neighbors[:, :3] if neighbors else np.arange(230)[:, None]
+    np.testing.assert_array_equal(partners, expected)
 
 
 def test_a_step_adds_the_cross_entropy_to_the_taught_clusters(data, tiny_params):
@@ -335,21 +329,28 @@ class StandIn:
     def __len__(self) -> int:
         return 10
 
-    def epoch(self, epoch: int) -> list[Batch]:
-        return []
+    def in_order(self, epoch: int) -> int:
+        return epoch
+
+    @property
+    def partners(self) -> str:
+        return "partners"
 
 
 @pytest.mark.parametrize(("begin", "untaught_epochs"), [(0.5, 2), (0.6, 3), (0.75, 3), (0.0, 0)])
-def test_overclusters_move_once_at_their_time(begin, untaught_epochs, params, monkeypatch, caplog):
-    moved = Move(overcluster=3, source=0, target=1, gain=0.5)
+def test_overclusters_move_once_at_their_time_and_the_moved_teach(
+    begin, untaught_epochs, params, monkeypatch, caplog
+):
     calls = []
 
     def best_moves(p_ij, mapping, clusters, alpha):
         calls.append((p_ij, mapping.tolist(), clusters, alpha))
-        return np.array([1, 0, 1]), [moved]
+        return np.array([0, 1, 1]), [Move(overcluster=2, source=0, target=1, gain=0.5)]
 
+    view = Assignments(cluster=np.eye(2)[[0, 1, 0]], overcluster=np.eye(3))
     monkeypatch.setattr("iic.teaching.best_moves", best_moves)
-    monkeypatch.setattr("iic.teaching.exact_joint", lambda model, batches: ("P", np.eye(3, 2)))
+    monkeypatch.setattr("iic.teaching.exact_joint", lambda *arguments: arguments)
+    monkeypatch.setattr("iic.teaching.assign_views", lambda model, epoch: (view, view))
     params = with_values(
         params,
         train={"epochs": 4},
@@ -367,16 +368,33 @@ def test_overclusters_move_once_at_their_time(begin, untaught_epochs, params, mo
             taught.append(bool(tf.reduce_any(model.taught > 0)))
     assert taught == [epoch >= untaught_epochs for epoch in range(4)]
     alpha = batches.schedule.at(10 * untaught_epochs).alpha
-    assert calls == [("P", [0, 1, 0], 2, alpha)]
-    np.testing.assert_array_equal(model.taught, [[0, 1], [1, 0], [0, 1]])
+    joint = (view.overcluster, view.overcluster, "partners")
+    assert calls == [(joint, [0, 1, 0], 2, alpha)]
+    np.testing.assert_array_equal(model.taught, [[0, 0], [0, 0], [0, 1]])
     assert "1 overclusters move" in caplog.text
-    assert "overcluster 3 moves from cluster 0 to 1 (+0.5000 nats)" in caplog.text
+    assert "overcluster 2 moves from cluster 0 to 1 (+0.5000 nats)" in caplog.text
+
+
+def test_without_its_weight_teaching_does_nothing(params, monkeypatch):
+    def never(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("iic.teaching.assign_views", never)
+    off = with_values(params, loss={"teaching_weight": 0.0, "teaching_from": 0.0})
+    teaching = Teaching(StandIn(Schedule(off, steps=40)), off)
+    teaching.set_model(SimpleNamespace(taught=tf.Variable(tf.zeros((3, 2)))))
+    for epoch in range(4):
+        teaching.on_epoch_begin(epoch)
+    assert not teaching.model.taught.numpy().any()
 
 
 def test_taught_epochs_have_the_taught_loss(data, tiny_params, monkeypatch):
-    monkeypatch.setattr("iic.teaching.best_moves", lambda *_: (np.arange(20) % 10, []))
+    def next_cluster(p_ij, mapping, clusters, alpha):
+        return (mapping + 1) % clusters, []
+
+    monkeypatch.setattr("iic.teaching.best_moves", next_cluster)
     params = with_values(tiny_params, train={"epochs": 2})
-    untaught = train(data, params)
+    untaught = train(data, with_values(params, loss={"teaching_weight": 0.0}))
     taught = train(data, with_values(params, loss={"teaching_weight": 3.0, "teaching_from": 0.5}))
     first, second = (
         mine["loss"] - theirs["loss"]
