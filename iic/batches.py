@@ -95,6 +95,11 @@ class PairBatches:
         """Batches an epoch."""
         return len(self._data.train_images) // self._batch_size
 
+    @property
+    def images(self) -> np.ndarray:
+        """The training images (n, 28, 28) uint8 in their order."""
+        return self._data.train_images
+
     def dataset(self) -> tf.data.Dataset:
         """The batches of all epochs, one after the other, made while the step before computes.
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from iic.batches import Batch, PairBatches
 from iic.learner import IICModel
-from iic.model import Assignments
+from iic.model import Assignments, predict
 from iic.moves import best_moves, exact_joint, indicator
 from iic.params import Params
 
@@ -18,10 +18,11 @@ log = logging.getLogger(__name__)
 
 
 class Teaching(keras.callbacks.Callback):
-    """Once, at `loss.teaching_from` of training, moves overclusters and lets the moved ones teach.
+    """Moves overclusters before each epoch from `loss.teaching_from` on; those moved teach in it.
 
-    From then on the cross-entropy to the new cluster of an image's overcluster is part of the loss,
-    so that the network itself, not a table beside it, gives the final clusters.
+    The cross-entropy to the new cluster of an image's overcluster is then part of the loss, so
+    that the network itself, not a table beside it, gives the final clusters. Once the clustering
+    head has learned a move, there is nothing left to move, and it is taught no longer.
     """
 
     def __init__(self, batches: PairBatches, params: Params) -> None:
@@ -32,12 +33,11 @@ class Teaching(keras.callbacks.Callback):
         self._first = math.ceil(params.loss.teaching_from * params.train.epochs - 1e-9)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's name
-        """Find the moves where the first taught epoch begins."""
-        if self._params.loss.teaching_weight == 0 or epoch != self._first:
+        """Find the moves with the weights as they are."""
+        if self._params.loss.teaching_weight == 0 or epoch < self._first:
             return
-        model: IICModel = self.model
         clusters = self._params.model.clusters
-        first, second = assign_views(model, self._batches.in_order(epoch))
+        first, second = self._assign(epoch)
         overlap = sum(view.overcluster.T @ view.cluster for view in (first, second))
         before = overlap.argmax(axis=1)
         after, moves = best_moves(
@@ -46,12 +46,21 @@ class Teaching(keras.callbacks.Callback):
             clusters,
             self._batches.schedule.at(epoch * len(self._batches)).alpha,
         )
-        log.info("%d overclusters move to another cluster", len(moves))
         for move in moves:
             log.info("overcluster %d moves from cluster %d to %d (+%.4f nats)", *move)
         # An overcluster that stays teaches nothing: it is coarser than the clustering head, which
         # may well split it.
-        model.taught.assign(indicator(after, clusters) * (after != before)[:, None])
+        self.model.taught.assign(indicator(after, clusters) * (after != before)[:, None])
+
+    def _assign(self, epoch: int) -> tuple[Assignments, Assignments]:
+        """Soft assignments of all images on either side of a pair.
+
+        Neighbours differ as they are, and untransformed images are assigned more surely.
+        """
+        if self._params.augment.neighbors:
+            plain = predict(self.model.network, self._batches.images)
+            return plain, plain
+        return assign_views(self.model, self._batches.in_order(epoch))
 
 
 def assign_views(model: IICModel, batches: Iterable[Batch]) -> tuple[Assignments, Assignments]:
