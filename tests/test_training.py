@@ -329,16 +329,18 @@ class StandIn:
     def __len__(self) -> int:
         return 10
 
-    def in_order(self, epoch: int) -> int:
-        return epoch
+    images = "images"
+    partners = "partners"
 
-    @property
-    def partners(self) -> str:
-        return "partners"
+    def in_order(self, epoch: int) -> str:
+        return f"views of {epoch}"
+
+
+VIEW = Assignments(cluster=np.eye(2)[[0, 1, 0]], overcluster=np.eye(3))
 
 
 @pytest.mark.parametrize(("begin", "untaught_epochs"), [(0.5, 2), (0.6, 3), (0.75, 3), (0.0, 0)])
-def test_overclusters_move_once_at_their_time_and_the_moved_teach(
+def test_overclusters_move_from_their_time_on_and_the_moved_teach(
     begin, untaught_epochs, params, monkeypatch, caplog
 ):
     calls = []
@@ -347,10 +349,9 @@ def test_overclusters_move_once_at_their_time_and_the_moved_teach(
         calls.append((p_ij, mapping.tolist(), clusters, alpha))
         return np.array([0, 1, 1]), [Move(overcluster=2, source=0, target=1, gain=0.5)]
 
-    view = Assignments(cluster=np.eye(2)[[0, 1, 0]], overcluster=np.eye(3))
     monkeypatch.setattr("iic.teaching.best_moves", best_moves)
     monkeypatch.setattr("iic.teaching.exact_joint", lambda *arguments: arguments)
-    monkeypatch.setattr("iic.teaching.assign_views", lambda model, epoch: (view, view))
+    monkeypatch.setattr("iic.teaching.predict", lambda *_: VIEW)
     params = with_values(
         params,
         train={"epochs": 4},
@@ -359,7 +360,7 @@ def test_overclusters_move_once_at_their_time_and_the_moved_teach(
     )
     batches = StandIn(Schedule(params, steps=40))
     teaching = Teaching(batches, params)
-    model = SimpleNamespace(taught=tf.Variable(tf.zeros((3, 2))))
+    model = stand_in_model()
     teaching.set_model(model)
     taught = []
     with caplog.at_level("INFO"):
@@ -367,22 +368,64 @@ def test_overclusters_move_once_at_their_time_and_the_moved_teach(
             teaching.on_epoch_begin(epoch)
             taught.append(bool(tf.reduce_any(model.taught > 0)))
     assert taught == [epoch >= untaught_epochs for epoch in range(4)]
-    alpha = batches.schedule.at(10 * untaught_epochs).alpha
-    joint = (view.overcluster, view.overcluster, "partners")
-    assert calls == [(joint, [0, 1, 0], 2, alpha)]
+    joint = (VIEW.overcluster, VIEW.overcluster, "partners")
+    assert calls == [
+        (joint, [0, 1, 0], 2, batches.schedule.at(10 * epoch).alpha)
+        for epoch in range(untaught_epochs, 4)
+    ]
     np.testing.assert_array_equal(model.taught, [[0, 0], [0, 0], [0, 1]])
-    assert "1 overclusters move" in caplog.text
     assert "overcluster 2 moves from cluster 0 to 1 (+0.5000 nats)" in caplog.text
+
+
+def stand_in_model() -> SimpleNamespace:
+    return SimpleNamespace(network="network", taught=tf.Variable(tf.zeros((3, 2))))
+
+
+def test_a_move_that_was_learned_teaches_no_longer(params, monkeypatch):
+    monkeypatch.setattr("iic.teaching.predict", lambda *_: VIEW)
+    monkeypatch.setattr("iic.teaching.exact_joint", lambda *arguments: arguments)
+    moved = [np.array([0, 1, 1]), np.array([0, 1, 0])]
+    monkeypatch.setattr("iic.teaching.best_moves", lambda *_: (moved.pop(0), []))
+    params = with_values(params, loss={"teaching_weight": 1.0}, model={"clusters": 2})
+    teaching, model = Teaching(StandIn(Schedule(params, steps=40)), params), stand_in_model()
+    teaching.set_model(model)
+    for taught in (1, 0):
+        teaching.on_epoch_begin(params.train.epochs)
+        assert model.taught.numpy().sum() == taught
+
+
+@pytest.mark.parametrize(("neighbors", "given"), [(0, "views of 5"), (20, "images")])
+def test_neighbors_are_counted_as_they_are_and_views_as_transformed(
+    neighbors, given, params, monkeypatch
+):
+    seen = []
+
+    def assign_views(model, batches):
+        seen.append(batches)
+        return VIEW, VIEW
+
+    def predict(network, images):
+        seen.append(images)
+        return VIEW
+
+    monkeypatch.setattr("iic.teaching.assign_views", assign_views)
+    monkeypatch.setattr("iic.teaching.predict", predict)
+    monkeypatch.setattr("iic.teaching.exact_joint", lambda *_: np.full((3, 3), 1 / 9))
+    params = with_values(params, augment={"neighbors": neighbors}, model={"clusters": 2})
+    teaching = Teaching(StandIn(Schedule(params, steps=40)), params)
+    teaching.set_model(stand_in_model())
+    teaching.on_epoch_begin(5)
+    assert seen == [given]
 
 
 def test_without_its_weight_teaching_does_nothing(params, monkeypatch):
     def never(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("iic.teaching.assign_views", never)
+    monkeypatch.setattr("iic.teaching.predict", never)
     off = with_values(params, loss={"teaching_weight": 0.0, "teaching_from": 0.0})
     teaching = Teaching(StandIn(Schedule(off, steps=40)), off)
-    teaching.set_model(SimpleNamespace(taught=tf.Variable(tf.zeros((3, 2)))))
+    teaching.set_model(stand_in_model())
     for epoch in range(4):
         teaching.on_epoch_begin(epoch)
     assert not teaching.model.taught.numpy().any()
