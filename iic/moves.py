@@ -1,14 +1,15 @@
-r"""Moving single overclusters between clusters where that raises the objective.
+r"""Moving single overclusters between clusters where that raises the mutual information.
 
 The overclustering head separates styles that the clustering head may join to the wrong digit, for
-example sevens with a cross-bar to the twos. Let P (k', k') be the overclustering head's joint
-matrix over all pairs of training images, and let a mapping name the cluster of each overcluster.
-Its merged joint matrix is M = CᵀPC with the (k', k) indicator C of the mapping, and its objective
-that of the loss, without labels:
+example sevens with a cross-bar to the twos. Let P (k', k') be the overclusters' joint matrix over
+all pairs of training images, and let a mapping name the cluster of each overcluster. Its merged
+joint matrix is M = CᵀPC with the (k', k) indicator C of the mapping, and its mutual information,
+the objective of the loss for alpha = 1, is
 
-    alpha·2·H(Mᵢ) - H(M)
+    I(M) = 2·H(Mᵢ) - H(M)
 
-As long as another cluster for a single overcluster raises it, the best such move is made.
+As long as another cluster for a single overcluster raises it, the best such move is made. A larger
+alpha would pay for even clusters with wrong moves.
 """
 
 from typing import NamedTuple
@@ -21,7 +22,7 @@ _ROUNDING = 1e-9
 
 
 class Move(NamedTuple):
-    """An overcluster, the cluster it leaves, the one it joins, and the objective's rise in nats."""
+    """An overcluster, the cluster it leaves, the one it joins, and the rise in nats."""
 
     overcluster: int
     source: int
@@ -29,18 +30,21 @@ class Move(NamedTuple):
     gain: float
 
 
-def exact_joint(z: np.ndarray, z_t: np.ndarray, partners: np.ndarray) -> np.ndarray:
-    """P = Σᵢ Σⱼ zᵢ z'ⱼᵀ over all images i and their partners j, symmetric, sums to 1.
+def exact_joint(first: np.ndarray, second: np.ndarray, partners: np.ndarray, k: int) -> np.ndarray:
+    """How often two overclusters meet in a pair: P (k', k'), symmetric, sums to 1.
+
+    Counted are surest overclusters, not probabilities: while these are still spread over many
+    overclusters, they tell little of which images an overcluster holds.
 
     Args:
-        z: (n, k') soft assignments of the first view of each image.
-        z_t: (n, k') of its second view.
+        first: (n,) overcluster of each image as the first of a pair.
+        second: (n,) as the second.
         partners: (n, m) images that each is paired with.
+        k: k'.
     """
-    total = np.zeros((z.shape[1], z.shape[1]))
-    for column in partners.T:
-        total += z.T @ z_t[column]
-    return (total + total.T) / (2 * total.sum())
+    counts = np.zeros((k, k))
+    np.add.at(counts, (first[:, None], second[partners]), 1)
+    return (counts + counts.T) / (2 * counts.sum())
 
 
 def indicator(mapping: np.ndarray, clusters: int) -> np.ndarray:
@@ -54,15 +58,15 @@ def merged(p_ij: np.ndarray, mapping: np.ndarray, clusters: int) -> np.ndarray:
     return members.T @ p_ij @ members
 
 
-def objective(p_ij: np.ndarray, alpha: float) -> float:
-    """alpha·2·H(Pᵢ) - H(P) in nats of a symmetric joint matrix; empty cells count as 0."""
-    return float(2 * alpha * entr(p_ij.sum(axis=0)).sum() - entr(p_ij).sum())
+def information(p_ij: np.ndarray) -> float:
+    """I = 2·H(Pᵢ) - H(P) in nats of a symmetric joint matrix; empty cells count as 0."""
+    return float(2 * entr(p_ij.sum(axis=0)).sum() - entr(p_ij).sum())
 
 
 def best_moves(
-    p_ij: np.ndarray, mapping: np.ndarray, clusters: int, alpha: float
+    p_ij: np.ndarray, mapping: np.ndarray, clusters: int
 ) -> tuple[np.ndarray, list[Move]]:
-    """Make the move that raises the objective most until none does.
+    """Make the move that raises the mutual information most until none does.
 
     Each move raises it and there are finitely many mappings, so this ends.
 
@@ -70,7 +74,6 @@ def best_moves(
         p_ij: (k', k') symmetric joint matrix of the overclustering head, sums to 1.
         mapping: (k',) cluster of each overcluster, to start from.
         clusters: k.
-        alpha: weight of the marginal entropies.
 
     Returns:
         The mapping after all moves, and the moves in their order.
@@ -78,7 +81,7 @@ def best_moves(
     mapping = mapping.copy()
     moves: list[Move] = []
     while True:
-        gains = _gains(p_ij, mapping, clusters, alpha)
+        gains = _gains(p_ij, mapping, clusters)
         overcluster, target = np.unravel_index(gains.argmax(), gains.shape)
         gain = float(gains[overcluster, target])
         if gain <= _ROUNDING:
@@ -87,8 +90,8 @@ def best_moves(
         mapping[overcluster] = target
 
 
-def _gains(p_ij: np.ndarray, mapping: np.ndarray, clusters: int, alpha: float) -> np.ndarray:
-    """(k', k) rise of the objective when one overcluster goes to one cluster.
+def _gains(p_ij: np.ndarray, mapping: np.ndarray, clusters: int) -> np.ndarray:
+    """(k', k) rise of the mutual information when one overcluster goes to one cluster.
 
     With d = e_target - e_source and r = P_o·C, C becomes C + e_o dᵀ and so M becomes
     M + d rᵀ + r dᵀ + P_oo d dᵀ: no product with the large P for each of the k'·k moves.
@@ -101,5 +104,5 @@ def _gains(p_ij: np.ndarray, mapping: np.ndarray, clusters: int, alpha: float) -
         d, r = unit[target] - unit[mapping[overcluster]], rows[overcluster]
         change = np.outer(d, r)
         moved = now + change + change.T + p_ij[overcluster, overcluster] * np.outer(d, d)
-        gains[overcluster, target] = objective(np.maximum(moved, 0), alpha)
-    return gains - objective(now, alpha)
+        gains[overcluster, target] = information(np.maximum(moved, 0))
+    return gains - information(now)

@@ -1,4 +1,4 @@
-"""The clustering head taught by overclusters that were moved to where the objective is higher."""
+"""The clustering head taught by overclusters that were moved where information is higher."""
 
 import logging
 import math
@@ -36,16 +36,15 @@ class Teaching(keras.callbacks.Callback):
         """Find the moves with the weights as they are."""
         if self._params.loss.teaching_weight == 0 or epoch < self._first:
             return
-        clusters = self._params.model.clusters
-        first, second = self._assign(epoch)
-        overlap = sum(view.overcluster.T @ view.cluster for view in (first, second))
-        before = overlap.argmax(axis=1)
-        after, moves = best_moves(
-            exact_joint(first.overcluster, second.overcluster, self._batches.partners),
-            before,
-            clusters,
-            self._batches.schedule.at(epoch * len(self._batches)).alpha,
+        overclusters, clusters = self._params.model.overclusters, self._params.model.clusters
+        first, second = (
+            Assignments(*(z.argmax(axis=1) for z in view)) for view in self._assign(epoch)
         )
+        before = majority(first, second, overclusters, clusters)
+        p_ij = exact_joint(
+            first.overcluster, second.overcluster, self._batches.partners, overclusters
+        )
+        after, moves = best_moves(p_ij, before, clusters)
         for move in moves:
             log.info("overcluster %d moves from cluster %d to %d (+%.4f nats)", *move)
         # An overcluster that stays teaches nothing: it is coarser than the clustering head, which
@@ -61,6 +60,16 @@ class Teaching(keras.callbacks.Callback):
             plain = predict(self.model.network, self._batches.images)
             return plain, plain
         return assign_views(self.model, self._batches.in_order(epoch))
+
+
+def majority(
+    first: Assignments, second: Assignments, overclusters: int, clusters: int
+) -> np.ndarray:
+    """(k',) the cluster in which most images of an overcluster are."""
+    counts = np.zeros((overclusters, clusters))
+    for view in (first, second):
+        np.add.at(counts, (view.overcluster, view.cluster), 1)
+    return counts.argmax(axis=1)
 
 
 def assign_views(model: IICModel, batches: Iterable[Batch]) -> tuple[Assignments, Assignments]:

@@ -17,7 +17,7 @@ from iic.model import Assignments, as_input, build_network, predict
 from iic.moves import Move, indicator
 from iic.neighbors import nearest_neighbors
 from iic.schedule import Schedule
-from iic.teaching import Teaching, assign_views
+from iic.teaching import Teaching, assign_views, majority
 from iic.training import TrainingResult, train
 
 
@@ -336,6 +336,7 @@ class StandIn:
         return f"views of {epoch}"
 
 
+TINIEST = {"clusters": 2, "overclusters": 3}
 VIEW = Assignments(cluster=np.eye(2)[[0, 1, 0]], overcluster=np.eye(3))
 
 
@@ -345,18 +346,21 @@ def test_overclusters_move_from_their_time_on_and_the_moved_teach(
 ):
     calls = []
 
-    def best_moves(p_ij, mapping, clusters, alpha):
-        calls.append((p_ij, mapping.tolist(), clusters, alpha))
+    def best_moves(p_ij, mapping, clusters):
+        calls.append((p_ij, mapping.tolist(), clusters))
         return np.array([0, 1, 1]), [Move(overcluster=2, source=0, target=1, gain=0.5)]
 
     monkeypatch.setattr("iic.teaching.best_moves", best_moves)
-    monkeypatch.setattr("iic.teaching.exact_joint", lambda *arguments: arguments)
+    monkeypatch.setattr(
+        "iic.teaching.exact_joint",
+        lambda first, second, *others: (first.tolist(), second.tolist(), *others),
+    )
     monkeypatch.setattr("iic.teaching.predict", lambda *_: VIEW)
     params = with_values(
         params,
         train={"epochs": 4},
-        loss={"teaching_weight": 3.0, "teaching_from": begin, "alpha": 5.0, "alpha_final": 1.0},
-        model={"clusters": 2},
+        loss={"teaching_weight": 3.0, "teaching_from": begin},
+        model=TINIEST,
     )
     batches = StandIn(Schedule(params, steps=40))
     teaching = Teaching(batches, params)
@@ -368,11 +372,8 @@ def test_overclusters_move_from_their_time_on_and_the_moved_teach(
             teaching.on_epoch_begin(epoch)
             taught.append(bool(tf.reduce_any(model.taught > 0)))
     assert taught == [epoch >= untaught_epochs for epoch in range(4)]
-    joint = (VIEW.overcluster, VIEW.overcluster, "partners")
-    assert calls == [
-        (joint, [0, 1, 0], 2, batches.schedule.at(10 * epoch).alpha)
-        for epoch in range(untaught_epochs, 4)
-    ]
+    joint = ([0, 1, 2], [0, 1, 2], "partners", 3)
+    assert calls == [(joint, [0, 1, 0], 2)] * (4 - untaught_epochs)
     np.testing.assert_array_equal(model.taught, [[0, 0], [0, 0], [0, 1]])
     assert "overcluster 2 moves from cluster 0 to 1 (+0.5000 nats)" in caplog.text
 
@@ -381,12 +382,18 @@ def stand_in_model() -> SimpleNamespace:
     return SimpleNamespace(network="network", taught=tf.Variable(tf.zeros((3, 2))))
 
 
+def test_an_overcluster_belongs_where_most_of_its_images_are():
+    first = Assignments(cluster=np.array([0, 1, 1, 0]), overcluster=np.array([0, 0, 1, 2]))
+    second = Assignments(cluster=np.array([1, 1, 0, 0]), overcluster=np.array([0, 2, 1, 1]))
+    np.testing.assert_array_equal(majority(first, second, 4, 2), [1, 0, 0, 0])
+
+
 def test_a_move_that_was_learned_teaches_no_longer(params, monkeypatch):
     monkeypatch.setattr("iic.teaching.predict", lambda *_: VIEW)
     monkeypatch.setattr("iic.teaching.exact_joint", lambda *arguments: arguments)
     moved = [np.array([0, 1, 1]), np.array([0, 1, 0])]
     monkeypatch.setattr("iic.teaching.best_moves", lambda *_: (moved.pop(0), []))
-    params = with_values(params, loss={"teaching_weight": 1.0}, model={"clusters": 2})
+    params = with_values(params, loss={"teaching_weight": 1.0}, model=TINIEST)
     teaching, model = Teaching(StandIn(Schedule(params, steps=40)), params), stand_in_model()
     teaching.set_model(model)
     for taught in (1, 0):
@@ -411,7 +418,7 @@ def test_neighbors_are_counted_as_they_are_and_views_as_transformed(
     monkeypatch.setattr("iic.teaching.assign_views", assign_views)
     monkeypatch.setattr("iic.teaching.predict", predict)
     monkeypatch.setattr("iic.teaching.exact_joint", lambda *_: np.full((3, 3), 1 / 9))
-    params = with_values(params, augment={"neighbors": neighbors}, model={"clusters": 2})
+    params = with_values(params, augment={"neighbors": neighbors}, model=TINIEST)
     teaching = Teaching(StandIn(Schedule(params, steps=40)), params)
     teaching.set_model(stand_in_model())
     teaching.on_epoch_begin(5)
@@ -432,7 +439,7 @@ def test_without_its_weight_teaching_does_nothing(params, monkeypatch):
 
 
 def test_taught_epochs_have_the_taught_loss(data, tiny_params, monkeypatch):
-    def next_cluster(p_ij, mapping, clusters, alpha):
+    def next_cluster(p_ij, mapping, clusters):
         return (mapping + 1) % clusters, []
 
     monkeypatch.setattr("iic.teaching.best_moves", next_cluster)
