@@ -43,7 +43,8 @@ def exact_joint(first: np.ndarray, second: np.ndarray, partners: np.ndarray, k: 
         k: k'.
     """
     counts = np.zeros((k, k))
-    np.add.at(counts, (first[:, None], second[partners]), 1)
+    for column in partners.T:  # one at a time, since all pairs at once may not fit the memory
+        np.add.at(counts, (first, second[column]), 1)
     return (counts + counts.T) / (2 * counts.sum())
 
 
