@@ -5,6 +5,7 @@
 
 import json
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,26 +26,53 @@ def recipe_names() -> list[str]:
 
 def recipe_params(name: str) -> Params:
     """params.yaml with the recipe's overrides, validated."""
-    return _merge(name, _overrides(name))
+    return with_overrides(read_params(PARAMS), _overrides(name), str(_file(name)))
 
 
 def recipe_options(name: str) -> list[str]:
     """The recipe as options of `dvc exp run`: -S section.key=value, without spaces."""
-    overrides = _overrides(name)
-    _merge(name, overrides)
+    return options_of(recipe_params(name))
+
+
+def with_overrides(params: Params, overrides: Mapping[str, object], source: str) -> Params:
+    """Parameters with some keys of some sections, or whole ones, replaced; validated.
+
+    Args:
+        params: to start from.
+        overrides: value by key, or keys and values by section.
+        source: name of the file that they are from, for messages.
+    """
+    tree = params.model_dump()
+    for name, value in overrides.items():
+        known = tree.get(name)
+        tree[name] = known | value if isinstance(known, dict) and isinstance(value, dict) else value
+    return validate_params(tree, source)
+
+
+def options_of(params: Params) -> list[str]:
+    """Options that turn params.yaml into these parameters, each as it is spelled there."""
+    committed, wanted = read_params(PARAMS).model_dump(), params.model_dump()
     return [
         word
-        for section, keys in overrides.items()
-        for key, value in keys.items()
-        for word in ("-S", f"{section}.{key}={_hydra(value)}")
+        for key, value in _leaves(wanted)
+        if value != dict(_leaves(committed))[key]
+        for word in ("-S", f"{key}={_hydra(value)}")
     ]
+
+
+def _leaves(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def _file(name: str) -> Path:
     return PARAMS if name == DEFAULT else RECIPES / f"{name}.yaml"
 
 
-def _overrides(name: str) -> dict[str, dict[str, Any]]:
+def _overrides(name: str) -> dict[str, Any]:
     if name == DEFAULT:
         return {}
     if name not in recipe_names():
@@ -53,14 +81,6 @@ def _overrides(name: str) -> dict[str, dict[str, Any]]:
     if not all(isinstance(keys, dict) for keys in tree.values()):
         raise InputError(f"{_file(name)}: expected sections such as 'train:' with keys below them")
     return tree
-
-
-def _merge(name: str, overrides: dict[str, dict[str, Any]]) -> Params:
-    tree = read_params(PARAMS).model_dump()
-    for section, keys in overrides.items():
-        known = tree.get(section)
-        tree[section] = (known if isinstance(known, dict) else {}) | keys
-    return validate_params(tree, str(_file(name)))
 
 
 def _hydra(value: object) -> str:

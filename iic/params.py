@@ -5,7 +5,7 @@ import re
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from iic.errors import InputError
@@ -48,6 +48,12 @@ class AugmentParams(Section):
     neighbors: Annotated[int, Field(ge=0, le=10_000)]
     neighbor_share: Fraction
     neighbor_until: Fraction
+
+    @field_validator("ops")
+    @classmethod
+    def _in_one_order(cls, ops: list[Operation]) -> list[Operation]:
+        """Their order has no meaning, so that lists in another one are the same setting."""
+        return sorted(ops, key=OPERATIONS.index)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "AugmentParams":

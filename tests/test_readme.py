@@ -106,13 +106,14 @@ def test_every_recipe_is_valid_and_says_what_differs(folder, params):
 
 def test_options_are_what_dvc_would_set(folder, params_text):
     (folder / "recipes/mine.yaml").write_text(
-        "augment:\n  ops: [rotation, noise]\n  both_views: false\n"
-        "model:\n  widths: [4, 8]\nloss:\n  alpha_final: null\n  alpha: 2.0\n"
+        # As params.yaml has it: no option. Other order and type of number: the same as DVC knows.
+        "augment:\n  views: 12\n  ops: [noise, rotation]\n  both_views: false\n"
+        "model:\n  widths: [4, 8]\nloss:\n  alpha_final: null\n  alpha: 2\n"
     )
     options = recipe_options("mine")
     assert options == [
         "-S", "augment.ops=[rotation,noise]", "-S", "augment.both_views=false",
-        "-S", "model.widths=[4,8]", "-S", "loss.alpha_final=null", "-S", "loss.alpha=2.0",
+        "-S", "model.widths=[4,8]", "-S", "loss.alpha=2.0", "-S", "loss.alpha_final=null",
     ]  # fmt: skip
     changed = dict(option.split("=") for option in options[1::2])
     values = {key: yaml.safe_load(value) for key, value in changed.items()}
@@ -173,7 +174,8 @@ def test_commands_end_in_one_line_without_a_traceback(tmp_path, module):
 
 def test_an_unknown_recipe_names_the_known_ones(folder):
     with pytest.raises(
-        InputError, match="fasst: no such .* of default, article, best, fast, moves, tour"
+        InputError,
+        match="fasst: no such .* of default, article, best, fast, moves, neighbors, tour",
     ):
         recipe_options("fasst")
 

@@ -1,0 +1,91 @@
+"""Grids of variants and seeds, described as data in study/."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from benchmarks.recipes import options_of, recipe_params, with_overrides
+from benchmarks.seeds import recipe_of
+from iic.errors import InputError
+from iic.params import Params, read_tree
+
+# DVC makes a Git reference of an experiment's name.
+_Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+_Overrides = dict[str, object]
+
+
+class Grid(BaseModel):
+    """What a file in study/ holds.
+
+    Attributes:
+        recipe: name of the recipe that all variants start from.
+        settings: overrides of all variants, as in a recipe.
+        seeds: that each variant runs with.
+        variants: overrides by the name of the variant.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    recipe: str
+    settings: _Overrides = {}
+    seeds: Annotated[list[int], Field(min_length=1)]
+    variants: Annotated[dict[_Name, _Overrides | None], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One variant with one seed.
+
+    Attributes:
+        name: of the DVC experiment; settings that differ in any value give another name.
+        options: of `dvc exp run`.
+    """
+
+    name: str
+    variant: str
+    seed: int
+    params: Params
+    options: list[str]
+
+
+def read_grid(path: Path) -> list[Experiment]:
+    """All experiments of a grid, variant by variant.
+
+    Raises:
+        InputError: the file is missing or wrong, or two variants are the same settings.
+    """
+    grid = _parse(path)
+    base = with_overrides(recipe_params(grid.recipe), grid.settings, f"{path}: settings")
+    owner: dict[str, str] = {}
+    experiments = []
+    for variant, overrides in grid.variants.items():
+        source = f"{path}: variants.{variant}"
+        params = with_overrides(base, overrides or {}, source)
+        key = recipe_of(params)
+        if key in owner:
+            raise InputError(f"{source}: the same settings as {owner[key]}; keep one of them")
+        owner[key] = variant
+        experiments += [_experiment(path.stem, variant, key, params, s) for s in grid.seeds]
+    return experiments
+
+
+def _experiment(grid: str, variant: str, key: str, params: Params, seed: int) -> Experiment:
+    seeded = params.model_copy(update={"seed": seed})
+    name = f"{grid}-{variant}-seed-{seed}-{key}"
+    return Experiment(name, variant, seed, seeded, options_of(seeded))
+
+
+def _parse(path: Path) -> Grid:
+    if not path.is_file():
+        raise InputError(f"{path}: not found")
+    try:
+        grid = Grid.model_validate(read_tree(path.read_text("utf-8"), str(path)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{path}: {key}: {first['msg']}") from error
+    if len(set(grid.seeds)) != len(grid.seeds):
+        raise InputError(f"{path}: seeds: names a seed twice; list each once")
+    return grid

@@ -1,0 +1,97 @@
+"""DVC's own experiment queue: what is missing is put in, run by DVC's worker, and waited for.
+
+The worker is a process of its own. It goes on when the one that waits is stopped, and whoever waits
+next finds what has finished, what still runs and what is left.
+"""
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+
+from benchmarks.grid import Experiment
+from iic.errors import InputError
+
+# Asking DVC takes a second of one core, which the experiments could use.
+_POLL_SECONDS = 10.0
+_THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+
+def run_missing(experiments: Sequence[Experiment], jobs: int = 1) -> Iterator[Experiment]:
+    """Run the experiments that have no result yet; yield each once it has, earlier ones first.
+
+    Args:
+        experiments: wanted.
+        jobs: that run at once; each gets its share of the processor's cores.
+
+    Raises:
+        InputError: some have failed; raised after the others have finished.
+    """
+    finished = _finished()
+    yield from (experiment for experiment in experiments if experiment.name in finished)
+    waiting = {e.name: e for e in experiments if e.name not in finished}
+    failed = []
+    if waiting:
+        _put_in_queue(waiting)
+        _start_worker(jobs)
+    while waiting:
+        for name, status in _tasks().items():
+            if name in waiting and status == "Success":
+                yield waiting.pop(name)
+            elif name in waiting and status == "Failed":
+                failed.append(waiting.pop(name).name)
+        if waiting:
+            time.sleep(_POLL_SECONDS)
+    if failed:
+        raise InputError(f"failed: {', '.join(failed)}; `dvc queue logs NAME` says why")
+
+
+def _put_in_queue(experiments: dict[str, Experiment]) -> None:
+    status = _dvc("queue", "status")
+    tasks = _tasks(status)
+    alive = {"Queued", "Running"} if _workers(status) else {"Queued"}
+    for name, experiment in experiments.items():
+        if tasks.get(name) in alive:
+            continue
+        if name in tasks:
+            # Failed, or cut off with its worker; it would hide the new task of that name.
+            _dvc("queue", "kill", "--force", name, check=False)
+            _dvc("queue", "remove", name, check=False)
+        _dvc("exp", "run", "--queue", "--name", name, *experiment.options)
+
+
+def _start_worker(jobs: int) -> None:
+    """DVC starts none beside one that is alive."""
+    threads = str(max(1, (os.cpu_count() or 1) // jobs))
+    limits = dict.fromkeys(_THREADS, threads) if jobs > 1 else {}
+    _dvc("queue", "start", "--jobs", str(jobs), environment=limits)
+
+
+def _finished() -> set[str]:
+    """Names of the experiments that have results."""
+    return set(_dvc("exp", "list", "--all-commits", "--name-only").split())
+
+
+def _tasks(status: str | None = None) -> dict[str, str]:
+    """Status of each task in the queue that has a name."""
+    text = _dvc("queue", "status") if status is None else status
+    # Task, name, the words of a time, status.
+    lines = (line.split() for line in text.splitlines())
+    return {words[1]: words[-1] for words in lines if len(words) > 3}
+
+
+def _workers(status: str) -> int:
+    """How many workers are alive."""
+    return sum(int(count) for count in re.findall(r"(\d+) (?:active|idle)", status))
+
+
+def _dvc(*arguments: str, check: bool = True, environment: dict[str, str] | None = None) -> str:
+    done = subprocess.run(  # noqa: S603 - a list, no shell
+        ["dvc", *arguments],  # noqa: S607 - the environment's own, first on PATH
+        env=os.environ | (environment or {}),
+        capture_output=True,
+        text=True,
+        check=check,
+    )
+    return done.stdout
