@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from benchmarks.claims import Claim
 from benchmarks.recipes import options_of, recipe_params, with_overrides
 from benchmarks.seeds import recipe_of
 from iic.errors import InputError
@@ -24,6 +25,7 @@ class Grid(BaseModel):
         settings: overrides of all variants, as in a recipe.
         seeds: that each variant runs with.
         variants: overrides by the name of the variant.
+        claims: sentences about the variants, to be held against their results.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -32,6 +34,19 @@ class Grid(BaseModel):
     settings: _Overrides = {}
     seeds: Annotated[list[int], Field(min_length=1)]
     variants: Annotated[dict[_Name, _Overrides | None], Field(min_length=1)]
+    claims: list[Claim] = []
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds: names a seed twice; list each once")
+        if self.claims and len(self.seeds) < 2:
+            raise ValueError("seeds: claims need at least two")
+        for claim in self.claims:
+            for name in claim.variants:
+                if name not in self.variants:
+                    raise ValueError(f"claims: {name!r} is no variant")
+        return self
 
 
 @dataclass(frozen=True)
@@ -50,13 +65,28 @@ class Experiment:
     options: list[str]
 
 
-def read_grid(path: Path) -> list[Experiment]:
+def read_grid(path: Path) -> Grid:
+    """Read and validate a file in study/; raise InputError on a mistake in it."""
+    if not path.is_file():
+        raise InputError(f"{path}: not found; the grids are in study/")
+    try:
+        return Grid.model_validate(read_tree(path.read_text("utf-8"), str(path)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = "".join(f"{part}: " for part in first["loc"])
+        raise InputError(f"{path}: {key}{first['msg'].removeprefix('Value error, ')}") from error
+
+
+def experiments_of(grid: Grid, path: Path) -> list[Experiment]:
     """All experiments of a grid, variant by variant.
 
+    Args:
+        grid: what the file holds.
+        path: of the file, which gives the experiments' names and is named in errors.
+
     Raises:
-        InputError: the file is missing or wrong, or two variants are the same settings.
+        InputError: a setting is wrong, or two variants are the same settings.
     """
-    grid = _parse(path)
     base = with_overrides(recipe_params(grid.recipe), grid.settings, f"{path}: settings")
     owner: dict[str, str] = {}
     experiments = []
@@ -75,17 +105,3 @@ def _experiment(grid: str, variant: str, key: str, params: Params, seed: int) ->
     seeded = params.model_copy(update={"seed": seed})
     name = f"{grid}-{variant}-seed-{seed}-{key}"
     return Experiment(name, variant, seed, seeded, options_of(seeded))
-
-
-def _parse(path: Path) -> Grid:
-    if not path.is_file():
-        raise InputError(f"{path}: not found")
-    try:
-        grid = Grid.model_validate(read_tree(path.read_text("utf-8"), str(path)))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {key}: {first['msg']}") from error
-    if len(set(grid.seeds)) != len(grid.seeds):
-        raise InputError(f"{path}: seeds: names a seed twice; list each once")
-    return grid

@@ -34,6 +34,33 @@ def grid_figure(examples: np.ndarray, titles: Sequence[str]) -> Figure:
     return figure
 
 
+def variants_figure(
+    panels: Sequence[tuple[str, str]], curves: Mapping[str, Sequence[np.ndarray]]
+) -> Figure:
+    """Panels by epoch with one line a variant: the mean over its runs in a band of their range.
+
+    Args:
+        panels: title and label of the y axis of each.
+        curves: of each variant an array (runs, epochs) a panel.
+    """
+    figure = Figure(figsize=(5.2 * len(panels), 4.2), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for index, (name, arrays) in enumerate(curves.items()):
+        style = {"color": f"C{index % 10}", "ls": ("-", "--", ":")[index // 10 % 3]}
+        for axis, runs in zip(axes, arrays, strict=True):
+            epochs = np.arange(1, runs.shape[1] + 1)
+            axis.plot(epochs, runs.mean(axis=0), label=name, marker="o", ms=3, **style)
+            axis.fill_between(
+                epochs, runs.min(axis=0), runs.max(axis=0), color=style["color"], alpha=0.12, lw=0
+            )
+    for axis, (title, unit) in zip(axes, panels, strict=True):
+        axis.set(title=title, xlabel="epoch", ylabel=unit)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.grid(alpha=0.3)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
 def curves_figure(
     epochs: np.ndarray, panels: Sequence[tuple[str, str, dict[str, np.ndarray]]]
 ) -> Figure:

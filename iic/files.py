@@ -51,14 +51,22 @@ def read_table(path: Path) -> dict[str, np.ndarray]:
         InputError: the file is missing, empty, ragged or holds something else than numbers.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
-        values = np.array(rows, np.float64)
-        return {name: values[:, column] for column, name in enumerate(header)}
+        text = path.read_text("utf-8")
     except FileNotFoundError as error:
         raise InputError(f"{path}: not found; run `dvc repro`") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not UTF-8 text; run `dvc repro -f`") from error
+    return parse_table(text, str(path))
+
+
+def parse_table(text: str, source: str) -> dict[str, np.ndarray]:
+    """Numeric columns from the text of a CSV file; `source` names it in errors."""
+    try:
+        header, *rows = csv.reader(io.StringIO(text, newline=""))
+        values = np.array(rows, np.float64)
+        return {name: values[:, column] for column, name in enumerate(header)}
     except (ValueError, IndexError) as error:
-        raise InputError(f"{path}: not a table of numbers; run `dvc repro -f`") from error
+        raise InputError(f"{source}: not a table of numbers; run `dvc repro -f`") from error
 
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:

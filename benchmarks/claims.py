@@ -1,0 +1,130 @@
+"""Claims about variants, held against what was measured: paired differences, spread, a verdict."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, NamedTuple, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from scipy import stats
+
+CONFIDENCE = 0.95
+HOLDS, FAILS, OPEN = "holds", "does not hold", "undecided"
+# What the study measures of a run.
+COLUMNS = {
+    "acc": "accuracy of the last epoch",
+    "best_acc": "accuracy of the best epoch by test labels, as the article counts",
+    "over_acc": "accuracy of the overclustering head, each cluster taken as its majority's digit",
+    "merged": "digits that are the most frequent one of no cluster",
+    "split": "digits that are the most frequent one of several clusters",
+    "evenness": "entropy of the clusters' sizes in the last epoch, as a share of ln 10",
+    "over_digits": "digits that are the most frequent one of some overcluster",
+    "crossed_held": "largest share of the crossed sevens in one overcluster",
+    "crossed_pure": "share of crossed sevens in that overcluster",
+}
+# Columns that count something; all others are shares, shown in percent.
+COUNTS = ("merged", "split", "over_digits")
+
+# Values of a column by variant and seed.
+Column = Mapping[str, Mapping[int, float]]
+
+
+class Claim(BaseModel):
+    """A sentence about one column of one variant, and what has to be true for it.
+
+    Attributes:
+        says: the sentence.
+        variant: of the grid.
+        column: of the study's table.
+        higher_than: variants whose column is lower, seed by seed.
+        about: value that the mean does not differ from.
+        reaches: value that every seed reaches.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    says: str
+    variant: str
+    column: str
+    higher_than: Annotated[list[str], Field(min_length=1)] | None = None
+    about: float | None = None
+    reaches: float | None = None
+
+    @model_validator(mode="after")
+    def _is_one_claim(self) -> Self:
+        if sum(kind is not None for kind in (self.higher_than, self.about, self.reaches)) != 1:
+            raise ValueError("needs one of higher_than, about and reaches")
+        if self.column not in COLUMNS:
+            raise ValueError(f"{self.column!r} is no column (one of {', '.join(COLUMNS)})")
+        return self
+
+    @property
+    def variants(self) -> list[str]:
+        """All that it speaks of."""
+        return [self.variant, *(self.higher_than or [])]
+
+
+class Finding(NamedTuple):
+    """One comparison: what was measured, in words, and the verdict on it."""
+
+    measured: str
+    verdict: str
+
+
+def judge(claim: Claim, column: Column) -> list[Finding]:
+    """Hold a claim against the values of its column; one finding a comparison."""
+    values = column[claim.variant]
+    if claim.higher_than is not None:
+        return [
+            _difference(claim, other, paired(values, column[other])) for other in claim.higher_than
+        ]
+    sample = list(values.values())
+    measured = f"`{claim.variant}`: {summary(claim.column, sample)}"
+    if claim.about is not None:
+        low, high = interval(sample)
+        return [
+            Finding(
+                f"{measured}; the mean in {_between(claim.column, low, high)}",
+                HOLDS if low <= claim.about <= high else FAILS,
+            )
+        ]
+    reached = sum(value >= (claim.reaches or 0.0) for value in sample)
+    verdict = HOLDS if reached == len(sample) else FAILS if reached == 0 else OPEN
+    return [Finding(measured, f"{verdict}: {reached} of {len(sample)} seeds")]
+
+
+def paired(first: Mapping[int, float], second: Mapping[int, float]) -> list[float]:
+    """What the first has more than the second, seed by seed."""
+    return [first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())]
+
+
+def interval(sample: Sequence[float]) -> tuple[float, float]:
+    """Confidence interval of the mean of a normal sample (Student, 1908); at least two values."""
+    if np.ptp(sample) == 0:
+        return sample[0], sample[0]
+    found = stats.ttest_1samp(sample, 0.0).confidence_interval(CONFIDENCE)
+    return float(found.low), float(found.high)
+
+
+def summary(column: str, sample: Sequence[float]) -> str:
+    """Mean ± standard deviation, then the range."""
+    spread = float(np.std(sample, ddof=1)) if len(sample) > 1 else 0.0
+    mean = figure(column, float(np.mean(sample)))
+    return f"{mean} ± {figure(column, spread)}, from {_between(column, min(sample), max(sample))}"
+
+
+def figure(column: str, value: float, sign: str = "") -> str:
+    """A value of a column with its unit; sign "+" also shows that of positive ones."""
+    return f"{value:{sign}.1f}" if column in COUNTS else f"{100 * value:{sign}.2f} %"
+
+
+def _difference(claim: Claim, other: str, differences: list[float]) -> Finding:
+    low, high = interval(differences)
+    mean = figure(claim.column, float(np.mean(differences)), "+")
+    return Finding(
+        f"`{claim.variant}` - `{other}`: {mean}, in {_between(claim.column, low, high, '+')}",
+        HOLDS if low > 0 else FAILS if high < 0 else OPEN,
+    )
+
+
+def _between(column: str, low: float, high: float, sign: str = "") -> str:
+    return f"{figure(column, low, sign)} to {figure(column, high, sign)}"

@@ -1,0 +1,187 @@
+"""Run a grid of variants as DVC experiments and hold the article's claims against it: `make study`.
+
+`python -m benchmarks.study study/article.yaml` runs what has no result yet, then writes
+reports/study.csv (a row a run), study-curves.csv (a row an epoch), study-curves.png and study.md.
+"""
+
+import argparse
+import io
+import sys
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+import dvc.api
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+
+from benchmarks.claims import COLUMNS, CONFIDENCE, Claim, Column, judge, summary
+from benchmarks.cli import run_main
+from benchmarks.grid import Experiment, experiments_of, read_grid
+from benchmarks.queue import run_missing
+from benchmarks.styles import crossed
+from iic.datasets import DIGITS
+from iic.figures import variants_figure
+from iic.files import parse_table, replacing, write_table, write_text
+from iic.matching import contingency_table, majority_match, matched_accuracy
+from stages.common import ACCURACY, HISTORY, IMAGES, PREDICTIONS, REPORTS
+
+TABLE, CURVES = REPORTS / "study.csv", REPORTS / "study-curves.csv"
+PICTURE, PAGE = REPORTS / "study-curves.png", REPORTS / "study.md"
+SEVEN = 7
+# The figure shows the loss and the accuracy, as the article does.
+PANELS = {"loss": ("Loss", "nats"), "acc": ("Accuracy, test", "share of images")}
+
+
+class Result(NamedTuple):
+    """What one run gave: its columns, and its curves (epochs,) by name."""
+
+    variant: str
+    seed: int
+    columns: dict[str, float]
+    curves: dict[str, np.ndarray]
+
+
+def result_of(experiment: Experiment, test_images: np.ndarray) -> Result:
+    """What a run gave, from the files of its experiment."""
+    history, accuracy, predictions = (
+        _read(experiment.name, path) for path in (HISTORY, ACCURACY, PREDICTIONS)
+    )
+    labels = predictions["label"].astype(int)
+    clusters, overclusters = (
+        contingency_table(labels, predictions[head].astype(int), DIGITS, k)
+        for head, k in experiment.params.model.head_sizes.items()
+    )
+    majority = majority_match(overclusters)
+    owned = np.bincount(clusters.argmax(axis=0)[clusters.sum(axis=0) > 0], minlength=DIGITS)
+    sevens = labels == SEVEN
+    held, pure = _held(crossed(test_images[sevens]), predictions["overcluster"][sevens].astype(int))
+    columns = {
+        "acc": accuracy["acc"][-1],
+        "best_acc": accuracy["acc"].max(),
+        "over_acc": matched_accuracy(overclusters, majority),
+        "merged": (owned == 0).sum(),
+        "split": (owned > 1).sum(),
+        "evenness": history["cluster_marginal_entropy"][-1] / np.log(clusters.shape[1]),
+        "over_digits": np.isin(np.arange(DIGITS), majority).sum(),
+        "crossed_held": held,
+        "crossed_pure": pure,
+    }
+    curves = {name: table[name] for name, table in (("loss", history), ("acc", accuracy))}
+    return Result(
+        experiment.variant,
+        experiment.seed,
+        {name: float(value) for name, value in columns.items()},
+        curves,
+    )
+
+
+def _read(experiment: str, path: Path) -> dict[str, np.ndarray]:
+    return parse_table(dvc.api.read(str(path), rev=experiment), f"{path} of {experiment}")
+
+
+def _test_images(experiment: str) -> np.ndarray:
+    content = dvc.api.read(str(IMAGES), rev=experiment, mode="rb")
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        return archive["test_images"]
+
+
+def _held(is_crossed: np.ndarray, overclusters: np.ndarray) -> tuple[float, float]:
+    """Largest share of the crossed sevens in one overcluster, and their share of its sevens."""
+    if not is_crossed.any():
+        return 0.0, 0.0
+    sevens = np.bincount(overclusters)
+    inside = np.bincount(overclusters[is_crossed], minlength=len(sevens))
+    fullest = inside.argmax()
+    return inside[fullest] / is_crossed.sum(), inside[fullest] / sevens[fullest]
+
+
+def write_tables(results: Sequence[Result]) -> None:
+    """Write a row a run and a row an epoch."""
+    runs: dict[str, Sequence[object]] = {
+        "variant": [r.variant for r in results],
+        "seed": [r.seed for r in results],
+    }
+    write_table(TABLE, runs | {name: [r.columns[name] for r in results] for name in COLUMNS})
+    rows = [
+        (r.variant, r.seed, epoch, *values)
+        for r in results
+        for epoch, values in enumerate(zip(*(r.curves[name] for name in PANELS), strict=True), 1)
+    ]
+    names = ("variant", "seed", "epoch", *PANELS)
+    write_table(CURVES, dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+
+
+def draw(results: Sequence[Result]) -> None:
+    """Write the figure: one line a variant."""
+    variants = dict.fromkeys(result.variant for result in results)
+    figure = variants_figure(
+        list(PANELS.values()),
+        {
+            variant: [
+                np.array([r.curves[panel] for r in results if r.variant == variant])
+                for panel in PANELS
+            ]
+            for variant in variants
+        },
+    )
+    with replacing(PICTURE) as temporary:
+        figure.savefig(temporary, dpi=100, metadata={"Software": None})
+
+
+def page(results: Sequence[Result], claims: Sequence[Claim], command: str) -> str:
+    """The claims with what was measured, then mean and spread of each variant, as Markdown."""
+    table = {name: _by_variant(results, name) for name in COLUMNS}
+    text = files("benchmarks").joinpath("study.md.j2").read_text("utf-8")
+    # S701: Markdown needs no escaping; all that is put in comes from the grid's own file.
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True)  # noqa: S701
+    return environment.from_string(text).render(
+        claims=[(claim.says, judge(claim, table[claim.column])) for claim in claims],
+        variants=[
+            (
+                variant,
+                len(seeds),
+                [summary(c, list(table[c][variant].values())) for c in COLUMNS],
+            )
+            for variant, seeds in table["acc"].items()
+        ],
+        columns=COLUMNS,
+        command=command,
+        confidence=round(100 * CONFIDENCE),
+        table=TABLE.name,
+        picture=PICTURE.name,
+    )
+
+
+def _by_variant(results: Sequence[Result], column: str) -> Column:
+    table: dict[str, dict[int, float]] = {}
+    for result in results:
+        table.setdefault(result.variant, {})[result.seed] = result.columns[column]
+    return table
+
+
+def main(arguments: list[str]) -> None:
+    """Run what is missing of a grid and write its tables, figure and page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("grid", type=Path, help="a file in study/")
+    parser.add_argument("--jobs", type=int, default=1, help="experiments at once (default 1)")
+    options = parser.parse_args(arguments)
+    grid = read_grid(options.grid)
+    wanted = experiments_of(grid, options.grid)
+    results: dict[str, Result] = {}
+    images: dict[str, np.ndarray] = {}
+    for experiment in run_missing(wanted, options.jobs):
+        sys.stderr.write(f"{len(results) + 1} of {len(wanted)}: {experiment.name}\n")
+        name = experiment.params.data.name
+        if name not in images:
+            images[name] = _test_images(experiment.name)
+        results[experiment.name] = result_of(experiment, images[name])
+    in_order = [results[experiment.name] for experiment in wanted]
+    write_tables(in_order)
+    draw(in_order)
+    write_text(PAGE, page(in_order, grid.claims, f"python -m benchmarks.study {options.grid}"))
+
+
+if __name__ == "__main__":
+    run_main(main)

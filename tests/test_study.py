@@ -1,0 +1,270 @@
+"""Grids, the claims' statistics, and a tiny study from the queue to its page."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT, environment, make_clone, run
+
+from benchmarks import study
+from benchmarks.claims import FAILS, HOLDS, OPEN, Claim, figure, interval, judge, paired, summary
+from benchmarks.grid import experiments_of, read_grid
+from benchmarks.recipes import recipe_params
+from benchmarks.styles import bar_width, crossed
+from iic.errors import InputError
+
+GRID = Path("study/article.yaml")
+
+
+@pytest.fixture
+def at_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture
+def write_grid(tmp_path, at_root):
+    def write(text: str) -> Path:
+        path = tmp_path / "mine.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_the_articles_grid_is_what_its_text_says(at_root):
+    grid = read_grid(GRID)
+    experiments = experiments_of(grid, GRID)
+    assert len(experiments) == len(grid.variants) * 5
+    assert len({experiment.name for experiment in experiments}) == len(experiments)
+    plain = recipe_params("views-alone")
+    assert [(e.variant, e.seed) for e in experiments[:6]] == [
+        *(("rotation", seed) for seed in range(5)),
+        ("distortion", 0),
+    ]
+    for experiment in experiments:
+        params = experiment.params
+        assert params.seed == experiment.seed
+        assert params.augment.neighbors == params.loss.teaching_weight == 0
+        assert params.augment.strength_final == 1
+        assert params.train == plain.train
+        assert params.model == plain.model
+    singles = {e.variant: e.params for e in experiments if len(e.params.augment.ops) == 1}
+    assert {(name,) for name in singles} == {tuple(p.augment.ops) for p in singles.values()}
+    assert all(params.loss.alpha == 1 for params in singles.values())
+    alphas = {e.variant: e.params.loss for e in experiments if len(e.params.augment.ops) == 4}
+    assert {name: (loss.alpha, loss.alpha_final) for name, loss in alphas.items()} == {
+        "all": (1, None), "alpha-2": (2, None), "alpha-5": (5, None), "alpha-10": (10, None),
+        "alpha-10-to-1": (10, 1),
+    }  # fmt: skip
+
+
+def test_names_and_options_follow_the_values_and_not_their_spelling(write_grid):
+    variants = [
+        "  a:\n    augment: {ops: [rotation, noise]}\n    loss: {alpha: 2}\n",
+        "  a:\n    loss: {alpha: 2.0}\n    augment: {ops: [noise, rotation]}\n",
+    ]
+    found = []
+    for variant in variants:
+        path = write_grid(f"recipe: fast\nseeds: [3]\nvariants:\n{variant}")
+        (experiment,) = experiments_of(read_grid(path), path)
+        found.append((experiment.name, experiment.options))
+    assert found[0] == found[1]
+    name, options = found[0]
+    assert name.startswith("mine-a-seed-3-")
+    assert options[-2:] != ["-S", "loss.alpha=2"]
+    assert "loss.alpha=2.0" in options
+    assert "augment.ops=[rotation,noise]" in options
+    assert "seed=3" in options
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("recipe: fast\nseeds: [0]\nvariants:\n  a: {loss: {alhpa: 1}}\n", "alhpa: unknown key"),
+        ("recipe: fasst\nseeds: [0]\nvariants:\n  a: {}\n", "fasst: no such recipe"),
+        ("recipe: fast\nseeds: [0, 0]\nvariants:\n  a: {}\n", "seeds: names a seed twice"),
+        ("recipe: fast\nseeds: []\nvariants:\n  a: {}\n", "seeds: List should have at least 1"),
+        ("recipe: fast\nseeds: [0]\nvariants:\n  A b: {}\n", "variants: A b: "),
+        ("recipe: fast\nseeds: [0]\nvariant:\n  a: {}\n", "variants: Field required"),
+        (
+            "recipe: fast\nseeds: [0]\nvariants:\n  a: {loss: {alpha: 2}}\n"
+            "  b: {loss: {alpha: 2.0}}\n",
+            "variants.b: the same settings as a; keep one of them",
+        ),
+        (
+            "recipe: fast\nseeds: [0, 1]\nvariants: {a: {}}\n"
+            "claims: [{says: s, variant: b, column: acc, about: 0.5}]\n",
+            "claims: 'b' is no variant",
+        ),
+        (
+            "recipe: fast\nseeds: [0]\nvariants: {a: {}}\n"
+            "claims: [{says: s, variant: a, column: acc, about: 0.5, reaches: 0.5}]\n",
+            "needs one of higher_than, about and reaches",
+        ),
+        (
+            "recipe: fast\nseeds: [0]\nvariants: {a: {}}\n"
+            "claims: [{says: s, variant: a, column: accu, about: 0.5}]\n",
+            "'accu' is no column (one of acc, ",
+        ),
+        (
+            "recipe: fast\nseeds: [0]\nvariants: {a: {}}\n"
+            "claims: [{says: s, variant: a, column: acc, about: 0.5}]\n",
+            "seeds: claims need at least two",
+        ),
+        ("[1, 2]\n", "expected sections"),
+    ],
+)
+def test_a_mistake_in_a_grid_is_named(write_grid, text, message):
+    path = write_grid(text)
+    with pytest.raises(InputError) as caught:
+        experiments_of(read_grid(path), path)
+    assert message in str(caught.value)
+    assert "mine.yaml" in str(caught.value) or "recipe" in message
+
+
+def test_a_missing_grid_is_named(at_root):
+    with pytest.raises(InputError, match=r"study/none\.yaml: not found"):
+        read_grid(Path("study/none.yaml"))
+
+
+def test_an_interval_by_hand():
+    # Mean 3, standard deviation sqrt(2.5), 4 degrees of freedom: t = 2.776.
+    half = 2.776445 * np.sqrt(2.5 / 5)
+    assert interval([1.0, 2.0, 3.0, 4.0, 5.0]) == pytest.approx((3 - half, 3 + half), abs=1e-5)
+    assert interval([0.5, 0.5, 0.5]) == (0.5, 0.5)
+
+
+def test_differences_are_of_the_same_seed():
+    assert paired({0: 3.0, 2: 5.0, 7: 1.0}, {7: 0.5, 2: 1.0, 9: 4.0}) == [4.0, 0.5]
+
+
+def test_figures_have_their_unit():
+    assert figure("acc", 0.98765) == "98.77 %"
+    assert figure("acc", 0.01, "+") == "+1.00 %"
+    assert figure("merged", 1.2) == "1.2"
+    assert summary("acc", [0.9, 0.8]) == "85.00 % ± 7.07 %, from 80.00 % to 90.00 %"
+    assert summary("merged", [2.0]) == "2.0 ± 0.0, from 2.0 to 2.0"
+
+
+TABLE = {
+    "high": {0: 0.9, 1: 0.92, 2: 0.91},
+    "low": {0: 0.5, 1: 0.53, 2: 0.51},
+    "same": {0: 0.93, 1: 0.89, 2: 0.905},
+}
+
+
+def claim(**values: object) -> Claim:
+    return Claim.model_validate({"says": "s", "variant": "high", "column": "acc"} | values)
+
+
+def test_a_difference_is_judged_by_its_interval():
+    findings = judge(claim(higher_than=["low", "same"]), TABLE)
+    assert [finding.verdict for finding in findings] == [HOLDS, OPEN]
+    low, high = interval([0.4, 0.39, 0.4])
+    expected = f"`high` - `low`: +39.67 %, in {100 * low:+.2f} % to {100 * high:+.2f} %"
+    assert findings[0].measured == expected
+    (reverse,) = judge(claim(variant="low", higher_than=["high"]), TABLE)
+    assert reverse.verdict == FAILS
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(0.91, HOLDS), (0.85, FAILS), (0.97, FAILS)])
+def test_a_level_is_judged_by_the_interval_of_the_mean(value, verdict):
+    (finding,) = judge(claim(about=value), TABLE)
+    assert finding.verdict == verdict
+    assert finding.measured.startswith("`high`: 91.00 % ± 1.00 %, from 90.00 % to 92.00 %")
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"),
+    [(0.9, f"{HOLDS}: 3 of 3 seeds"), (0.915, f"{OPEN}: 1 of 3 seeds"), (0.95, f"{FAILS}: 0 of 3")],
+)
+def test_a_threshold_counts_seeds(value, verdict):
+    (finding,) = judge(claim(reaches=value), TABLE)
+    assert finding.verdict.startswith(verdict)
+
+
+def seven(bar: bool) -> np.ndarray:
+    """A seven with a slanted stem, and a bar through it if wanted."""
+    image = np.zeros((28, 28), np.uint8)
+    image[4:6, 8:20] = 255
+    for row in range(6, 24):
+        image[row, 18 - row // 3 : 20 - row // 3] = 255
+    if bar:
+        image[13:15, 9:20] = 255
+    return image
+
+
+def test_a_bar_through_the_stem_is_seen_and_the_stroke_on_top_is_not():
+    np.testing.assert_array_equal(crossed(np.stack([seven(True), seven(False)])), [True, False])
+    assert bar_width(seven(False) / 255) < 2
+    assert bar_width(np.zeros((28, 28))) == 0
+
+
+SMALL = """\
+recipe: default
+seeds: [0, 1]
+variants:
+  all: {}
+  noise:
+    augment: {ops: [noise]}
+claims:
+  - {says: Four operations beat noise., variant: all, column: acc, higher_than: [noise]}
+"""
+
+
+def results(folder: Path) -> dict[str, str]:
+    """Commit of each finished experiment by its name."""
+    lines = run("git", "for-each-ref", "refs/exps", cwd=folder).stdout.splitlines()
+    return {ref.split("/")[-1]: commit for commit, _, ref in map(str.split, lines) if "seed" in ref}
+
+
+def kill_all_below(folder: Path) -> int:
+    """Kill the processes that work in a folder, as if the machine had gone down."""
+    killed = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink().is_relative_to(folder):
+                os.kill(int(process.name), signal.SIGKILL)
+                killed += 1
+        except OSError:
+            continue  # ended meanwhile, or not ours
+    return killed
+
+
+@pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="finds processes by /proc")
+def test_a_study_resumes_after_a_kill_and_repeats_nothing(tmp_path):
+    clone = make_clone(tmp_path / "clone", train__epochs=1)
+    (clone / "study/small.yaml").write_text(SMALL)
+    command = [sys.executable, "-m", "benchmarks.study", "study/small.yaml"]
+    variables = environment() | {"PYTHONPATH": str(clone)}
+    first = subprocess.Popen(command, cwd=clone, env=variables, stderr=subprocess.DEVNULL)
+    give_up = time.monotonic() + 240
+    while not results(clone):
+        assert first.poll() is None
+        assert time.monotonic() < give_up
+        time.sleep(1)
+    assert kill_all_below(clone) > 1  # the worker as well
+    first.wait()
+    before = results(clone)
+
+    run(*command, cwd=clone, env={"PYTHONPATH": str(clone)})
+    after = results(clone)
+    assert 1 <= len(before) < 4
+    assert len(after) == 4
+    assert before.items() <= after.items()
+    with (clone / study.TABLE).open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["variant"], row["seed"]) for row in rows] == [
+        ("all", "0"), ("all", "1"), ("noise", "0"), ("noise", "1")
+    ]  # fmt: skip
+    assert len({row["acc"] for row in rows}) > 1
+    page = (clone / study.PAGE).read_text("utf-8")
+    assert "| Four operations beat noise. | `all` - `noise`: " in page
+    assert "| `noise` | 2 | " in page
+    assert (clone / study.PICTURE).read_bytes().startswith(b"\x89PNG")
