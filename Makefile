@@ -10,9 +10,11 @@ LOCK   := uv pip compile --quiet --universal --python-version 3.11 --fork-strate
 RECIPE ?= default
 N      ?= 3
 FIRST  ?= 0
+GRID   ?= study/article.yaml
+RUNS   ?= HEAD workspace
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint format recipe seeds bench readme lock clean
+.PHONY: help repro test lint format recipe seeds study compare bench readme lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -38,6 +40,12 @@ recipe: $(VENV)/.run ## run RECIPE, a file in recipes/, as the DVC experiment of
 
 seeds: $(VENV)/.run ## run N seeds from FIRST of RECIPE; add them to reports/seeds-RECIPE.csv
 	@$(RUN) python -m benchmarks.seeds --recipe $(RECIPE) --first $(FIRST) --count $(N)
+
+study: $(VENV)/.run ## run what is missing of GRID, a file in study/; write reports/study.md
+	@$(RUN) python -m benchmarks.study $(GRID)
+
+compare: $(VENV)/.run ## write reports/compare.html about RUNS, two or more experiments or commits
+	@$(RUN) python -m benchmarks.compare $(RUNS)
 
 bench: $(VENV)/.bench ## measure recipes, stages and other methods side by side (about an hour)
 	@$(RUN) python -m benchmarks.bench

@@ -54,16 +54,17 @@ def options_of(params: Params) -> list[str]:
     committed, wanted = read_params(PARAMS).model_dump(), params.model_dump()
     return [
         word
-        for key, value in _leaves(wanted)
-        if value != dict(_leaves(committed))[key]
+        for key, value in leaves(wanted)
+        if value != dict(leaves(committed))[key]
         for word in ("-S", f"{key}={_hydra(value)}")
     ]
 
 
-def _leaves(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+def leaves(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """("section.key", value) of all keys that hold no further ones."""
     for key, value in tree.items():
         if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from leaves(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
 

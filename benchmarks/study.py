@@ -5,25 +5,24 @@ reports/study.csv (a row a run), study-curves.csv (a row an epoch), study-curves
 """
 
 import argparse
-import io
 import sys
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
-import dvc.api
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from benchmarks.claims import COLUMNS, CONFIDENCE, Claim, Column, judge, summary
 from benchmarks.cli import run_main
+from benchmarks.experiments import array_of, table_of
 from benchmarks.grid import Experiment, experiments_of, read_grid
 from benchmarks.queue import run_missing
 from benchmarks.styles import crossed
 from iic.datasets import DIGITS
 from iic.figures import variants_figure
-from iic.files import parse_table, replacing, write_table, write_text
+from iic.files import replacing, write_table, write_text
 from iic.matching import contingency_table, majority_match, matched_accuracy
 from stages.common import ACCURACY, HISTORY, IMAGES, PREDICTIONS, REPORTS
 
@@ -46,7 +45,7 @@ class Result(NamedTuple):
 def result_of(experiment: Experiment, test_images: np.ndarray) -> Result:
     """What a run gave, from the files of its experiment."""
     history, accuracy, predictions = (
-        _read(experiment.name, path) for path in (HISTORY, ACCURACY, PREDICTIONS)
+        table_of(experiment.name, path) for path in (HISTORY, ACCURACY, PREDICTIONS)
     )
     labels = predictions["label"].astype(int)
     clusters, overclusters = (
@@ -75,16 +74,6 @@ def result_of(experiment: Experiment, test_images: np.ndarray) -> Result:
         {name: float(value) for name, value in columns.items()},
         curves,
     )
-
-
-def _read(experiment: str, path: Path) -> dict[str, np.ndarray]:
-    return parse_table(dvc.api.read(str(path), rev=experiment), f"{path} of {experiment}")
-
-
-def _test_images(experiment: str) -> np.ndarray:
-    content = dvc.api.read(str(IMAGES), rev=experiment, mode="rb")
-    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-        return archive["test_images"]
 
 
 def _held(is_crossed: np.ndarray, overclusters: np.ndarray) -> tuple[float, float]:
@@ -175,7 +164,7 @@ def main(arguments: list[str]) -> None:
         sys.stderr.write(f"{len(results) + 1} of {len(wanted)}: {experiment.name}\n")
         name = experiment.params.data.name
         if name not in images:
-            images[name] = _test_images(experiment.name)
+            images[name] = array_of(experiment.name, IMAGES, "test_images")
         results[experiment.name] = result_of(experiment, images[name])
     in_order = [results[experiment.name] for experiment in wanted]
     write_tables(in_order)

@@ -140,6 +140,16 @@ def joint_figure(
     return figure
 
 
+def confusion_figure(table: np.ndarray, title: str) -> Figure:
+    """Counts (digits, digits) by digit and by the digit that the cluster is matched to."""
+    figure = Figure(figsize=(5.0, 4.4), layout="constrained")
+    axis = figure.subplots()
+    names = [str(digit) for digit in range(table.shape[1])]
+    _draw_confusion(figure, axis, table, names, "digit of the cluster")
+    axis.set_title(title, fontsize=10)
+    return figure
+
+
 def overclusters_figure(table: np.ndarray, order: np.ndarray) -> Figure:
     """Test images by digit and overcluster, columns in the given order."""
     figure = Figure(figsize=(12.5, 4.0), layout="constrained")

@@ -1,7 +1,5 @@
 """The report: tables in, figures, animation and a self-contained page out."""
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -10,13 +8,13 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
-from PIL import Image
 
 from iic import figures
 from iic.datasets import DIGITS
 from iic.diagnosis import HEADS, diagnose
 from iic.matching import UNMATCHED, contingency_table, hungarian_match, majority_match
 from iic.params import OPERATIONS
+from iic.pictures import Picture, gif, png
 
 SAMPLES = 8
 # Panels of the cost of training: keys of the benchmark's section, and what they count.
@@ -30,8 +28,6 @@ SCALING = {
 NEIGHBOR_ROWS, NEIGHBOR_COLUMNS = 6, 8
 # More frames of the animation than this add bytes, not insight.
 MAX_FRAMES = 40
-_FRAME_MS, _LAST_FRAME_MS = 700, 2500
-_DPI = 100
 
 
 @dataclass(frozen=True)
@@ -73,23 +69,6 @@ class Run:
         return contingency_table(self.labels, hard[epoch], DIGITS, joint.shape[-1])
 
 
-@dataclass(frozen=True)
-class Picture:
-    """One figure of the report."""
-
-    name: str
-    title: str
-    caption: str
-    source: str
-    content: bytes
-
-    @property
-    def data_uri(self) -> str:
-        """The picture inside the page, so that the page needs no other file."""
-        kind = self.name.rsplit(".", 1)[1]
-        return f"data:image/{kind};base64,{base64.b64encode(self.content).decode()}"
-
-
 def render_pictures(run: Run, digit: int) -> list[Picture]:
     """Draw all figures; `digit` is the one whose overclusters are shown as images."""
     return [
@@ -129,7 +108,7 @@ def _operations(run: Run) -> Picture:
         "together. A pair of such views shows the same digit; the network learns to give both "
         "the same cluster.",
         "data/snapshots.npz (examples)",
-        _png(figure),
+        png(figure),
     )
 
 
@@ -146,7 +125,7 @@ def _neighbors(run: Run) -> Picture:
         "image of a pair is one of them, which joins the styles of a digit; the few that show "
         "another digit do no lasting harm, since later pairs are two views of one image.",
         "data/images.npz, data/neighbors.npz",
-        _png(figures.grid_figure(run.train_images[shown], titles)),
+        png(figures.grid_figure(run.train_images[shown], titles)),
     )
 
 
@@ -163,7 +142,7 @@ def _losses(run: Run) -> Picture:
         "does not depend on alpha, from the joint matrix of all pairs of the epoch; it is lower "
         "while pairs of neighbours are among them.",
         "reports/history.csv",
-        _png(figures.curves_figure(run.history["epoch"], panels)),
+        png(figures.curves_figure(run.history["epoch"], panels)),
     )
 
 
@@ -178,7 +157,7 @@ def _accuracy(run: Run) -> Picture:
         "Measured after training with the test labels; no epoch is chosen by it. The last epoch "
         "is the result.",
         "reports/accuracy.csv",
-        _png(figures.accuracy_figure(run.accuracy["epoch"], curves)),
+        png(figures.accuracy_figure(run.accuracy["epoch"], curves)),
     )
 
 
@@ -212,7 +191,7 @@ def _joint(run: Run) -> Picture:
         "Right: test images by digit and cluster; the number in brackets is the digit that the "
         "Hungarian matching gives the cluster.",
         "data/snapshots.npz (cluster_joint, cluster_test), reports/predictions.csv",
-        _png(_joint_of_epoch(run, -1)),
+        png(_joint_of_epoch(run, -1)),
     )
 
 
@@ -225,7 +204,7 @@ def _animation(run: Run) -> Picture:
         "The same two matrices over training. Clusters keep the place of the digit that they are "
         "matched to at the end. The colours of P follow its largest value.",
         "data/snapshots.npz (cluster_joint, cluster_test), reports/predictions.csv",
-        _gif([_joint_of_epoch(run, int(epoch)) for epoch in shown]),
+        gif([_joint_of_epoch(run, int(epoch)) for epoch in shown]),
     )
 
 
@@ -239,7 +218,7 @@ def _overclusters(run: Run) -> Picture:
         "that is most frequent in each; colours on a square-root scale. A digit spreads over "
         "several overclusters: its styles.",
         "data/snapshots.npz (overcluster_test), reports/predictions.csv",
-        _png(figures.overclusters_figure(table, order)),
+        png(figures.overclusters_figure(table, order)),
     )
 
 
@@ -262,7 +241,7 @@ def _samples(run: Run, digit: int) -> Picture:
         "spread evenly over the test split, other digits framed. What the columns differ in, "
         "slant, stroke width, a crossing bar, was found without a label.",
         "data/images.npz, data/snapshots.npz (overcluster_test), reports/predictions.csv",
-        _png(figures.samples_figure(columns, SAMPLES)),
+        png(figures.samples_figure(columns, SAMPLES)),
     )
 
 
@@ -279,34 +258,5 @@ def _scaling(run: Run) -> Picture:
         "Images: with start-up, which does not grow. Width: factor on the channels of all "
         "convolutions. Not of this run: measured once, and kept with the repository.",
         "reports/benchmark.json (scaling, by make bench)",
-        _png(figures.cost_figure(panels, "seconds an epoch")),
+        png(figures.cost_figure(panels, "seconds an epoch")),
     )
-
-
-def _png(figure: Figure) -> bytes:
-    """PNG with a palette of 256 colours, a third of the size; no date and no version inside."""
-    buffer = io.BytesIO()
-    _quantized(figure).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
-
-
-def _gif(frames: Sequence[Figure]) -> bytes:
-    first, *others = (_quantized(figure) for figure in frames)
-    buffer = io.BytesIO()
-    first.save(
-        buffer,
-        "GIF",
-        save_all=True,
-        append_images=others,
-        duration=[_FRAME_MS] * len(others) + [_LAST_FRAME_MS],
-        loop=0,
-        optimize=True,
-    )
-    return buffer.getvalue()
-
-
-def _quantized(figure: Figure) -> Image.Image:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI)
-    image = Image.open(buffer).convert("RGB")
-    return image.quantize(256, dither=Image.Dither.NONE)

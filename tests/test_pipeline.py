@@ -33,12 +33,13 @@ LAYERS = [
         "moves",
         "geometry",
         "noise",
+        "pictures",
     },
     {"download", "neighbors", "augmentation", "model", "schedule", "figures"},
     {"batches"},
     {"learner"},
     {"recording", "teaching"},
-    {"training", "report"},
+    {"training", "report", "comparison"},
 ]
 
 

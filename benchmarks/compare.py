@@ -1,0 +1,46 @@
+"""A page that compares runs: `make compare RUNS="fast-seed-0 fast-seed-1"`.
+
+Names are those of `dvc exp show`, or any commit; `workspace` is the run in this folder.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks.cli import run_main
+from benchmarks.experiments import array_of, metrics_of, settings_of, table_of
+from iic.comparison import ComparedRun, render_comparison
+from iic.files import write_text
+from stages.common import ACCURACY, HISTORY, IMAGES, PREDICTIONS, REPORTS
+
+PAGE = REPORTS / "compare.html"
+
+
+def read_run(name: str) -> ComparedRun:
+    """What is compared of an experiment, a commit or the workspace."""
+    return ComparedRun(
+        name=name,
+        settings=settings_of(name),
+        metrics=metrics_of(name),
+        history=table_of(name, HISTORY),
+        accuracy=table_of(name, ACCURACY),
+        predictions=table_of(name, PREDICTIONS),
+    )
+
+
+def main(arguments: list[str]) -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("run", nargs="+", help="experiment, commit, or workspace; two or more")
+    parser.add_argument("--out", type=Path, default=PAGE, help=f"default {PAGE}")
+    options = parser.parse_args(arguments)
+    names = list(dict.fromkeys(options.run))
+    if len(names) < 2:
+        parser.error("name two runs or more, for example: main workspace")
+    runs = [read_run(name) for name in names]
+    write_text(options.out, render_comparison(runs, array_of(names[0], IMAGES, "test_images")))
+    sys.stdout.write(f"{options.out}\n")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,60 @@
+"""What experiments left behind, read from Git and DVC without touching the workspace."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import dvc.api
+import numpy as np
+from dvc.exceptions import DvcException
+from dvc.scm import SCMError
+
+from benchmarks.recipes import leaves
+from iic.errors import InputError
+from iic.files import parse_table
+from iic.params import read_tree, validate_params
+from stages.common import PARAMS
+
+# In place of an experiment's name or a commit: the files as they lie here.
+WORKSPACE = "workspace"
+_Content = TypeVar("_Content")
+
+
+def table_of(name: str, path: Path) -> dict[str, np.ndarray]:
+    """Numeric columns of an experiment's CSV file."""
+    text = _ask(name, str(path), lambda rev: dvc.api.read(str(path), rev=rev))
+    return parse_table(text, f"{path} of {name}")
+
+
+def array_of(name: str, path: Path, key: str) -> np.ndarray:
+    """One array of an experiment's NPZ file."""
+    content = _ask(name, str(path), lambda rev: dvc.api.read(str(path), rev=rev, mode="rb"))
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        return archive[key]
+
+
+def metrics_of(name: str) -> dict[str, float]:
+    """An experiment's metrics."""
+    return _ask(name, "its metrics", lambda rev: dvc.api.metrics_show(rev=rev))
+
+
+def settings_of(name: str) -> dict[str, object]:
+    """Value by "section.key" of an experiment's parameters, in one spelling where they are ours."""
+    text = _ask(name, str(PARAMS), lambda rev: dvc.api.read(str(PARAMS), rev=rev))
+    tree = read_tree(text, f"{PARAMS} of {name}")
+    try:
+        return dict(leaves(validate_params(tree, str(PARAMS)).model_dump()))
+    except InputError:
+        # From a commit with other parameters than today's.
+        return dict(leaves(tree))
+
+
+def _ask(name: str, what: str, ask: Callable[[str | None], _Content]) -> _Content:
+    try:
+        return ask(None if name == WORKSPACE else name)
+    except (DvcException, SCMError, OSError) as error:
+        raise InputError(
+            f"{name}: {what} cannot be read ({' '.join(str(error).split())}); "
+            "`dvc exp list --all-commits` lists the experiments"
+        ) from error
