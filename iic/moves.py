@@ -8,8 +8,8 @@ the objective of the loss for alpha = 1, is
 
     I(M) = 2·H(Mᵢ) - H(M)
 
-As long as another cluster for a single overcluster raises it, the best such move is made. A larger
-alpha would pay for even clusters with wrong moves.
+As long as another cluster for a single overcluster raises it by MIN_GAIN, the best such move is
+made. A larger alpha would pay for even clusters with wrong moves.
 """
 
 from typing import NamedTuple
@@ -17,8 +17,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import entr
 
-# Of a sum of k² terms in float64; a gain below it is none.
-_ROUNDING = 1e-9
+# Nats by which a move has to raise the information. All wrong moves that were seen stayed below
+# it, nearly all right ones above (reports/recipe-log.md).
+MIN_GAIN = 0.002
 
 
 class Move(NamedTuple):
@@ -67,9 +68,9 @@ def information(p_ij: np.ndarray) -> float:
 def best_moves(
     p_ij: np.ndarray, mapping: np.ndarray, clusters: int
 ) -> tuple[np.ndarray, list[Move]]:
-    """Make the move that raises the mutual information most until none does.
+    """Make the move that raises the mutual information most until none raises it by MIN_GAIN.
 
-    Each move raises it and there are finitely many mappings, so this ends.
+    The information has an upper bound, so this ends.
 
     Args:
         p_ij: (k', k') symmetric joint matrix of the overclustering head, sums to 1.
@@ -85,7 +86,7 @@ def best_moves(
         gains = _gains(p_ij, mapping, clusters)
         overcluster, target = np.unravel_index(gains.argmax(), gains.shape)
         gain = float(gains[overcluster, target])
-        if gain <= _ROUNDING:
+        if gain < MIN_GAIN:
             return mapping, moves
         moves.append(Move(int(overcluster), int(mapping[overcluster]), int(target), gain))
         mapping[overcluster] = target

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from iic.loss import joint_probability, mutual_information
-from iic.moves import Move, best_moves, exact_joint, indicator, information, merged
+from iic.moves import MIN_GAIN, Move, best_moves, exact_joint, indicator, information, merged
 
 
 @pytest.fixture
@@ -102,4 +102,15 @@ def test_the_best_move_comes_first_and_in_the_end_no_single_move_helps(random):
         assert move.gain == pytest.approx(gain_of(replayed, move.overcluster, move.target))
         replayed[move.overcluster] = move.target
     np.testing.assert_array_equal(replayed, mapping)
-    assert max(gain_of(mapping, o, t) for o in range(8) for t in range(3)) <= 1e-9
+    assert max(gain_of(mapping, o, t) for o in range(8) for t in range(3)) < MIN_GAIN
+
+
+@pytest.mark.parametrize(("minimum", "moved"), [(0.9, False), (1.1, True)])
+def test_a_move_has_to_be_worth_it(minimum, moved, monkeypatch):
+    joint = styles([0, 1, 2], [3, 4, 5], size=6)
+    start, target = np.array([0, 0, 1, 1, 1, 1]), np.array([0, 0, 0, 1, 1, 1])
+    gain = information(merged(joint, target, 2)) - information(merged(joint, start, 2))
+    monkeypatch.setattr("iic.moves.MIN_GAIN", gain / minimum)
+    mapping, moves = best_moves(joint, start, 2)
+    assert bool(moves) == moved
+    np.testing.assert_array_equal(mapping, target if moved else start)
