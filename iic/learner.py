@@ -10,6 +10,9 @@ from iic.loss import cross_entropy, iic_loss, normalize_joint
 from iic.model import as_input
 from iic.params import LossParams
 
+# Of the cross-entropy to a committee's clusters, beside a loss of a few nats.
+AGREEMENT_WEIGHT = 1.0
+
 
 class JointMatrix(keras.metrics.Metric):
     """The joint matrix of a head, summed over the batches of an epoch.
@@ -79,6 +82,9 @@ class IICModel(keras.Model):
             z, z_t = self.assign_pair(data, training=True)
             losses = [iic_loss(a, b, data.alpha) for a, b in zip(z, z_t, strict=True)]
             loss = (1 - share) * losses[0] + share * losses[1]
+            for agreed, (cluster, _) in zip(data.agreed, (z, z_t), strict=False):
+                teacher = tf.one_hot(agreed, cluster.shape[-1])
+                loss += AGREEMENT_WEIGHT * cross_entropy(teacher, cluster) / len(data.agreed)
             if self._loss.teaching_weight > 0:
                 loss += self._loss.teaching_weight * (self._teach(*z) + self._teach(*z_t)) / 2
         weights = self.network.trainable_variables

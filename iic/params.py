@@ -105,6 +105,7 @@ class TrainParams(Section):
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: Annotated[float, Field(gt=0, le=10)]
     learning_rate_final: Annotated[float, Field(ge=0, le=10)]
+    members: Annotated[int, Field(ge=0, le=100)]
     precision: Precision
 
 

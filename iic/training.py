@@ -1,7 +1,8 @@
 """Training without labels, from images and augmentation seeds to the trained network."""
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -9,11 +10,14 @@ import tensorflow as tf
 
 from iic.augmentation import Transform
 from iic.batches import PairBatches, TrainingData
+from iic.committee import DISAGREED, agreement
 from iic.learner import IICModel
-from iic.model import build_network
+from iic.model import build_network, predict
 from iic.params import Params
 from iic.recording import Recorder
 from iic.teaching import Teaching
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,37 @@ def train(
 ) -> TrainingResult:
     """Train both heads; the same data and parameters give the same result, bit for bit.
 
+    With a committee, its members are trained first, from other initial weights and in another
+    order. The clusters of the images that they all agree on then teach the network that is kept.
+
     Raises:
         InputError: the data do not fit each other, or the loss is no longer finite.
     """
+    if params.train.members:
+        data = replace(data, agreed=_committee(data, params))
+    return _train_one(data, params, callbacks)
+
+
+def _committee(data: TrainingData, params: Params) -> np.ndarray:
+    """(n,) the cluster of each training image that all members agree on."""
+    clusterings = []
+    for member, seed in enumerate(member_seeds(params.seed, params.train.members), start=1):
+        log.info("member %d of %d of the committee", member, params.train.members)
+        network = _train_one(data, params.model_copy(update={"seed": seed})).network
+        clusterings.append(predict(network, data.train_images).cluster.argmax(axis=1))
+    agreed = agreement(clusterings, params.model.clusters)
+    log.info("the committee agrees on %.2f %% of the images", 100 * (agreed != DISAGREED).mean())
+    return agreed
+
+
+def member_seeds(seed: int, members: int) -> list[int]:
+    """Seeds of initial weights and batch order, unlike those of any other run's members."""
+    return [int(s) >> 1 for s in np.random.SeedSequence(seed).generate_state(members)]
+
+
+def _train_one(
+    data: TrainingData, params: Params, callbacks: Sequence[keras.callbacks.Callback] = ()
+) -> TrainingResult:
     keras.utils.set_random_seed(params.seed)
     tf.config.experimental.enable_op_determinism()
     batches = PairBatches(data, params)

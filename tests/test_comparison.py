@@ -140,9 +140,7 @@ def test_a_page_of_finished_runs(pipeline_run, tmp_path, monkeypatch):
 
 def test_what_cannot_be_compared_is_named(pipeline_run, monkeypatch, capsys):
     monkeypatch.chdir(pipeline_run)
-    with pytest.raises(
-        InputError, match="nowhere: params.yaml cannot be read"
-    ):
+    with pytest.raises(InputError, match="nowhere: params.yaml cannot be read"):
         compare.main(["HEAD", "nowhere"])
     with pytest.raises(SystemExit):
         compare.main(["HEAD", "HEAD"])

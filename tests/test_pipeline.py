@@ -36,7 +36,7 @@ LAYERS = [
         "pictures",
     },
     {"download", "neighbors", "augmentation", "model", "schedule", "figures"},
-    {"batches"},
+    {"batches", "committee"},
     {"learner"},
     {"recording", "teaching"},
     {"training", "report", "comparison"},
