@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import keras
@@ -18,7 +19,7 @@ from iic.moves import Move, indicator
 from iic.neighbors import nearest_neighbors
 from iic.schedule import Schedule
 from iic.teaching import Teaching, assign_views, majority
-from iic.training import TrainingResult, train
+from iic.training import TrainingResult, member_seeds, train
 
 
 def training_data(digits, images: int, views: int) -> TrainingData:
@@ -318,6 +319,60 @@ def test_a_step_adds_the_cross_entropy_to_the_taught_clusters(data, tiny_params)
         teacher = overcluster.numpy() @ indicator(np.arange(20) % 10, 10)
         entropies.append(-(teacher * np.log(cluster.numpy())).sum(axis=1).mean())
     assert losses[1] - losses[0] == pytest.approx(3.0 * np.mean(entropies), rel=1e-3)
+
+
+def test_a_step_adds_the_cross_entropy_to_what_a_committee_agrees_on(data, tiny_params):
+    agreed = np.where(np.arange(230) % 3, np.arange(230) % 10, -1).astype(np.int32)
+    params = with_values(
+        tiny_params, train={"batch_size": 230}, augment={"neighbors": 3, "neighbor_share": 1.0}
+    )
+    batches = PairBatches(replace(data, agreed=agreed), params)
+    batch = first_batch(batches)
+    for images, told in zip((batch.images, batch.partners), batch.agreed, strict=True):
+        np.testing.assert_array_equal(told, agreed[indices(images, data)])
+    assert (batch.images != batch.partners).any()
+
+    batch = tf.nest.map_structure(tf.constant, batch)
+    losses = []
+    for seen in (batch._replace(agreed=()), batch):
+        keras.utils.set_random_seed(0)
+        model = IICModel(build_network(params.model), Transform(params.augment), params.loss)
+        model.compile(optimizer=keras.optimizers.SGD(0.0))
+        losses.append(float(tf.function(model.train_step)(seen)["loss"]))
+    entropies = []
+    for (cluster, _), told in zip(
+        model.assign_pair(batch, training=True), batch.agreed, strict=True
+    ):
+        chosen = np.take_along_axis(cluster.numpy(), np.maximum(told, 0)[:, None], axis=1)[:, 0]
+        entropies.append(-np.where(told < 0, 0, np.log(chosen)).mean())
+    assert losses[1] - losses[0] == pytest.approx(np.mean(entropies), rel=1e-3)
+
+
+def test_a_committee_teaches_the_network_that_is_kept(data, tiny_params, result, monkeypatch):
+    seen, seeds = [], []
+
+    def agreement(clusterings, clusters):
+        seen.extend(clustering.shape for clustering in clusterings)
+        return np.arange(230, dtype=np.int32) % 10
+
+    def set_random_seed(seed, original=keras.utils.set_random_seed):
+        seeds.append(seed)
+        original(seed)
+
+    monkeypatch.setattr("iic.training.agreement", agreement)
+    monkeypatch.setattr(keras.utils, "set_random_seed", set_random_seed)
+    taught = train(data, with_values(tiny_params, train={"members": 2}))
+    assert seen == [(230,), (230,)]
+    # The one that is kept starts as it would without a committee.
+    assert seeds == [*member_seeds(tiny_params.seed, 2), tiny_params.seed]
+    assert taught.history[0]["loss"] > result.history[0]["loss"] + 1
+
+
+def test_members_differ_from_each_other_and_between_runs():
+    seeds = [seed for run in range(50) for seed in [run, *member_seeds(run, 5)]]
+    assert len(set(seeds)) == len(seeds)
+    assert all(0 <= seed < 2**31 for seed in seeds)
+    assert member_seeds(3, 2) == member_seeds(3, 4)[:2]
 
 
 class StandIn:

@@ -1,0 +1,26 @@
+import numpy as np
+
+from iic.committee import DISAGREED, agreement
+
+FIRST = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2])
+
+
+def test_clusters_that_differ_in_name_alone_agree():
+    renamed = np.array([2, 0, 1])[FIRST]
+    np.testing.assert_array_equal(agreement([FIRST, renamed, renamed], 3), FIRST)
+
+
+def test_an_image_that_one_member_puts_elsewhere_is_left_out():
+    second, third = (np.array([1, 2, 0])[FIRST] for _ in range(2))
+    second[4], third[0] = second[0], third[8]
+    expected = FIRST.copy()
+    expected[[0, 4]] = DISAGREED
+    np.testing.assert_array_equal(agreement([FIRST, second, third], 3), expected)
+
+
+def test_a_committee_of_one_agrees_with_itself():
+    np.testing.assert_array_equal(agreement([FIRST], 3), FIRST)
+
+
+def test_an_empty_cluster_is_no_obstacle():
+    np.testing.assert_array_equal(agreement([FIRST, FIRST + 1], 5), FIRST)
