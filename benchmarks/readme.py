@@ -39,7 +39,7 @@ def results() -> str:
     ]
     for recipe in recipe_names():
         rows = rows_of(recipe)
-        title = f"`{recipe}`, {len(rows)} seeds ({_ranges(sorted(rows))})"
+        title = f"`{recipe}`, {_seeds(len(rows))} ({_ranges(sorted(rows))})"
         for column, (name, form) in COLUMNS.items():
             # Results from the run-cache have no training time.
             values = [float(row[column]) for row in rows.values() if row[column]]
@@ -53,7 +53,11 @@ def results() -> str:
 def accuracy_of(recipe: str) -> str | None:
     """Mean ± standard deviation of a recipe's accuracy and its seeds, as the recipe's comment."""
     values = [float(row["acc"]) for row in rows_of(recipe).values()]
-    return f"{_mean(values, _PERCENT)} over {len(values)} seeds" if values else None
+    return f"{_mean(values, _PERCENT)} over {_seeds(len(values))}" if values else None
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed" if count == 1 else f"{count} seeds"
 
 
 def _figure(value: float, form: _Format) -> str:
@@ -62,10 +66,12 @@ def _figure(value: float, form: _Format) -> str:
 
 
 def _mean(values: list[float], form: _Format) -> str:
-    """Mean ± standard deviation, 0 for a single value."""
+    """Mean ± standard deviation; a single value has none."""
+    if len(values) == 1:
+        return _figure(values[0], form)
     scale, digits, _ = form
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{scale * statistics.fmean(values):.{digits}f} ± {_figure(spread, form)}"
+    mean = f"{scale * statistics.fmean(values):.{digits}f}"
+    return f"{mean} ± {_figure(statistics.stdev(values), form)}"
 
 
 def _ranges(numbers: list[int]) -> str:

@@ -94,8 +94,10 @@ def leaf_names(model: type[BaseModel], prefix: str = "") -> list[str]:
 def test_code_dependencies_are_complete_and_minimal(stage):
     script = Path(f"stages/{stage}.py")
     expected = {script, *transitive_imports(script)}
-    if stage == "report":
-        expected |= {p.relative_to(ROOT) for p in (ROOT / "iic/templates").iterdir()}
+    sources = [(ROOT / path).read_text("utf-8") for path in expected]
+    for template in (ROOT / "iic/templates").iterdir():
+        if any(template.name in source for source in sources):
+            expected.add(template.relative_to(ROOT))
     code = {Path(dep) for dep in declared(stage, "deps") if dep.startswith(("iic/", "stages/"))}
     assert code == expected
 

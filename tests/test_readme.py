@@ -241,7 +241,7 @@ def test_the_table_shows_every_seed_of_every_recipe(folder):
         "| `default`, 3 seeds (0-1, 4) | accuracy, clustering head, test "
         "| 95.00 ± 5.00 % | 90.00 % | 100.00 % |"
     ) in text
-    assert "| `fast`, 1 seeds (2) | accuracy, clustering head, test | 50.00" in text
+    assert "| `fast`, 1 seed (2) | accuracy, clustering head, test | 50.00" in text
     assert "|  | training, two cores | 81 ± 1 s | 80 s | 82 s |" in text
     assert readme.accuracy_of("default") == "95.00 ± 5.00 % over 3 seeds"
     assert readme.accuracy_of("article") is None
