@@ -100,6 +100,7 @@ def paired(first: Mapping[int, float], second: Mapping[int, float]) -> list[floa
 def interval(sample: Sequence[float]) -> tuple[float, float]:
     """Confidence interval of the mean of a normal sample (Student, 1908); at least two values."""
     if np.ptp(sample) == 0:
+        # Without spread Student's interval is 0 / 0.
         return sample[0], sample[0]
     found = stats.ttest_1samp(sample, 0.0).confidence_interval(CONFIDENCE)
     return float(found.low), float(found.high)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.cli import run_main
-from benchmarks.experiments import array_of, metrics_of, settings_of, table_of
+from benchmarks.experiments import array_of, columns_of, metrics_of, settings_of
 from iic.comparison import ComparedRun, render_comparison
 from iic.files import write_text
 from stages.common import ACCURACY, HISTORY, IMAGES, PREDICTIONS, REPORTS
@@ -22,9 +22,9 @@ def read_run(name: str) -> ComparedRun:
         name=name,
         settings=settings_of(name),
         metrics=metrics_of(name),
-        history=table_of(name, HISTORY),
-        accuracy=table_of(name, ACCURACY),
-        predictions=table_of(name, PREDICTIONS),
+        history=columns_of(name, HISTORY),
+        accuracy=columns_of(name, ACCURACY),
+        predictions=columns_of(name, PREDICTIONS),
     )
 
 

@@ -21,7 +21,7 @@ WORKSPACE = "workspace"
 _Content = TypeVar("_Content")
 
 
-def table_of(name: str, path: Path) -> dict[str, np.ndarray]:
+def columns_of(name: str, path: Path) -> dict[str, np.ndarray]:
     """Numeric columns of an experiment's CSV file."""
     text = _ask(name, str(path), lambda rev: dvc.api.read(str(path), rev=rev))
     return parse_table(text, f"{path} of {name}")

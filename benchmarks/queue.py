@@ -36,7 +36,7 @@ def run_missing(experiments: Sequence[Experiment], jobs: int = 1) -> Iterator[Ex
         _put_in_queue(waiting)
         _start_worker(jobs)
     while waiting:
-        for name, status in _tasks().items():
+        for name, status in _tasks(_status()).items():
             if name in waiting and status == "Success":
                 yield waiting.pop(name)
             elif name in waiting and status == "Failed":
@@ -48,7 +48,7 @@ def run_missing(experiments: Sequence[Experiment], jobs: int = 1) -> Iterator[Ex
 
 
 def _put_in_queue(experiments: dict[str, Experiment]) -> None:
-    status = _dvc("queue", "status")
+    status = _status()
     tasks = _tasks(status)
     alive = {"Queued", "Running"} if _workers(status) else {"Queued"}
     for name, experiment in experiments.items():
@@ -73,11 +73,15 @@ def _finished() -> set[str]:
     return set(_dvc("exp", "list", "--all-commits", "--name-only").split())
 
 
-def _tasks(status: str | None = None) -> dict[str, str]:
+def _status() -> str:
+    """What DVC tells of its queue and its workers."""
+    return _dvc("queue", "status")
+
+
+def _tasks(status: str) -> dict[str, str]:
     """Status of each task in the queue that has a name."""
-    text = _dvc("queue", "status") if status is None else status
     # Task, name, the words of a time, status.
-    lines = (line.split() for line in text.splitlines())
+    lines = (line.split() for line in status.splitlines())
     return {words[1]: words[-1] for words in lines if len(words) > 3}
 
 

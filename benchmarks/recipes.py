@@ -51,11 +51,11 @@ def with_overrides(params: Params, overrides: Mapping[str, object], source: str)
 
 def options_of(params: Params) -> list[str]:
     """Options that turn params.yaml into these parameters, each as it is spelled there."""
-    committed, wanted = read_params(PARAMS).model_dump(), params.model_dump()
+    committed = dict(leaves(read_params(PARAMS).model_dump()))
     return [
         word
-        for key, value in leaves(wanted)
-        if value != dict(leaves(committed))[key]
+        for key, value in leaves(params.model_dump())
+        if value != committed[key]
         for word in ("-S", f"{key}={_hydra(value)}")
     ]
 

@@ -13,10 +13,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import dvc.api
-
 from benchmarks.cli import run_main
 from benchmarks.costs import read_costs
+from benchmarks.experiments import metrics_of
 from benchmarks.recipes import DEFAULT, recipe_options, recipe_params
 from iic.errors import InputError
 from iic.files import write_table
@@ -80,7 +79,7 @@ def run_seed(recipe: str, seed: int) -> dict[str, str]:
         if subprocess.run(command, check=False, env=environment).returncode != 0:  # noqa: S603 - a list, no shell
             raise InputError(f"{' '.join(command)}: failed, see above; the table keeps its rows")
         cost = read_costs(costs).get("train")
-    metrics = dvc.api.metrics_show(rev=name)
+    metrics = metrics_of(name)
     return {column: f"{metrics[column]:.6g}" for column in METRICS} | {
         "seconds": f"{cost.seconds:.1f}" if cost else ""
     }

@@ -16,14 +16,15 @@ from jinja2 import Environment, StrictUndefined
 
 from benchmarks.claims import COLUMNS, CONFIDENCE, Claim, Column, judge, summary
 from benchmarks.cli import run_main
-from benchmarks.experiments import array_of, table_of
+from benchmarks.experiments import array_of, columns_of
 from benchmarks.grid import Experiment, experiments_of, read_grid
 from benchmarks.queue import run_missing
 from benchmarks.styles import crossed
 from iic.datasets import DIGITS
 from iic.figures import variants_figure
-from iic.files import replacing, write_table, write_text
-from iic.matching import contingency_table, majority_match, matched_accuracy
+from iic.files import write_bytes, write_table, write_text
+from iic.matching import contingency_table, majority_match, purity
+from iic.pictures import png
 from stages.common import ACCURACY, HISTORY, IMAGES, PREDICTIONS, REPORTS
 
 TABLE, CURVES = REPORTS / "study.csv", REPORTS / "study-curves.csv"
@@ -45,25 +46,24 @@ class Result(NamedTuple):
 def result_of(experiment: Experiment, test_images: np.ndarray) -> Result:
     """What a run gave, from the files of its experiment."""
     history, accuracy, predictions = (
-        table_of(experiment.name, path) for path in (HISTORY, ACCURACY, PREDICTIONS)
+        columns_of(experiment.name, path) for path in (HISTORY, ACCURACY, PREDICTIONS)
     )
     labels = predictions["label"].astype(int)
     clusters, overclusters = (
         contingency_table(labels, predictions[head].astype(int), DIGITS, k)
         for head, k in experiment.params.model.head_sizes.items()
     )
-    majority = majority_match(overclusters)
     owned = np.bincount(clusters.argmax(axis=0)[clusters.sum(axis=0) > 0], minlength=DIGITS)
     sevens = labels == SEVEN
     held, pure = _held(crossed(test_images[sevens]), predictions["overcluster"][sevens].astype(int))
     columns = {
         "acc": accuracy["acc"][-1],
         "best_acc": accuracy["acc"].max(),
-        "over_acc": matched_accuracy(overclusters, majority),
+        "over_acc": purity(overclusters),
         "merged": (owned == 0).sum(),
         "split": (owned > 1).sum(),
         "evenness": history["cluster_marginal_entropy"][-1] / np.log(clusters.shape[1]),
-        "over_digits": np.isin(np.arange(DIGITS), majority).sum(),
+        "over_digits": np.isin(np.arange(DIGITS), majority_match(overclusters)).sum(),
         "crossed_held": held,
         "crossed_pure": pure,
     }
@@ -115,8 +115,7 @@ def draw(results: Sequence[Result]) -> None:
             for variant in variants
         },
     )
-    with replacing(PICTURE) as temporary:
-        figure.savefig(temporary, dpi=100, metadata={"Software": None})
+    write_bytes(PICTURE, png(figure))
 
 
 def page(results: Sequence[Result], claims: Sequence[Claim], command: str) -> str:

@@ -142,8 +142,9 @@ class PairBatches:
     def partners(self) -> np.ndarray:
         """(n, k) images that each may be paired with: its neighbours, or itself without any."""
         used = self._params.augment.neighbors
-        itself = np.arange(len(self._data.train_images))[:, None]
-        return self._data.neighbors[:, :used] if used else itself
+        if used:
+            return self._data.neighbors[:, :used]
+        return np.arange(len(self._data.train_images))[:, None]
 
     def _views(self, epoch: int) -> tuple[int, ...]:
         both = self._params.augment.both_views

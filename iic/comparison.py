@@ -4,10 +4,8 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -15,6 +13,7 @@ from iic import figures
 from iic.datasets import DIGITS, IMAGE_SIZE
 from iic.errors import InputError
 from iic.matching import contingency_table
+from iic.pages import render_html
 from iic.pictures import data_uri, png
 
 # Shown in the table beside the settings that differ; of scores a larger one is better.
@@ -73,11 +72,8 @@ def render_comparison(runs: Sequence[ComparedRun], test_images: np.ndarray) -> s
             )
     all_disputed = disputed(runs)
     shown = all_disputed[:MAX_IMAGES]
-    template = (files("iic") / "templates" / "compare.html.j2").read_text("utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(template).render(
+    return render_html(
+        "compare.html.j2",
         runs=runs,
         settings=differing(runs),
         metrics=METRICS,

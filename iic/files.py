@@ -28,10 +28,15 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file, atomically."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text with Unix line ends, atomically."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(text.encode())
+    write_bytes(path, text.encode())
 
 
 def write_table(path: Path, columns: Mapping[str, Sequence[object] | np.ndarray]) -> None:

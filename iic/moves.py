@@ -17,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import entr
 
+from iic.matching import contingency_table
+
 # Nats by which a move has to raise the information. All wrong moves that were seen stayed below
 # it, nearly all right ones above (reports/recipe-log.md).
 MIN_GAIN = 0.002
@@ -45,7 +47,7 @@ def exact_joint(first: np.ndarray, second: np.ndarray, partners: np.ndarray, k: 
     """
     counts = np.zeros((k, k))
     for column in partners.T:  # one at a time, since all pairs at once may not fit the memory
-        np.add.at(counts, (first, second[column]), 1)
+        counts += contingency_table(first, second[column], k, k)
     return (counts + counts.T) / (2 * counts.sum())
 
 

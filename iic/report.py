@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 
 from iic import figures
 from iic.datasets import DIGITS
 from iic.diagnosis import HEADS, diagnose
 from iic.matching import UNMATCHED, contingency_table, hungarian_match, majority_match
+from iic.pages import render_html
 from iic.params import OPERATIONS
 from iic.pictures import Picture, gif, png
 
@@ -86,14 +85,15 @@ def render_pictures(run: Run, digit: int) -> list[Picture]:
 
 def render_page(run: Run, pictures: Sequence[Picture]) -> str:
     """The HTML page, self-contained."""
-    template = (files("iic") / "templates" / "report.html.j2").read_text("utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     last_row = {name: float(column[-1]) for name, column in run.history.items()}
     sizes = {head: run.snapshots[f"{head}_joint"].shape[-1] for head in HEADS}
-    return environment.from_string(template).render(
-        run=run, pictures=pictures, findings=diagnose(last_row, sizes), last=last_row, sizes=sizes
+    return render_html(
+        "report.html.j2",
+        run=run,
+        pictures=pictures,
+        findings=diagnose(last_row, sizes),
+        last=last_row,
+        sizes=sizes,
     )
 
 

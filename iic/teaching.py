@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from iic.batches import Batch, PairBatches
 from iic.learner import IICModel
+from iic.matching import contingency_table
 from iic.model import Assignments, predict
 from iic.moves import best_moves, exact_joint, indicator
 from iic.params import Params
@@ -66,10 +67,11 @@ def majority(
     first: Assignments, second: Assignments, overclusters: int, clusters: int
 ) -> np.ndarray:
     """(k',) the cluster in which most images of an overcluster are."""
-    counts = np.zeros((overclusters, clusters))
-    for view in (first, second):
-        np.add.at(counts, (view.overcluster, view.cluster), 1)
-    return counts.argmax(axis=1)
+    counts = [
+        contingency_table(view.overcluster, view.cluster, overclusters, clusters)
+        for view in (first, second)
+    ]
+    return (counts[0] + counts[1]).argmax(axis=1)
 
 
 def assign_views(model: IICModel, batches: Iterable[Batch]) -> tuple[Assignments, Assignments]:

@@ -1,6 +1,6 @@
 """Stage 6: draw figures, animation and page from what the other stages wrote."""
 
-from iic.files import read_arrays, read_json, read_table, replacing, write_text
+from iic.files import read_arrays, read_json, read_table, write_bytes, write_text
 from iic.params import Params
 from iic.report import Run, render_page, render_pictures
 from stages.common import (
@@ -43,8 +43,7 @@ def main(params: Params) -> None:
     )
     pictures = render_pictures(finished, params.report.digit)
     for picture in pictures:
-        with replacing(FIGURES / picture.name) as temporary:
-            temporary.write_bytes(picture.content)
+        write_bytes(FIGURES / picture.name, picture.content)
     write_text(PAGE, render_page(finished, pictures))
 
 
