@@ -44,7 +44,7 @@ def training_step(data: TrainingData, params: Params) -> Callable[[], object]:
     keras.utils.set_random_seed(params.seed)
     tf.config.experimental.enable_op_determinism()
     batches = PairBatches(data, params)
-    model = build_learner(build_network(params.model), params, batches.schedule.steps)
+    model = build_learner(build_network(params.model), params, batches)
     model.make_train_function()
     stream = iter(batches.dataset().repeat())
     # Reading the losses waits for the step to end.

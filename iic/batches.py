@@ -26,8 +26,7 @@ class Batch(NamedTuple):
         views: one or two views' draws (n, draws) float32 and noise seeds (n,) uint32.
         alpha: float32, weight of the marginal entropies.
         strength: float32, share of the operations' ranges in use.
-        agreed: (n,) int32 of the images and of the partners, the cluster that a committee agrees
-            on, -1 where it does not; empty without a committee.
+        places: (n,) of the images and of the partners, their indices among all training images.
     """
 
     images: np.ndarray
@@ -35,7 +34,7 @@ class Batch(NamedTuple):
     views: tuple[tuple[np.ndarray, np.ndarray], ...]
     alpha: np.float32
     strength: np.float32
-    agreed: tuple[np.ndarray, ...] = ()
+    places: tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,6 @@ class TrainingData:
         draws: (views, n, draws) float32.
         noise_seeds: (views, n) uint32.
         neighbors: (n, k) int32, indices of each training image's nearest ones; k may be 0.
-        agreed: (n,) int32 cluster that a committee agrees on, -1 for none; None without one.
     """
 
     train_images: np.ndarray
@@ -56,7 +54,6 @@ class TrainingData:
     draws: np.ndarray
     noise_seeds: np.ndarray
     neighbors: np.ndarray
-    agreed: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Raise InputError unless each training image has its draws and its neighbours."""
@@ -166,7 +163,7 @@ class PairBatches:
             ),
             alpha=np.float32(settings.alpha),
             strength=np.float32(settings.strength),
-            agreed=() if data.agreed is None else (data.agreed[chosen], data.agreed[partners]),
+            places=(chosen, partners),
         )
 
     def _partners(self, chosen: np.ndarray, draws: np.ndarray, share: float) -> np.ndarray:

@@ -6,11 +6,11 @@ import numpy as np
 
 from iic.matching import contingency_table, hungarian_match
 
-DISAGREED = -1
+UNTAUGHT = -1
 
 
 def agreement(clusterings: Sequence[np.ndarray], clusters: int) -> np.ndarray:
-    """(n,) the cluster, as the first clustering numbers it, where all agree; DISAGREED elsewhere.
+    """(n,) the cluster, as the first clustering numbers it, where all agree; UNTAUGHT elsewhere.
 
     Clusters carry no names, so each clustering is first matched to the first one (Hungarian).
 
@@ -22,5 +22,5 @@ def agreement(clusterings: Sequence[np.ndarray], clusters: int) -> np.ndarray:
     agreed = first.astype(np.int32)
     for other in others:
         names = hungarian_match(contingency_table(first, other, clusters, clusters))
-        agreed[names[other] != first] = DISAGREED
+        agreed[names[other] != first] = UNTAUGHT
     return agreed

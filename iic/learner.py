@@ -5,13 +5,11 @@ import tensorflow as tf
 
 from iic.augmentation import Draws, Transform, make_pair
 from iic.batches import Batch
+from iic.committee import UNTAUGHT
 from iic.diagnosis import HEADS
 from iic.loss import cross_entropy, iic_loss, normalize_joint
 from iic.model import as_input
 from iic.params import LossParams
-
-# Of the cross-entropy to a committee's clusters, beside a loss of a few nats.
-AGREEMENT_WEIGHT = 1.0
 
 
 class JointMatrix(keras.metrics.Metric):
@@ -37,8 +35,17 @@ class JointMatrix(keras.metrics.Metric):
 class IICModel(keras.Model):
     """The network with the IIC objective as its training step."""
 
-    def __init__(self, network: keras.Model, transform: Transform, loss: LossParams) -> None:
-        """`network`: maps images to the soft assignments of both heads."""
+    def __init__(
+        self, network: keras.Model, transform: Transform, loss: LossParams, images: int
+    ) -> None:
+        """Prepare for a training.
+
+        Args:
+            network: maps images to the soft assignments of both heads.
+            transform: of the training images.
+            loss: weights.
+            images: number of training images.
+        """
         super().__init__()
         self.network = network
         self._transform, self._loss = transform, loss
@@ -49,10 +56,13 @@ class IICModel(keras.Model):
             head: JointMatrix(output.shape[-1], f"{head}_joint")
             for head, output in zip(HEADS, network.outputs, strict=True)
         }
-        clusters, overclusters = (output.shape[-1] for output in network.outputs)
-        # The cluster that each overcluster teaches, as an indicator; a row of zeros teaches none.
-        self.taught = self.add_weight(
-            shape=(overclusters, clusters), initializer="zeros", trainable=False, name="taught"
+        # The cluster that each training image is taught, UNTAUGHT for none.
+        self.targets = self.add_weight(
+            shape=(images,),
+            dtype="int32",
+            initializer=keras.initializers.Constant(UNTAUGHT),
+            trainable=False,
+            name="targets",
         )
 
     @property
@@ -82,11 +92,10 @@ class IICModel(keras.Model):
             z, z_t = self.assign_pair(data, training=True)
             losses = [iic_loss(a, b, data.alpha) for a, b in zip(z, z_t, strict=True)]
             loss = (1 - share) * losses[0] + share * losses[1]
-            for agreed, (cluster, _) in zip(data.agreed, (z, z_t), strict=False):
-                teacher = tf.one_hot(agreed, cluster.shape[-1])
-                loss += AGREEMENT_WEIGHT * cross_entropy(teacher, cluster) / len(data.agreed)
             if self._loss.teaching_weight > 0:
-                loss += self._loss.teaching_weight * (self._teach(*z) + self._teach(*z_t)) / 2
+                first, second = data.places
+                taught = (self._teach(z[0], first) + self._teach(z_t[0], second)) / 2
+                loss += self._loss.teaching_weight * taught
         weights = self.network.trainable_variables
         self.optimizer.apply(tape.gradient(loss, weights), weights)
 
@@ -96,6 +105,7 @@ class IICModel(keras.Model):
             metric.update_state(a, b)
         return {name: metric.result() for name, metric in self._losses_seen.items()}
 
-    def _teach(self, cluster: tf.Tensor, overcluster: tf.Tensor) -> tf.Tensor:
-        """Cross-entropy of the clusters to those that the overclusters teach."""
-        return cross_entropy(tf.matmul(overcluster, self.taught), cluster)
+    def _teach(self, z: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+        """Cross-entropy of the clusters to those that the images at these places are taught."""
+        # One-hot of UNTAUGHT is a row of zeros.
+        return cross_entropy(tf.one_hot(tf.gather(self.targets, places), z.shape[-1]), z)

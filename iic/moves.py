@@ -1,83 +1,92 @@
-r"""Moving single overclusters between clusters where that raises the mutual information.
+r"""Moving parts of overclusters between clusters where that raises the mutual information.
 
 The overclustering head separates styles that the clustering head may join to the wrong digit, for
-example sevens with a cross-bar to the twos. Let P (k', k') be the overclusters' joint matrix over
-all pairs of training images, and let a mapping name the cluster of each overcluster. Its merged
-joint matrix is M = CᵀPC with the (k', k) indicator C of the mapping, and its mutual information,
-the objective of the loss for alpha = 1, is
+example sevens with a cross-bar to the twos. Each image lies in a part: its overcluster, as far as
+it is in the image's cluster. Let P be the joint matrix of the k'·k parts over all pairs of training
+images, and let a mapping name the cluster of each part, at first its own. The merged joint matrix
+is M = CᵀPC with the (k'·k, k) indicator C of the mapping, so at first that of the clustering head,
+and its mutual information, the objective of the loss for alpha = 1, is
 
     I(M) = 2·H(Mᵢ) - H(M)
 
-As long as another cluster for a single overcluster raises it by MIN_GAIN, the best such move is
-made. A larger alpha would pay for even clusters with wrong moves.
+As long as another cluster for a single part raises it enough, the best such move is made. Of
+whole overclusters, those that the clustering head rightly splits between two digits would move as
+well; and a larger alpha would pay for even clusters with wrong moves.
 """
 
+from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import coo_array, csr_array
 from scipy.special import entr
 
-from iic.matching import contingency_table
-
-# Nats by which a move has to raise the information. All wrong moves that were seen stayed below
-# it, nearly all right ones above (reports/recipe-log.md).
-MIN_GAIN = 0.002
+# Nats by which a move has to raise the information, summed over all images: what a handful of
+# images says is chance, in a small set as in a large one (reports/recipe-log.md).
+MIN_GAIN = 60.0
 
 
 class Move(NamedTuple):
-    """An overcluster, the cluster it leaves, the one it joins, and the rise in nats."""
+    """A part, the cluster it leaves, the one it joins, and the rise in nats."""
 
-    overcluster: int
+    part: int
     source: int
     target: int
     gain: float
 
 
-def exact_joint(first: np.ndarray, second: np.ndarray, partners: np.ndarray, k: int) -> np.ndarray:
-    """How often two overclusters meet in a pair: P (k', k'), symmetric, sums to 1.
+def parts_of(overcluster: np.ndarray, cluster: np.ndarray, clusters: int) -> np.ndarray:
+    """(n,) the part that each image lies in, overcluster·k + cluster; both (n,) integers."""
+    return overcluster * clusters + cluster
 
-    Counted are surest overclusters, not probabilities: while these are still spread over many
+
+def exact_joint(first: np.ndarray, second: np.ndarray, partners: np.ndarray, k: int) -> csr_array:
+    """How often two parts meet in a pair: P (k, k), symmetric, sums to 1.
+
+    Counted are surest assignments, not probabilities: while these are still spread over many
     overclusters, they tell little of which images an overcluster holds.
 
     Args:
-        first: (n,) overcluster of each image as the first of a pair.
+        first: (n,) part of each image as the first of a pair.
         second: (n,) as the second.
         partners: (n, m) images that each is paired with.
-        k: k'.
+        k: number of parts; most pairs of them never meet, so the matrix is sparse.
     """
-    counts = np.zeros((k, k))
+    counts = csr_array((k, k))
     for column in partners.T:  # one at a time, since all pairs at once may not fit the memory
-        counts += contingency_table(first, second[column], k, k)
+        pairs = (np.ones(len(first)), (first, second[column]))
+        counts += coo_array(pairs, shape=(k, k)).tocsr()
     return (counts + counts.T) / (2 * counts.sum())
 
 
 def indicator(mapping: np.ndarray, clusters: int) -> np.ndarray:
-    """C (k', k): one in each row, at the overcluster's cluster."""
+    """C (parts, k): one in each row, at the part's cluster."""
     return np.eye(clusters)[mapping]
 
 
-def merged(p_ij: np.ndarray, mapping: np.ndarray, clusters: int) -> np.ndarray:
-    """M = CᵀPC (k, k), the joint matrix after all overclusters of a cluster became one."""
+def merged(p_ij: csr_array | np.ndarray, mapping: np.ndarray, clusters: int) -> np.ndarray:
+    """M = CᵀPC (k, k), the joint matrix after all parts of a cluster became one."""
     members = indicator(mapping, clusters)
-    return members.T @ p_ij @ members
+    return members.T @ (p_ij @ members)
 
 
-def information(p_ij: np.ndarray) -> float:
-    """I = 2·H(Pᵢ) - H(P) in nats of a symmetric joint matrix; empty cells count as 0."""
-    return float(2 * entr(p_ij.sum(axis=0)).sum() - entr(p_ij).sum())
+def information(p_ij: np.ndarray) -> np.ndarray:
+    """I = 2·H(Pᵢ) - H(P) in nats of symmetric joints (..., k, k); empty cells count as 0."""
+    return 2 * entr(p_ij.sum(axis=-1)).sum(axis=-1) - entr(p_ij).sum(axis=(-2, -1))
 
 
 def best_moves(
-    p_ij: np.ndarray, mapping: np.ndarray, clusters: int
+    p_ij: csr_array | np.ndarray, mapping: np.ndarray, clusters: int, images: int
 ) -> tuple[np.ndarray, list[Move]]:
-    """Make the move that raises the mutual information most until none raises it by MIN_GAIN.
+    """Make the move that raises the mutual information most until none is worth MIN_GAIN.
 
     The information has an upper bound, so this ends.
 
     Args:
-        p_ij: (k', k') symmetric joint matrix of the overclustering head, sums to 1.
-        mapping: (k',) cluster of each overcluster, to start from.
+        p_ij: (parts, parts) symmetric joint matrix, sums to 1.
+        mapping: (parts,) cluster of each part, to start from.
         clusters: k.
+        images: number of images in p_ij.
 
     Returns:
         The mapping after all moves, and the moves in their order.
@@ -86,27 +95,28 @@ def best_moves(
     moves: list[Move] = []
     while True:
         gains = _gains(p_ij, mapping, clusters)
-        overcluster, target = np.unravel_index(gains.argmax(), gains.shape)
-        gain = float(gains[overcluster, target])
-        if gain < MIN_GAIN:
+        part, target = np.unravel_index(gains.argmax(), gains.shape)
+        gain = float(gains[part, target])
+        if gain * images < MIN_GAIN:
             return mapping, moves
-        moves.append(Move(int(overcluster), int(mapping[overcluster]), int(target), gain))
-        mapping[overcluster] = target
+        moves.append(Move(int(part), int(mapping[part]), int(target), gain))
+        mapping[part] = target
 
 
-def _gains(p_ij: np.ndarray, mapping: np.ndarray, clusters: int) -> np.ndarray:
-    """(k', k) rise of the mutual information when one overcluster goes to one cluster.
+def _gains(p_ij: csr_array | np.ndarray, mapping: np.ndarray, clusters: int) -> np.ndarray:
+    """(parts, k) rise of the mutual information when one part goes to one cluster.
 
-    With d = e_target - e_source and r = P_o·C, C becomes C + e_o dᵀ and so M becomes
-    M + d rᵀ + r dᵀ + P_oo d dᵀ: no product with the large P for each of the k'·k moves.
+    With d = e_target - e_source and r = P_p·C, the row of part p becomes C_p + d and so M becomes
+    M + d rᵀ + r dᵀ + P_pp d dᵀ: no product with the large P for each of the moves.
     """
-    rows = p_ij @ indicator(mapping, clusters)
+    rows, same = p_ij @ indicator(mapping, clusters), p_ij.diagonal()
     now = merged(p_ij, mapping, clusters)
     gains = np.zeros((len(mapping), clusters))
     unit = np.eye(clusters)
-    for overcluster, target in np.ndindex(*gains.shape):
-        d, r = unit[target] - unit[mapping[overcluster]], rows[overcluster]
-        change = np.outer(d, r)
-        moved = now + change + change.T + p_ij[overcluster, overcluster] * np.outer(d, d)
-        gains[overcluster, target] = information(np.maximum(moved, 0))
-    return gains - information(now)
+    for source, target in permutations(range(clusters), 2):
+        inside, d = np.flatnonzero(mapping == source), unit[target] - unit[source]
+        change = d[:, None] * rows[inside, None, :]
+        both = change + change.transpose(0, 2, 1)
+        moved = now + both + same[inside, None, None] * np.outer(d, d)
+        gains[inside, target] = information(np.maximum(moved, 0)) - information(now)
+    return gains

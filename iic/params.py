@@ -126,6 +126,15 @@ class Params(Section):
     train: TrainParams
     report: ReportParams
 
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "Params":
+        if self.train.members and not self.loss.teaching_weight:
+            raise ValueError(
+                "train.members: a committee teaches nothing while loss.teaching_weight is 0; "
+                "set it to 1.0, or train.members to 0"
+            )
+        return self
+
 
 class _CoreSchemaLoader(yaml.SafeLoader):
     """YAML 1.2 scalars, as DVC reads and writes them: `yes` is a string and 1e-4 a number."""

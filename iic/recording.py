@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from iic.committee import UNTAUGHT
 from iic.diagnosis import HEADS
 from iic.errors import InputError
 from iic.learner import IICModel
@@ -28,7 +29,7 @@ class Recorder(keras.callbacks.Callback):
         self._snapshots: dict[str, list[np.ndarray]] = {}
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Add the epoch's information measures, used clusters and schedule to `logs`."""
+        """Add the epoch's information, used clusters, share taught and schedule to `logs`."""
         model: IICModel = self.model
         logs = {} if logs is None else logs
         if not np.isfinite(logs["loss"]):
@@ -45,6 +46,7 @@ class Recorder(keras.callbacks.Callback):
             logs[f"{head}s_used"] = len(np.unique(hard))
             self._keep(f"{head}_joint", p_ij.numpy())
             self._keep(f"{head}_test", hard)
+        logs["taught"] = float((model.targets.numpy() != UNTAUGHT).mean())
         logs.update(self._schedule.at(int(model.optimizer.iterations) - 1)._asdict())
         logs["learning_rate"] = float(model.optimizer.learning_rate)
         self.history.append({"epoch": epoch + 1, **{name: float(logs[name]) for name in logs}})

@@ -1,4 +1,4 @@
-"""The clustering head taught by overclusters that were moved where information is higher."""
+"""The clustering head taught by parts of overclusters that moved where information is higher."""
 
 import logging
 import math
@@ -10,68 +10,74 @@ import tensorflow as tf
 
 from iic.batches import Batch, PairBatches
 from iic.learner import IICModel
-from iic.matching import contingency_table
 from iic.model import Assignments, predict
-from iic.moves import best_moves, exact_joint, indicator
+from iic.moves import best_moves, exact_joint, parts_of
 from iic.params import Params
 
 log = logging.getLogger(__name__)
 
 
 class Teaching(keras.callbacks.Callback):
-    """Moves overclusters before each epoch from `loss.teaching_from` on; those moved teach in it.
+    """Moves parts of overclusters before each epoch from `loss.teaching_from` on.
 
-    The cross-entropy to the new cluster of an image's overcluster is then part of the loss, so
-    that the network itself, not a table beside it, gives the final clusters. Once the clustering
-    head has learned a move, there is nothing left to move, and it is taught no longer.
+    In that epoch, the cross-entropy of their images to the new cluster is part of the loss, so that
+    the network itself, not a table beside it, gives the final clusters. Once the clustering head
+    has learned a move, there is nothing left to move, and it is taught no longer.
     """
 
-    def __init__(self, batches: PairBatches, params: Params) -> None:
-        """`batches`: of the training; its images and their partners give the joint matrix."""
+    def __init__(self, batches: PairBatches, params: Params, targets: np.ndarray) -> None:
+        """Prepare for a training.
+
+        Args:
+            batches: of the training; its images and their partners give the joint matrix.
+            params: of the run.
+            targets: (n,) int32 cluster that images are taught unless they move, -1 for none.
+        """
         super().__init__()
-        self._batches, self._params = batches, params
+        self._batches, self._params, self._targets = batches, params, targets
         # The first epoch that begins there or later; rounding may not push it by a whole one.
         self._first = math.ceil(params.loss.teaching_from * params.train.epochs - 1e-9)
 
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's name
+        """Teach what is known before."""
+        self.model.targets.assign(self._targets)
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's name
         """Find the moves with the weights as they are."""
-        if self._params.loss.teaching_weight == 0 or epoch < self._first:
+        if epoch < self._first:
             return
         overclusters, clusters = self._params.model.overclusters, self._params.model.clusters
+        plain = surest(predict(self.model.network, self._batches.images))
         first, second = (
-            Assignments(*(z.argmax(axis=1) for z in view)) for view in self._assign(epoch)
+            parts_of(view.overcluster, view.cluster, clusters) for view in self._views(epoch, plain)
         )
-        before = majority(first, second, overclusters, clusters)
-        p_ij = exact_joint(
-            first.overcluster, second.overcluster, self._batches.partners, overclusters
-        )
-        after, moves = best_moves(p_ij, before, clusters)
-        for move in moves:
-            log.info("overcluster %d moves from cluster %d to %d (+%.4f nats)", *move)
-        # An overcluster that stays teaches nothing: it is coarser than the clustering head, which
-        # may well split it.
-        self.model.taught.assign(indicator(after, clusters) * (after != before)[:, None])
+        p_ij = exact_joint(first, second, self._batches.partners, overclusters * clusters)
+        # As parts_of counts them, the cluster changes fastest.
+        own = np.tile(np.arange(clusters), overclusters)
+        after, moves = best_moves(p_ij, own, clusters, len(self._batches.images))
+        for part, _, target, gain in moves:
+            overcluster, cluster = divmod(part, clusters)
+            log.info(
+                "overcluster %d: its part in cluster %d moves to %d (+%.4f nats)",
+                *(overcluster, cluster, target, gain),
+            )
+        cluster = after[parts_of(plain.overcluster, plain.cluster, clusters)]
+        self.model.targets.assign(np.where(cluster != plain.cluster, cluster, self._targets))
 
-    def _assign(self, epoch: int) -> tuple[Assignments, Assignments]:
-        """Soft assignments of all images on either side of a pair.
+    def _views(self, epoch: int, plain: Assignments) -> tuple[Assignments, Assignments]:
+        """Surest assignments of all images on either side of a pair.
 
         Neighbours differ as they are, and untransformed images are assigned more surely.
         """
         if self._params.augment.neighbors:
-            plain = predict(self.model.network, self._batches.images)
             return plain, plain
-        return assign_views(self.model, self._batches.in_order(epoch))
+        first, second = assign_views(self.model, self._batches.in_order(epoch))
+        return surest(first), surest(second)
 
 
-def majority(
-    first: Assignments, second: Assignments, overclusters: int, clusters: int
-) -> np.ndarray:
-    """(k',) the cluster in which most images of an overcluster are."""
-    counts = [
-        contingency_table(view.overcluster, view.cluster, overclusters, clusters)
-        for view in (first, second)
-    ]
-    return (counts[0] + counts[1]).argmax(axis=1)
+def surest(soft: Assignments) -> Assignments:
+    """The most probable cluster and overcluster of each image, both (n,) integers."""
+    return Assignments(*(z.argmax(axis=1) for z in soft))
 
 
 def assign_views(model: IICModel, batches: Iterable[Batch]) -> tuple[Assignments, Assignments]:

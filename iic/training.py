@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from iic.augmentation import Transform
 from iic.batches import PairBatches, TrainingData
-from iic.committee import DISAGREED, agreement
+from iic.committee import UNTAUGHT, agreement
 from iic.learner import IICModel
 from iic.model import build_network, predict
 from iic.params import Params
@@ -40,20 +40,20 @@ def train(
     Raises:
         InputError: the data do not fit each other, or the loss is no longer finite.
     """
-    if params.train.members:
-        data = replace(data, agreed=_committee(data, params))
-    return _train_one(data, params, callbacks)
+    nothing = np.full(len(data.train_images), UNTAUGHT, np.int32)
+    targets = _committee(data, params, nothing) if params.train.members else nothing
+    return _train_one(data, params, targets, callbacks)
 
 
-def _committee(data: TrainingData, params: Params) -> np.ndarray:
-    """(n,) the cluster of each training image that all members agree on."""
+def _committee(data: TrainingData, params: Params, targets: np.ndarray) -> np.ndarray:
+    """(n,) the cluster of each training image that all members agree on, taught as told."""
     clusterings = []
     for member, seed in enumerate(member_seeds(params.seed, params.train.members), start=1):
         log.info("member %d of %d of the committee", member, params.train.members)
-        network = _train_one(data, params.model_copy(update={"seed": seed})).network
+        network = _train_one(data, params.model_copy(update={"seed": seed}), targets).network
         clusterings.append(predict(network, data.train_images).cluster.argmax(axis=1))
     agreed = agreement(clusterings, params.model.clusters)
-    log.info("the committee agrees on %.2f %% of the images", 100 * (agreed != DISAGREED).mean())
+    log.info("the committee agrees on %.2f %% of the images", 100 * (agreed != UNTAUGHT).mean())
     return agreed
 
 
@@ -63,38 +63,44 @@ def member_seeds(seed: int, members: int) -> list[int]:
 
 
 def _train_one(
-    data: TrainingData, params: Params, callbacks: Sequence[keras.callbacks.Callback] = ()
+    data: TrainingData,
+    params: Params,
+    targets: np.ndarray,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> TrainingResult:
     keras.utils.set_random_seed(params.seed)
     tf.config.experimental.enable_op_determinism()
     batches = PairBatches(data, params)
     network = build_network(params.model)
-    model = build_learner(network, params, steps=batches.schedule.steps)
+    model = build_learner(network, params, batches)
     recorder = Recorder(network, data.test_images, batches.schedule)
+    teaching = [Teaching(batches, params, targets)] if params.loss.teaching_weight > 0 else []
     # The recorder adds to the logs that the caller's callbacks read.
     model.fit(
         batches.dataset(),
         epochs=params.train.epochs,
         steps_per_epoch=len(batches),
         shuffle=False,
-        callbacks=[Teaching(batches, params), recorder, *callbacks],
+        callbacks=[*teaching, recorder, *callbacks],
     )
     return TrainingResult(network, recorder.history, recorder.snapshots())
 
 
-def build_learner(network: keras.Model, params: Params, steps: int) -> IICModel:
+def build_learner(network: keras.Model, params: Params, batches: PairBatches) -> IICModel:
     """What is trained: a copy of the network that computes in the precision of training.
 
     Args:
         network: whose weights the copy starts from.
         params: of the run.
-        steps: of the whole training, for the learning rate's schedule.
+        batches: of the whole training.
     """
     learner = build_network(params.model, params.train.precision)
     learner.set_weights(network.get_weights())
-    model = IICModel(learner, Transform(params.augment), params.loss)
+    model = IICModel(learner, Transform(params.augment), params.loss, len(batches.images))
     rate = keras.optimizers.schedules.PolynomialDecay(
-        params.train.learning_rate, max(1, steps - 1), params.train.learning_rate_final
+        params.train.learning_rate,
+        max(1, batches.schedule.steps - 1),
+        params.train.learning_rate_final,
     )
     # The loss is a custom step's own business, so none is given here.
     model.compile(optimizer=keras.optimizers.Adam(rate))

@@ -1,6 +1,6 @@
 import numpy as np
 
-from iic.committee import DISAGREED, agreement
+from iic.committee import UNTAUGHT, agreement
 
 FIRST = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2])
 
@@ -14,7 +14,7 @@ def test_an_image_that_one_member_puts_elsewhere_is_left_out():
     second, third = (np.array([1, 2, 0])[FIRST] for _ in range(2))
     second[4], third[0] = second[0], third[8]
     expected = FIRST.copy()
-    expected[[0, 4]] = DISAGREED
+    expected[[0, 4]] = UNTAUGHT
     np.testing.assert_array_equal(agreement([FIRST, second, third], 3), expected)
 
 

@@ -79,6 +79,13 @@ def test_a_mistake_is_named_in_one_line(params_text, old, new, message):
     assert len(lines) == (2 if "unknown key" in message else 1)
 
 
+def test_a_committee_that_could_teach_nothing_is_refused(params_text):
+    (line,) = refused(override(params_text, {"train.members": 2, "loss.teaching_weight": 0.0}))
+    assert line.startswith("params.yaml: train.members: a committee teaches nothing while loss.")
+    for values in ({"train.members": 2}, {"loss.teaching_weight": 0.0}):
+        parse_params(override(params_text, values), "params.yaml")
+
+
 def test_a_missing_key_is_named(params_text):
     text = "\n".join(line for line in params_text.splitlines() if "epochs:" not in line)
     assert refused(text) == [

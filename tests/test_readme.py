@@ -133,7 +133,7 @@ def test_the_recipes_that_show_one_thing_differ_in_it_alone(folder):
     assert fast.loss.teaching_weight > 0
     neighbors = with_values(fast, loss={"teaching_weight": 0.0})
     assert recipe_params("neighbors") == neighbors
-    assert recipe_params("moves") == with_values(fast, augment={"neighbors": 0})
+    assert recipe_params("moves") == with_values(fast, augment={"neighbor_share": 0.0})
     assert recipe_params("views-alone") == with_values(neighbors, augment={"neighbors": 0})
 
 

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from types import SimpleNamespace
 
 import keras
@@ -9,16 +8,18 @@ from conftest import with_values
 
 from iic.augmentation import Draws, Transform, make_pair
 from iic.batches import Batch, PairBatches, TrainingData
+from iic.committee import UNTAUGHT
 from iic.diagnosis import HEADS, diagnose
 from iic.draws import make_draws, views_of_epoch
 from iic.errors import InputError
 from iic.learner import IICModel, JointMatrix
 from iic.loss import iic_loss, joint_probability
 from iic.model import Assignments, as_input, build_network, predict
-from iic.moves import Move, indicator
+from iic.moves import Move
 from iic.neighbors import nearest_neighbors
+from iic.params import Params
 from iic.schedule import Schedule
-from iic.teaching import Teaching, assign_views, majority
+from iic.teaching import Teaching, assign_views
 from iic.training import TrainingResult, member_seeds, train
 
 
@@ -286,7 +287,7 @@ def test_views_of_all_images_are_assigned_in_their_order(data, params, tiny_para
     network = build_network(tiny_params.model)
     batches = PairBatches(data, with_values(tiny_params, train={"batch_size": 100}))
     transform = Transform(params.augment)
-    views = assign_views(IICModel(network, transform, params.loss), batches.in_order(1))
+    views = assign_views(learner(network, tiny_params), batches.in_order(1))
 
     # Two views of each of three: the second epoch takes the third one and the first again.
     for found, view in zip(views, views_of_epoch(1, 3, both_views=True), strict=True):
@@ -303,49 +304,36 @@ def test_partners_are_neighbors_or_the_image_itself(neighbors, data, batches_of)
     np.testing.assert_array_equal(partners, expected)
 
 
-def test_a_step_adds_the_cross_entropy_to_the_taught_clusters(data, tiny_params):
-    params = with_values(tiny_params, loss={"teaching_weight": 3.0}, train={"batch_size": 230})
-    batch = tf.nest.map_structure(tf.constant, first_batch(PairBatches(data, params)))
-    losses = []
-    for mapping in (None, np.arange(20) % 10):
-        keras.utils.set_random_seed(0)
-        model = IICModel(build_network(params.model), Transform(params.augment), params.loss)
-        model.compile(optimizer=keras.optimizers.SGD(0.0))
-        if mapping is not None:
-            model.taught.assign(indicator(mapping, 10))
-        losses.append(float(tf.function(model.train_step)(batch)["loss"]))
-    entropies = []
-    for cluster, overcluster in model.assign_pair(batch, training=True):
-        teacher = overcluster.numpy() @ indicator(np.arange(20) % 10, 10)
-        entropies.append(-(teacher * np.log(cluster.numpy())).sum(axis=1).mean())
-    assert losses[1] - losses[0] == pytest.approx(3.0 * np.mean(entropies), rel=1e-3)
-
-
-def test_a_step_adds_the_cross_entropy_to_what_a_committee_agrees_on(data, tiny_params):
-    agreed = np.where(np.arange(230) % 3, np.arange(230) % 10, -1).astype(np.int32)
+def test_a_step_adds_the_cross_entropy_to_what_images_are_taught(data, tiny_params):
     params = with_values(
-        tiny_params, train={"batch_size": 230}, augment={"neighbors": 3, "neighbor_share": 1.0}
+        tiny_params,
+        train={"batch_size": 230},
+        loss={"teaching_weight": 3.0},
+        augment={"neighbors": 3, "neighbor_share": 1.0},
     )
-    batches = PairBatches(replace(data, agreed=agreed), params)
-    batch = first_batch(batches)
-    for images, told in zip((batch.images, batch.partners), batch.agreed, strict=True):
-        np.testing.assert_array_equal(told, agreed[indices(images, data)])
+    batch = first_batch(PairBatches(data, params))
     assert (batch.images != batch.partners).any()
+    targets = np.where(np.arange(230) % 3, np.arange(230) % 10, UNTAUGHT)
+    told = [targets[indices(images, data)] for images in (batch.images, batch.partners)]
 
     batch = tf.nest.map_structure(tf.constant, batch)
     losses = []
-    for seen in (batch._replace(agreed=()), batch):
+    for taught in (None, targets):
         keras.utils.set_random_seed(0)
-        model = IICModel(build_network(params.model), Transform(params.augment), params.loss)
+        model = learner(build_network(params.model), params)
         model.compile(optimizer=keras.optimizers.SGD(0.0))
-        losses.append(float(tf.function(model.train_step)(seen)["loss"]))
+        if taught is not None:
+            model.targets.assign(taught)
+        losses.append(float(tf.function(model.train_step)(batch)["loss"]))
     entropies = []
-    for (cluster, _), told in zip(
-        model.assign_pair(batch, training=True), batch.agreed, strict=True
-    ):
-        chosen = np.take_along_axis(cluster.numpy(), np.maximum(told, 0)[:, None], axis=1)[:, 0]
-        entropies.append(-np.where(told < 0, 0, np.log(chosen)).mean())
-    assert losses[1] - losses[0] == pytest.approx(np.mean(entropies), rel=1e-3)
+    for (cluster, _), target in zip(model.assign_pair(batch, training=True), told, strict=True):
+        chosen = np.take_along_axis(cluster.numpy(), np.maximum(target, 0)[:, None], axis=1)[:, 0]
+        entropies.append(-np.where(target < 0, 0, np.log(chosen)).mean())
+    assert losses[1] - losses[0] == pytest.approx(3.0 * np.mean(entropies), rel=1e-3)
+
+
+def learner(network: keras.Model, params: Params) -> IICModel:
+    return IICModel(network, Transform(params.augment), params.loss, images=230)
 
 
 def test_a_committee_teaches_the_network_that_is_kept(data, tiny_params, result, monkeypatch):
@@ -361,7 +349,8 @@ def test_a_committee_teaches_the_network_that_is_kept(data, tiny_params, result,
 
     monkeypatch.setattr("iic.training.agreement", agreement)
     monkeypatch.setattr(keras.utils, "set_random_seed", set_random_seed)
-    taught = train(data, with_values(tiny_params, train={"members": 2}))
+    params = with_values(tiny_params, loss={"teaching_from": 0.9}, train={"members": 2})
+    taught = train(data, params)
     assert seen == [(230,), (230,)]
     # The one that is kept starts as it would without a committee.
     assert seeds == [*member_seeds(tiny_params.seed, 2), tiny_params.seed]
@@ -378,129 +367,109 @@ def test_members_differ_from_each_other_and_between_runs():
 class StandIn:
     """Ten batches an epoch."""
 
-    def __init__(self, schedule: Schedule) -> None:
-        self.schedule = schedule
+    def __init__(self, params: Params) -> None:
+        self.schedule = Schedule(params, steps=10 * params.train.epochs)
 
     def __len__(self) -> int:
         return 10
 
-    images = "images"
+    images = (0, 1, 2)
     partners = "partners"
 
     def in_order(self, epoch: int) -> str:
         return f"views of {epoch}"
 
 
-TINIEST = {"clusters": 2, "overclusters": 3}
+# Three images in the parts 0, 3 and 4 of two clusters and three overclusters.
 VIEW = Assignments(cluster=np.eye(2)[[0, 1, 0]], overcluster=np.eye(3))
+# What the first and the last image are taught anyway.
+KNOWN = np.array([1, UNTAUGHT, 0])
+
+
+@pytest.fixture
+def teaching_of(params, monkeypatch):
+    """Makes a Teaching of a stand-in model, with some keys replaced; assigns VIEW to the images."""
+    monkeypatch.setattr("iic.teaching.predict", lambda *_: VIEW)
+    monkeypatch.setattr("iic.teaching.exact_joint", lambda *arguments: arguments)
+
+    def make(**sections) -> Teaching:
+        changed = with_values(params, model={"clusters": 2, "overclusters": 3}, **sections)
+        teaching = Teaching(StandIn(changed), changed, KNOWN)
+        teaching.set_model(SimpleNamespace(network="network", targets=tf.Variable([9, 9, 9])))
+        teaching.on_train_begin()
+        return teaching
+
+    return make
 
 
 @pytest.mark.parametrize(("begin", "untaught_epochs"), [(0.5, 2), (0.6, 3), (0.75, 3), (0.0, 0)])
-def test_overclusters_move_from_their_time_on_and_the_moved_teach(
-    begin, untaught_epochs, params, monkeypatch, caplog
+def test_parts_move_from_their_time_on_and_their_images_are_taught(
+    begin, untaught_epochs, teaching_of, monkeypatch, caplog
 ):
     calls = []
 
-    def best_moves(p_ij, mapping, clusters):
-        calls.append((p_ij, mapping.tolist(), clusters))
-        return np.array([0, 1, 1]), [Move(overcluster=2, source=0, target=1, gain=0.5)]
+    def best_moves(p_ij, mapping, clusters, images):
+        assert images == 3
+        calls.append(mapping.tolist())
+        first, second, partners, parts = p_ij
+        assert first.tolist() == second.tolist() == [0, 3, 4]
+        assert (partners, parts, clusters) == ("partners", 6, 2)
+        return np.array([0, 1, 0, 1, 1, 1]), [Move(part=4, source=0, target=1, gain=0.5)]
 
     monkeypatch.setattr("iic.teaching.best_moves", best_moves)
-    monkeypatch.setattr(
-        "iic.teaching.exact_joint",
-        lambda first, second, *others: (first.tolist(), second.tolist(), *others),
-    )
-    monkeypatch.setattr("iic.teaching.predict", lambda *_: VIEW)
-    params = with_values(
-        params,
-        train={"epochs": 4},
-        loss={"teaching_weight": 3.0, "teaching_from": begin},
-        model=TINIEST,
-    )
-    batches = StandIn(Schedule(params, steps=40))
-    teaching = Teaching(batches, params)
-    model = stand_in_model()
-    teaching.set_model(model)
-    taught = []
+    teaching = teaching_of(train={"epochs": 4}, loss={"teaching_from": begin})
+    targets = []
     with caplog.at_level("INFO"):
         for epoch in range(4):
             teaching.on_epoch_begin(epoch)
-            taught.append(bool(tf.reduce_any(model.taught > 0)))
-    assert taught == [epoch >= untaught_epochs for epoch in range(4)]
-    joint = ([0, 1, 2], [0, 1, 2], "partners", 3)
-    assert calls == [(joint, [0, 1, 0], 2)] * (4 - untaught_epochs)
-    np.testing.assert_array_equal(model.taught, [[0, 0], [0, 0], [0, 1]])
-    assert "overcluster 2 moves from cluster 0 to 1 (+0.5000 nats)" in caplog.text
+            targets.append(teaching.model.targets.numpy().tolist())
+    moved = [1, UNTAUGHT, 1]
+    assert targets == [moved if epoch >= untaught_epochs else KNOWN.tolist() for epoch in range(4)]
+    assert calls == [[0, 1, 0, 1, 0, 1]] * (4 - untaught_epochs)
+    assert "overcluster 2: its part in cluster 0 moves to 1 (+0.5000 nats)" in caplog.text
 
 
-def stand_in_model() -> SimpleNamespace:
-    return SimpleNamespace(network="network", taught=tf.Variable(tf.zeros((3, 2))))
-
-
-def test_an_overcluster_belongs_where_most_of_its_images_are():
-    first = Assignments(cluster=np.array([0, 1, 1, 0]), overcluster=np.array([0, 0, 1, 2]))
-    second = Assignments(cluster=np.array([1, 1, 0, 0]), overcluster=np.array([0, 2, 1, 1]))
-    np.testing.assert_array_equal(majority(first, second, 4, 2), [1, 0, 0, 0])
-
-
-def test_a_move_that_was_learned_teaches_no_longer(params, monkeypatch):
-    monkeypatch.setattr("iic.teaching.predict", lambda *_: VIEW)
-    monkeypatch.setattr("iic.teaching.exact_joint", lambda *arguments: arguments)
-    moved = [np.array([0, 1, 1]), np.array([0, 1, 0])]
+def test_a_move_that_was_learned_is_taught_no_longer(teaching_of, monkeypatch):
+    moved = [np.array([0, 1, 0, 0, 1, 1]), np.array([0, 1, 0, 1, 0, 1])]
     monkeypatch.setattr("iic.teaching.best_moves", lambda *_: (moved.pop(0), []))
-    params = with_values(params, loss={"teaching_weight": 1.0}, model=TINIEST)
-    teaching, model = Teaching(StandIn(Schedule(params, steps=40)), params), stand_in_model()
-    teaching.set_model(model)
-    for taught in (1, 0):
-        teaching.on_epoch_begin(params.train.epochs)
-        assert model.taught.numpy().sum() == taught
+    teaching = teaching_of()
+    for expected in ([1, 0, 1], KNOWN.tolist()):
+        teaching.on_epoch_begin(5)
+        assert teaching.model.targets.numpy().tolist() == expected
 
 
-@pytest.mark.parametrize(("neighbors", "given"), [(0, "views of 5"), (20, "images")])
+@pytest.mark.parametrize(("neighbors", "views"), [(0, [1, 2, 5]), (20, [0, 3, 4])])
 def test_neighbors_are_counted_as_they_are_and_views_as_transformed(
-    neighbors, given, params, monkeypatch
+    neighbors, views, teaching_of, monkeypatch
 ):
+    def assign_views(model, batches):
+        assert batches == "views of 5"
+        transformed = Assignments(cluster=np.eye(2)[[1, 0, 1]], overcluster=VIEW.overcluster)
+        return transformed, VIEW
+
     seen = []
 
-    def assign_views(model, batches):
-        seen.append(batches)
-        return VIEW, VIEW
-
-    def predict(network, images):
-        seen.append(images)
-        return VIEW
+    def best_moves(p_ij, mapping, clusters, images):
+        seen.append(p_ij)
+        return mapping, []
 
     monkeypatch.setattr("iic.teaching.assign_views", assign_views)
-    monkeypatch.setattr("iic.teaching.predict", predict)
-    monkeypatch.setattr("iic.teaching.exact_joint", lambda *_: np.full((3, 3), 1 / 9))
-    params = with_values(params, augment={"neighbors": neighbors}, model=TINIEST)
-    teaching = Teaching(StandIn(Schedule(params, steps=40)), params)
-    teaching.set_model(stand_in_model())
-    teaching.on_epoch_begin(5)
-    assert seen == [given]
-
-
-def test_without_its_weight_teaching_does_nothing(params, monkeypatch):
-    def never(*_: object) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr("iic.teaching.predict", never)
-    off = with_values(params, loss={"teaching_weight": 0.0, "teaching_from": 0.0})
-    teaching = Teaching(StandIn(Schedule(off, steps=40)), off)
-    teaching.set_model(stand_in_model())
-    for epoch in range(4):
-        teaching.on_epoch_begin(epoch)
-    assert not teaching.model.taught.numpy().any()
+    monkeypatch.setattr("iic.teaching.best_moves", best_moves)
+    teaching_of(augment={"neighbors": neighbors}).on_epoch_begin(5)
+    ((first, second, _, _),) = seen
+    assert (first.tolist(), second.tolist()) == (views, [0, 3, 4])
 
 
 def test_taught_epochs_have_the_taught_loss(data, tiny_params, monkeypatch):
-    def next_cluster(p_ij, mapping, clusters):
+    def next_cluster(p_ij, mapping, clusters, images):
         return (mapping + 1) % clusters, []
 
     monkeypatch.setattr("iic.teaching.best_moves", next_cluster)
     params = with_values(tiny_params, train={"epochs": 2})
     untaught = train(data, with_values(params, loss={"teaching_weight": 0.0}))
     taught = train(data, with_values(params, loss={"teaching_weight": 3.0, "teaching_from": 0.5}))
+    assert [row["taught"] for row in untaught.history] == [0, 0]
+    assert [row["taught"] for row in taught.history] == [0, 1]
     first, second = (
         mine["loss"] - theirs["loss"]
         for mine, theirs in zip(taught.history, untaught.history, strict=True)
