@@ -126,14 +126,13 @@ class PairBatches:
             partners = self._partners(chosen, draws, settings.neighbor_share)
             yield self._batch(chosen, partners, views, settings)
 
-    def in_order(self, epoch: int) -> Iterator[Batch]:
-        """Each image once, paired with itself, in its place, as transformed at an epoch's start."""
-        n = len(self._data.train_images)
+    def in_order(self, epoch: int, chosen: np.ndarray) -> Iterator[Batch]:
+        """The chosen images, paired with themselves, as transformed at an epoch's start."""
         views = self._views(epoch)
         settings = self.schedule.at(epoch * len(self))
-        for start in range(0, n, self._batch_size):
-            chosen = np.arange(start, min(start + self._batch_size, n))
-            yield self._batch(chosen, chosen, views, settings)
+        for start in range(0, len(chosen), self._batch_size):
+            places = chosen[start : start + self._batch_size]
+            yield self._batch(places, places, views, settings)
 
     @property
     def partners(self) -> np.ndarray:

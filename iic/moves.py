@@ -21,9 +21,12 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array
 from scipy.special import entr
 
-# Nats by which a move has to raise the information, summed over all images: what a handful of
-# images says is chance, in a small set as in a large one (reports/recipe-log.md).
-MIN_GAIN = 60.0
+# Nats by which a move has to raise the information, summed over the images: what a handful of them
+# says is chance, among few as among many (reports/recipe-log.md).
+MIN_GAIN = 20.0
+
+# In place of the part of an image.
+LEFT_OUT = -1
 
 
 class Move(NamedTuple):
@@ -47,15 +50,16 @@ def exact_joint(first: np.ndarray, second: np.ndarray, partners: np.ndarray, k: 
     overclusters, they tell little of which images an overcluster holds.
 
     Args:
-        first: (n,) part of each image as the first of a pair.
+        first: (n,) part of each image as the first of a pair, LEFT_OUT for one that is not counted.
         second: (n,) as the second.
         partners: (n, m) images that each is paired with.
         k: number of parts; most pairs of them never meet, so the matrix is sparse.
     """
     counts = csr_array((k, k))
     for column in partners.T:  # one at a time, since all pairs at once may not fit the memory
-        pairs = (np.ones(len(first)), (first, second[column]))
-        counts += coo_array(pairs, shape=(k, k)).tocsr()
+        counted = (first != LEFT_OUT) & (second[column] != LEFT_OUT)
+        pairs = (first[counted], second[column][counted])
+        counts += coo_array((np.ones(counted.sum()), pairs), shape=(k, k)).tocsr()
     return (counts + counts.T) / (2 * counts.sum())
 
 
@@ -86,7 +90,7 @@ def best_moves(
         p_ij: (parts, parts) symmetric joint matrix, sums to 1.
         mapping: (parts,) cluster of each part, to start from.
         clusters: k.
-        images: number of images in p_ij.
+        images: number of images that p_ij counts.
 
     Returns:
         The mapping after all moves, and the moves in their order.

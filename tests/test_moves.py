@@ -3,6 +3,7 @@ import pytest
 
 from iic.loss import joint_probability, mutual_information
 from iic.moves import (
+    LEFT_OUT,
     MIN_GAIN,
     Move,
     best_moves,
@@ -43,6 +44,12 @@ def test_the_exact_joint_counts_each_image_with_each_of_its_partners(random):
             expected[first[image], second[other]] += 1 / 20
             expected[second[other], first[image]] += 1 / 20
     np.testing.assert_allclose(exact_joint(first, second, partners, 4).toarray(), expected)
+
+
+def test_pairs_with_an_image_that_is_left_out_are_not_counted():
+    parts, partners = np.array([0, LEFT_OUT, 1]), np.array([[1, 2], [0, 2], [0, 1]])
+    p_ij = exact_joint(parts, parts, partners, 2).toarray()
+    np.testing.assert_array_equal(p_ij, [[0, 0.5], [0.5, 0]])
 
 
 def test_with_itself_as_partner_the_exact_joint_is_that_of_the_loss(random):

@@ -15,7 +15,7 @@ from iic.errors import InputError
 from iic.learner import IICModel, JointMatrix
 from iic.loss import iic_loss, joint_probability
 from iic.model import Assignments, as_input, build_network, predict
-from iic.moves import Move
+from iic.moves import LEFT_OUT, Move
 from iic.neighbors import nearest_neighbors
 from iic.params import Params
 from iic.schedule import Schedule
@@ -283,16 +283,17 @@ def test_in_bfloat16_the_step_rounds_but_what_is_kept_is_float32(data, tiny_para
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_views_of_all_images_are_assigned_in_their_order(data, params, tiny_params):
+def test_views_of_images_are_assigned_in_their_order(data, params, tiny_params):
     network = build_network(tiny_params.model)
     batches = PairBatches(data, with_values(tiny_params, train={"batch_size": 100}))
     transform = Transform(params.augment)
-    views = assign_views(learner(network, tiny_params), batches.in_order(1))
+    chosen = np.arange(0, 230, 2)
+    views = assign_views(learner(network, tiny_params), batches.in_order(1, chosen))
 
     # Two views of each of three: the second epoch takes the third one and the first again.
     for found, view in zip(views, views_of_epoch(1, 3, both_views=True), strict=True):
-        draws = Draws(tf.constant(data.draws[view]), tf.constant(data.noise_seeds[view]))
-        x = transform(as_input(data.train_images), draws, batches.schedule.at(2).strength)
+        draws = Draws(*(tf.constant(all_[view, chosen]) for all_ in (data.draws, data.noise_seeds)))
+        x = transform(as_input(data.train_images[chosen]), draws, batches.schedule.at(2).strength)
         for mine, theirs in zip(found, network(x, training=False), strict=True):
             np.testing.assert_allclose(mine, theirs, atol=1e-5)
 
@@ -373,11 +374,11 @@ class StandIn:
     def __len__(self) -> int:
         return 10
 
-    images = (0, 1, 2)
+    images = np.arange(3)
     partners = "partners"
 
-    def in_order(self, epoch: int) -> str:
-        return f"views of {epoch}"
+    def in_order(self, epoch: int, chosen: np.ndarray) -> str:
+        return f"views of {epoch} of {chosen.tolist()}"
 
 
 # Three images in the parts 0, 3 and 4 of two clusters and three overclusters.
@@ -391,6 +392,7 @@ def teaching_of(params, monkeypatch):
     """Makes a Teaching of a stand-in model, with some keys replaced; assigns VIEW to the images."""
     monkeypatch.setattr("iic.teaching.predict", lambda *_: VIEW)
     monkeypatch.setattr("iic.teaching.exact_joint", lambda *arguments: arguments)
+    monkeypatch.setattr("iic.teaching.merged", lambda *_: np.eye(2) / 2)
 
     def make(**sections) -> Teaching:
         changed = with_values(params, model={"clusters": 2, "overclusters": 3}, **sections)
@@ -443,7 +445,7 @@ def test_neighbors_are_counted_as_they_are_and_views_as_transformed(
     neighbors, views, teaching_of, monkeypatch
 ):
     def assign_views(model, batches):
-        assert batches == "views of 5"
+        assert batches == "views of 5 of [0, 1, 2]"
         transformed = Assignments(cluster=np.eye(2)[[1, 0, 1]], overcluster=VIEW.overcluster)
         return transformed, VIEW
 
@@ -460,11 +462,44 @@ def test_neighbors_are_counted_as_they_are_and_views_as_transformed(
     assert (first.tolist(), second.tolist()) == (views, [0, 3, 4])
 
 
+@pytest.mark.parametrize(("same", "moves"), [(0.9, True), (0.88, False)])
+def test_clusters_that_know_little_of_a_pair_are_not_moved(same, moves, teaching_of, monkeypatch):
+    # 0.368 and 0.327 nats, half of ln 2 is 0.347.
+    joint = np.array([[same, 1 - same], [1 - same, same]]) / 2
+    monkeypatch.setattr("iic.teaching.best_moves", lambda p_ij, own, *_: (1 - own, []))
+    teaching = teaching_of()
+    monkeypatch.setattr("iic.teaching.merged", lambda *_: joint)
+    teaching.model.targets.assign([9, 9, 9])
+    teaching.on_epoch_begin(5)
+    expected = [1, 0, 1] if moves else KNOWN.tolist()
+    assert teaching.model.targets.numpy().tolist() == expected
+
+
+def test_of_many_images_a_sample_is_looked_at_and_taught(teaching_of, monkeypatch):
+    def predict(network, images):
+        assert images.tolist() == [0, 2]
+        return Assignments(cluster=np.eye(2)[[0, 0]], overcluster=np.eye(3)[[0, 2]])
+
+    def best_moves(p_ij, mapping, clusters, images):
+        first, second, _, _ = p_ij
+        assert first.tolist() == second.tolist() == [0, LEFT_OUT, 4]
+        assert images == 2
+        return 1 - mapping, []
+
+    monkeypatch.setattr("iic.teaching.SAMPLE", 2)
+    monkeypatch.setattr("iic.teaching.predict", predict)
+    monkeypatch.setattr("iic.teaching.best_moves", best_moves)
+    teaching = teaching_of()
+    teaching.on_epoch_begin(5)
+    assert teaching.model.targets.numpy().tolist() == [1, UNTAUGHT, 1]
+
+
 def test_taught_epochs_have_the_taught_loss(data, tiny_params, monkeypatch):
     def next_cluster(p_ij, mapping, clusters, images):
         return (mapping + 1) % clusters, []
 
     monkeypatch.setattr("iic.teaching.best_moves", next_cluster)
+    monkeypatch.setattr("iic.teaching.LEAST_INFORMATION", 0.0)
     params = with_values(tiny_params, train={"epochs": 2})
     untaught = train(data, with_values(params, loss={"teaching_weight": 0.0}))
     taught = train(data, with_values(params, loss={"teaching_weight": 3.0, "teaching_from": 0.5}))
