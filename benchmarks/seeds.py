@@ -38,6 +38,8 @@ def recipe_of(params: Params) -> str:
     What is off (0 or null) does not count, so that a new switch leaves the tables as they are.
     """
     content = params.model_dump(exclude={"seed": True, "report": True, "data": {"local_dir"}})
+    if not params.loss.teaching_weight:
+        del content["loss"]["teaching_from"]
     switched_on = {
         section: {key: value for key, value in keys.items() if value not in (0, None)}
         for section, keys in content.items()

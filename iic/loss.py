@@ -14,6 +14,8 @@ import tensorflow as tf
 
 # Keeps log finite; far below the probability of a pair that any batch could show.
 EPSILON = 1e-7
+# The same for one image, which may be much surer than that and still has to learn otherwise.
+TINY = 1e-30
 
 
 def joint_probability(z: tf.Tensor, z_t: tf.Tensor) -> tf.Tensor:
@@ -67,11 +69,11 @@ def iic_loss(z: tf.Tensor, z_t: tf.Tensor, alpha: float | tf.Tensor = 1.0) -> tf
 
 
 def cross_entropy(teacher: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
-    """-Σ teacher·ln z, in nats, mean over rows; no gradient flows into the teacher.
+    """-Σ teacher·ln z, in nats, mean over rows.
 
     Args:
         teacher: (n, k) non-negative; a row of zeros teaches nothing.
         z: (n, k) soft assignments.
     """
-    log_z = tf.math.log(tf.maximum(z, EPSILON))
-    return -tf.reduce_mean(tf.reduce_sum(tf.stop_gradient(teacher) * log_z, axis=1))
+    log_z = tf.math.log(tf.maximum(z, TINY))
+    return -tf.reduce_mean(tf.reduce_sum(teacher * log_z, axis=1))

@@ -1,17 +1,18 @@
 r"""Moving parts of overclusters between clusters where that raises the mutual information.
 
 The overclustering head separates styles that the clustering head may join to the wrong digit, for
-example sevens with a cross-bar to the twos. Each image lies in a part: its overcluster, as far as
-it is in the image's cluster. Let P be the joint matrix of the k'·k parts over all pairs of training
-images, and let a mapping name the cluster of each part, at first its own. The merged joint matrix
-is M = CᵀPC with the (k'·k, k) indicator C of the mapping, so at first that of the clustering head,
-and its mutual information, the objective of the loss for alpha = 1, is
+example sevens with a cross-bar to the twos. The part of an image is the pair of its overcluster and
+its cluster, so an overcluster that the clustering head splits between two clusters has two parts.
+Let P be the joint matrix of the parts over pairs of training images, and let a mapping name the
+cluster of each part, at first its own. The merged joint matrix is M = CᵀPC with the indicator C
+(parts, k) of the mapping, at first that of the clustering head, and its mutual information, the
+objective of the loss for alpha = 1, is
 
     I(M) = 2·H(Mᵢ) - H(M)
 
-As long as another cluster for a single part raises it enough, the best such move is made. Of
-whole overclusters, those that the clustering head rightly splits between two digits would move as
-well; and a larger alpha would pay for even clusters with wrong moves.
+Greedily, the single move that raises it most is made, until none raises it enough. Parts move
+rather than whole overclusters, since one that is rightly split would move as a whole. And alpha
+stays 1, since a larger one rewards clusters of equal size, also for wrong moves.
 """
 
 from itertools import permutations
@@ -21,16 +22,15 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array
 from scipy.special import entr
 
-# Nats by which a move has to raise the information, summed over the images: what a handful of them
-# says is chance, among few as among many (reports/recipe-log.md).
+# A move has to raise the information by this many nats over the number of images: what a handful of
+# images says is chance, in a small set as in a large one (measured: reports/recipe-log.md).
 MIN_GAIN = 20.0
-
-# In place of the part of an image.
+# Stands for the part of an image outside the sample, whose pairs are not counted.
 LEFT_OUT = -1
 
 
 class Move(NamedTuple):
-    """A part, the cluster it leaves, the one it joins, and the rise in nats."""
+    """A part, the cluster it leaves (where an earlier move put it), the one it joins, nats won."""
 
     part: int
     source: int
@@ -43,23 +43,25 @@ def parts_of(overcluster: np.ndarray, cluster: np.ndarray, clusters: int) -> np.
     return overcluster * clusters + cluster
 
 
-def exact_joint(first: np.ndarray, second: np.ndarray, partners: np.ndarray, k: int) -> csr_array:
-    """How often two parts meet in a pair: P (k, k), symmetric, sums to 1.
+def exact_joint(
+    first: np.ndarray, second: np.ndarray, partners: np.ndarray, parts: int
+) -> csr_array:
+    """Joint matrix of the parts over all pairs: P (parts, parts), symmetric, sums to 1.
 
     Counted are surest assignments, not probabilities: while these are still spread over many
     overclusters, they tell little of which images an overcluster holds.
 
     Args:
-        first: (n,) part of each image as the first of a pair, LEFT_OUT for one that is not counted.
+        first: (n,) part of each image as the first of a pair, or LEFT_OUT.
         second: (n,) as the second.
         partners: (n, m) images that each is paired with.
-        k: number of parts; most pairs of them never meet, so the matrix is sparse.
+        parts: number of parts; most pairs of them never meet, so the matrix is sparse.
     """
-    counts = csr_array((k, k))
+    counts = csr_array((parts, parts))
     for column in partners.T:  # one at a time, since all pairs at once may not fit the memory
         counted = (first != LEFT_OUT) & (second[column] != LEFT_OUT)
         pairs = (first[counted], second[column][counted])
-        counts += coo_array((np.ones(counted.sum()), pairs), shape=(k, k)).tocsr()
+        counts += coo_array((np.ones(counted.sum()), pairs), shape=(parts, parts)).tocsr()
     return (counts + counts.T) / (2 * counts.sum())
 
 
@@ -74,9 +76,9 @@ def merged(p_ij: csr_array | np.ndarray, mapping: np.ndarray, clusters: int) -> 
     return members.T @ (p_ij @ members)
 
 
-def information(p_ij: np.ndarray) -> np.ndarray:
-    """I = 2·H(Pᵢ) - H(P) in nats of symmetric joints (..., k, k); empty cells count as 0."""
-    return 2 * entr(p_ij.sum(axis=-1)).sum(axis=-1) - entr(p_ij).sum(axis=(-2, -1))
+def information(p_ij: np.ndarray) -> float:
+    """I = 2·H(Pᵢ) - H(P) in nats of a symmetric joint matrix; empty cells count as 0."""
+    return float(2 * entr(p_ij.sum(axis=0)).sum() - entr(p_ij).sum())
 
 
 def best_moves(
@@ -110,17 +112,26 @@ def best_moves(
 def _gains(p_ij: csr_array | np.ndarray, mapping: np.ndarray, clusters: int) -> np.ndarray:
     """(parts, k) rise of the mutual information when one part goes to one cluster.
 
-    With d = e_target - e_source and r = P_p·C, the row of part p becomes C_p + d and so M becomes
-    M + d rᵀ + r dᵀ + P_pp d dᵀ: no product with the large P for each of the moves.
+    With the row r = P_p·C of part p, its move from s to t takes r from row and column s of M and
+    adds it to row and column t. Nothing else changes, so nothing else is computed.
     """
     rows, same = p_ij @ indicator(mapping, clusters), p_ij.diagonal()
     now = merged(p_ij, mapping, clusters)
     gains = np.zeros((len(mapping), clusters))
-    unit = np.eye(clusters)
     for source, target in permutations(range(clusters), 2):
-        inside, d = np.flatnonzero(mapping == source), unit[target] - unit[source]
-        change = d[:, None] * rows[inside, None, :]
-        both = change + change.transpose(0, 2, 1)
-        moved = now + both + same[inside, None, None] * np.outer(d, d)
-        gains[inside, target] = information(np.maximum(moved, 0)) - information(now)
+        inside = np.flatnonzero((mapping == source) & (rows.sum(axis=1) > 0))
+        r, pair = rows[inside], [source, target]
+        change = np.stack([-r, r], axis=1)
+        # Where both rows cross their columns, the part meets itself as well.
+        change[:, :, pair] += change[:, :, pair].transpose(0, 2, 1)
+        change[:, :, pair] += same[inside, None, None] * np.array([[1, -1], [-1, 1]])
+        moved = np.maximum(now[pair] + change, 0)
+        gains[inside, target] = _of_rows(moved, pair) - _of_rows(now[pair], pair)
     return gains
+
+
+def _of_rows(rows: np.ndarray, pair: list[int]) -> np.ndarray:
+    """What two rows (..., 2, k) of M and the same columns contribute to its information."""
+    # Columns are rows again, but for the 2×2 cells in which they cross.
+    cells = 2 * entr(rows).sum(axis=(-2, -1)) - entr(rows[..., pair]).sum(axis=(-2, -1))
+    return 2 * entr(rows.sum(axis=-1)).sum(axis=-1) - cells

@@ -89,7 +89,7 @@ class LossParams(Section):
     alpha_falls_until: Fraction
     overclustering_weight: Fraction
     teaching_weight: Annotated[float, Field(ge=0, le=100)]
-    teaching_from: Annotated[float, Field(ge=0, lt=1)]
+    teaching_from: Fraction
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "LossParams":

@@ -1,4 +1,4 @@
-"""The clustering head taught by parts of overclusters that moved where information is higher."""
+"""Teaches the clustering head the clusters to which parts of overclusters move."""
 
 import logging
 import math
@@ -16,19 +16,21 @@ from iic.params import Params
 
 log = logging.getLogger(__name__)
 
-# Images that are looked at; moves among a third of MNIST's do as well as among all, in a third of
-# the time (reports/recipe-log.md).
+# At most as many images are looked at, evenly spaced: moves among a third of MNIST's do as well as
+# among all, in a third of the time (reports/recipe-log.md).
 SAMPLE = 20_000
-# Of ln k, the most that clusters can know of a pair: below it, they have not begun to form.
+# Share of ln k, the most that clusters can know of a pair, which the clustering head has to reach:
+# below it, clusters have not formed, and moves are chance.
 LEAST_INFORMATION = 0.5
 
 
 class Teaching(keras.callbacks.Callback):
     """Moves parts of overclusters before each epoch from `loss.teaching_from` on.
 
-    In that epoch, the cross-entropy of their images to the new cluster is part of the loss, so that
-    the network itself, not a table beside it, gives the final clusters. Once the clustering head
-    has learned a move, there is nothing left to move, and it is taught no longer.
+    In that epoch, the cross-entropy of those of their images that were looked at to the new cluster
+    is part of the loss, so that the network itself, not a table beside it, gives the final
+    clusters. Once the clustering head has learned a move, there is nothing left to move, and it is
+    taught no longer.
     """
 
     def __init__(self, batches: PairBatches, params: Params, targets: np.ndarray) -> None:
@@ -68,18 +70,19 @@ class Teaching(keras.callbacks.Callback):
         if information(merged(p_ij, own, clusters)) < LEAST_INFORMATION * math.log(clusters):
             return own, own
         after, moves = best_moves(p_ij, own, clusters, len(self._sample))
-        for part, _, target, gain in moves:
+        for part, source, target, gain in moves:
             overcluster, cluster = divmod(part, clusters)
             log.info(
-                "overcluster %d: its part in cluster %d moves to %d (+%.4f nats)",
-                *(overcluster, cluster, target, gain),
+                "overcluster %d, part in cluster %d: moves from %d to %d (+%.4f nats)",
+                *(overcluster, cluster, source, target, gain),
             )
         return own, after
 
     def _pairs(self, epoch: int, plain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Parts of all images on either side of a pair.
 
-        Neighbours differ as they are, and untransformed images are assigned more surely.
+        Neighbours are two different images already, so they stay untransformed and are assigned
+        more surely; an image that is paired with itself needs two views.
         """
         if self._params.augment.neighbors:
             return plain, plain
@@ -87,7 +90,7 @@ class Teaching(keras.callbacks.Callback):
         return self._parts(first), self._parts(second)
 
     def _parts(self, soft: Assignments) -> np.ndarray:
-        """(n,) the part in which each image most probably is; LEFT_OUT beside the sample."""
+        """(n,) the part in which each image most probably is; LEFT_OUT outside the sample."""
         parts = np.full(len(self._batches.images), LEFT_OUT)
         overcluster, cluster = soft.overcluster.argmax(axis=1), soft.cluster.argmax(axis=1)
         parts[self._sample] = parts_of(overcluster, cluster, self._params.model.clusters)
@@ -96,7 +99,6 @@ class Teaching(keras.callbacks.Callback):
 
 def assign_views(model: IICModel, batches: Iterable[Batch]) -> tuple[Assignments, Assignments]:
     """Soft assignments of the first and of the second images, with the weights as they are."""
-    # Retraced once at most, for the last batch, which may be smaller.
     assign = tf.function(lambda batch: model.assign_pair(batch, training=False))
     pairs = [
         tf.nest.map_structure(np.asarray, assign(tf.nest.map_structure(tf.constant, batch)))

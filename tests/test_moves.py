@@ -6,6 +6,7 @@ from iic.moves import (
     LEFT_OUT,
     MIN_GAIN,
     Move,
+    _gains,
     best_moves,
     exact_joint,
     indicator,
@@ -81,10 +82,15 @@ def test_the_information_counts_empty_cells_as_nothing():
     assert information(np.diag([0.5, 0.5, 0.0])) == pytest.approx(np.log(2))
 
 
-def test_the_information_of_several_matrices_at_once(joint):
-    stacked = information(np.array([[joint, joint.T], [joint[::-1, ::-1], np.eye(6) / 6]]))
-    expected = [[information(joint)] * 2, [information(joint), np.log(6)]]
-    np.testing.assert_allclose(stacked, expected)
+def test_a_cluster_that_a_move_empties_counts_as_nothing():
+    # Part 0 takes all that its cluster shares with part 1, and rounding leaves less than nothing.
+    joint = np.array([[0.1, 0.2, 0.0], [0.2, 0.0, 0.0], [0.0, 0.0, 0.5]])
+    start = np.array([0, 0, 1])
+    for part, target in ((0, 1), (1, 1), (2, 0)):
+        moved = start.copy()
+        moved[part] = target
+        expected = information(merged(joint, moved, 2)) - information(merged(joint, start, 2))
+        assert _gains(joint, start, 2)[part, target] == pytest.approx(expected)
 
 
 def test_a_sparse_joint_moves_as_a_dense_one_does(random):
