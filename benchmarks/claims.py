@@ -107,7 +107,9 @@ def interval(sample: Sequence[float]) -> tuple[float, float]:
 
 
 def summary(column: str, sample: Sequence[float]) -> str:
-    """Mean ± standard deviation, then the range."""
+    """Mean ± standard deviation, then the range; a dash where the column says nothing."""
+    if np.isnan(sample).any():
+        return "-"
     spread = float(np.std(sample, ddof=1)) if len(sample) > 1 else 0.0
     mean = figure(column, float(np.mean(sample)))
     return f"{mean} ± {figure(column, spread)}, from {_between(column, min(sample), max(sample))}"

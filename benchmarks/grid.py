@@ -21,6 +21,8 @@ class Grid(BaseModel):
     """What a file in study/ holds.
 
     Attributes:
+        title: of the page that is written about it; by default the file's name.
+        report: name of the files written to reports/; by default study- and the grid's name.
         recipe: name of the recipe that all variants start from.
         settings: overrides of all variants, as in a recipe.
         seeds: that each variant runs with.
@@ -30,6 +32,8 @@ class Grid(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
+    title: str | None = None
+    report: _Name | None = None
     recipe: str
     settings: _Overrides = {}
     seeds: Annotated[list[int], Field(min_length=1)]

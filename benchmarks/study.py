@@ -2,6 +2,7 @@
 
 `python -m benchmarks.study study/article.yaml` runs what has no result yet, then writes
 reports/study.csv (a row a run), study-curves.csv (a row an epoch), study-curves.png and study.md.
+Other grids have other names there (`report` in the grid).
 """
 
 import argparse
@@ -14,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 
-from benchmarks.claims import COLUMNS, CONFIDENCE, Claim, Column, judge, summary
+from benchmarks.claims import COLUMNS, CONFIDENCE, Column, judge, summary
 from benchmarks.cli import run_main
 from benchmarks.experiments import array_of, columns_of
-from benchmarks.grid import Experiment, experiments_of, read_grid
+from benchmarks.grid import Experiment, Grid, experiments_of, read_grid
 from benchmarks.queue import run_missing
 from benchmarks.styles import crossed
 from iic.datasets import DIGITS
@@ -27,11 +28,20 @@ from iic.matching import contingency_table, majority_match, purity
 from iic.pictures import png
 from stages.common import ACCURACY, HISTORY, IMAGES, PREDICTIONS, REPORTS
 
-TABLE, CURVES = REPORTS / "study.csv", REPORTS / "study-curves.csv"
-PICTURE, PAGE = REPORTS / "study-curves.png", REPORTS / "study.md"
 SEVEN = 7
+# Data whose class 7 is the digit.
+HANDWRITTEN = ("mnist", "digits")
 # The figure shows the loss and the accuracy, as the article does.
 PANELS = {"loss": ("Loss", "nats"), "acc": ("Accuracy, test", "share of images")}
+
+
+class Outputs(NamedTuple):
+    """What is written about a grid."""
+
+    table: Path
+    curves: Path
+    picture: Path
+    page: Path
 
 
 class Result(NamedTuple):
@@ -41,6 +51,14 @@ class Result(NamedTuple):
     seed: int
     columns: dict[str, float]
     curves: dict[str, np.ndarray]
+
+
+def outputs_of(grid: Grid, path: Path) -> Outputs:
+    """Where the results of a grid go; `path` is the grid's own."""
+    name = grid.report or f"study-{path.stem}"
+    return Outputs(
+        *(REPORTS / f"{name}{end}" for end in (".csv", "-curves.csv", "-curves.png", ".md"))
+    )
 
 
 def result_of(experiment: Experiment, test_images: np.ndarray) -> Result:
@@ -54,8 +72,11 @@ def result_of(experiment: Experiment, test_images: np.ndarray) -> Result:
         for head, k in experiment.params.model.head_sizes.items()
     )
     owned = np.bincount(clusters.argmax(axis=0)[clusters.sum(axis=0) > 0], minlength=DIGITS)
-    sevens = labels == SEVEN
-    held, pure = _held(crossed(test_images[sevens]), predictions["overcluster"][sevens].astype(int))
+    held, pure = np.nan, np.nan
+    if experiment.params.data.name in HANDWRITTEN:
+        sevens = labels == SEVEN
+        inside = predictions["overcluster"][sevens].astype(int)
+        held, pure = _held(crossed(test_images[sevens]), inside)
     columns = {
         "acc": accuracy["acc"][-1],
         "best_acc": accuracy["acc"].max(),
@@ -86,23 +107,24 @@ def _held(is_crossed: np.ndarray, overclusters: np.ndarray) -> tuple[float, floa
     return inside[fullest] / is_crossed.sum(), inside[fullest] / sevens[fullest]
 
 
-def write_tables(results: Sequence[Result]) -> None:
+def write_tables(results: Sequence[Result], outputs: Outputs) -> None:
     """Write a row a run and a row an epoch."""
     runs: dict[str, Sequence[object]] = {
         "variant": [r.variant for r in results],
         "seed": [r.seed for r in results],
     }
-    write_table(TABLE, runs | {name: [r.columns[name] for r in results] for name in COLUMNS})
+    runs |= {name: [r.columns[name] for r in results] for name in COLUMNS}
+    write_table(outputs.table, runs)
     rows = [
         (r.variant, r.seed, epoch, *values)
         for r in results
         for epoch, values in enumerate(zip(*(r.curves[name] for name in PANELS), strict=True), 1)
     ]
     names = ("variant", "seed", "epoch", *PANELS)
-    write_table(CURVES, dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    write_table(outputs.curves, dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
 
 
-def draw(results: Sequence[Result]) -> None:
+def draw(results: Sequence[Result], path: Path) -> None:
     """Write the figure: one line a variant."""
     variants = dict.fromkeys(result.variant for result in results)
     figure = variants_figure(
@@ -115,17 +137,17 @@ def draw(results: Sequence[Result]) -> None:
             for variant in variants
         },
     )
-    write_bytes(PICTURE, png(figure))
+    write_bytes(path, png(figure))
 
 
-def page(results: Sequence[Result], claims: Sequence[Claim], command: str) -> str:
+def page(results: Sequence[Result], grid: Grid, path: Path, outputs: Outputs) -> str:
     """The claims with what was measured, then mean and spread of each variant, as Markdown."""
     table = {name: _by_variant(results, name) for name in COLUMNS}
     text = files("benchmarks").joinpath("study.md.j2").read_text("utf-8")
     # S701: Markdown needs no escaping; all that is put in comes from the grid's own file.
     environment = Environment(undefined=StrictUndefined, trim_blocks=True)  # noqa: S701
     return environment.from_string(text).render(
-        claims=[(claim.says, judge(claim, table[claim.column])) for claim in claims],
+        claims=[(claim.says, judge(claim, table[claim.column])) for claim in grid.claims],
         variants=[
             (
                 variant,
@@ -135,10 +157,11 @@ def page(results: Sequence[Result], claims: Sequence[Claim], command: str) -> st
             for variant, seeds in table["acc"].items()
         ],
         columns=COLUMNS,
-        command=command,
+        title=grid.title or f"The grid `{path}`",
+        command=f"python -m benchmarks.study {path}",
         confidence=round(100 * CONFIDENCE),
-        table=TABLE.name,
-        picture=PICTURE.name,
+        table=outputs.table.name,
+        picture=outputs.picture.name,
     )
 
 
@@ -166,9 +189,10 @@ def main(arguments: list[str]) -> None:
             images[name] = array_of(experiment.name, IMAGES, "test_images")
         results[experiment.name] = result_of(experiment, images[name])
     in_order = [results[experiment.name] for experiment in wanted]
-    write_tables(in_order)
-    draw(in_order)
-    write_text(PAGE, page(in_order, grid.claims, f"python -m benchmarks.study {options.grid}"))
+    outputs = outputs_of(grid, options.grid)
+    write_tables(in_order, outputs)
+    draw(in_order, outputs.picture)
+    write_text(outputs.page, page(in_order, grid, options.grid, outputs))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from conftest import ROOT, environment, make_clone, run
 
-from benchmarks import study
 from benchmarks.claims import FAILS, HOLDS, OPEN, Claim, figure, interval, judge, paired, summary
 from benchmarks.grid import experiments_of, read_grid
 from benchmarks.recipes import recipe_params
@@ -258,13 +257,13 @@ def test_a_study_resumes_after_a_kill_and_repeats_nothing(tmp_path):
     assert 1 <= len(before) < 4
     assert len(after) == 4
     assert before.items() <= after.items()
-    with (clone / study.TABLE).open() as file:
+    with (clone / "reports/study-small.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["variant"], row["seed"]) for row in rows] == [
         ("all", "0"), ("all", "1"), ("noise", "0"), ("noise", "1")
     ]  # fmt: skip
     assert len({row["acc"] for row in rows}) > 1
-    page = (clone / study.PAGE).read_text("utf-8")
+    page = (clone / "reports/study-small.md").read_text("utf-8")
     assert "| Four operations beat noise. | `all` - `noise`: " in page
     assert "| `noise` | 2 | " in page
-    assert (clone / study.PICTURE).read_bytes().startswith(b"\x89PNG")
+    assert (clone / "reports/study-small-curves.png").read_bytes().startswith(b"\x89PNG")
