@@ -98,7 +98,8 @@ def read_arrays(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     """
     remedy = "delete it and run `dvc repro`"
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Given a path, np.load leaves the file of a damaged archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in names}
     except FileNotFoundError as error:
         raise InputError(f"{path}: not found; run `dvc repro`") from error

@@ -15,6 +15,7 @@ from conftest import ROOT, environment, make_clone, run
 from benchmarks.claims import FAILS, HOLDS, OPEN, Claim, figure, interval, judge, paired, summary
 from benchmarks.grid import experiments_of, read_grid
 from benchmarks.recipes import recipe_params
+from benchmarks.study import outputs_of
 from benchmarks.styles import bar_width, crossed
 from iic.errors import InputError
 
@@ -125,6 +126,29 @@ def test_a_mistake_in_a_grid_is_named(write_grid, text, message):
         experiments_of(read_grid(path), path)
     assert message in str(caught.value)
     assert "mine.yaml" in str(caught.value) or "recipe" in message
+
+
+def test_each_grid_has_files_of_its_own(write_grid):
+    article = outputs_of(read_grid(GRID), GRID)
+    assert article.table == Path("reports/study.csv")
+    assert article.page == Path("reports/study.md")
+    mine = write_grid("recipe: fast\nseeds: [0]\nvariants:\n  history: {}\n")
+    assert outputs_of(read_grid(mine), mine).curves == Path("reports/study-mine-curves.csv")
+
+
+def test_the_grid_of_moves_differs_in_moves_alone(at_root):
+    path = Path("study/moves.yaml")
+    experiments = {(e.variant, e.seed): e.params for e in experiments_of(read_grid(path), path)}
+    assert len(experiments) == 24
+    for (variant, seed), params in experiments.items():
+        if variant.endswith("-without"):
+            pair = experiments[variant.removesuffix("-without"), seed]
+            moved = params.loss.model_copy(update={"teaching_weight": 1.0})
+            assert params.model_copy(update={"loss": moved}) == pair
+
+
+def test_a_column_that_says_nothing_of_the_data_is_a_dash():
+    assert summary("crossed_held", [float("nan"), 0.5]) == "-"
 
 
 def test_a_missing_grid_is_named(at_root):
