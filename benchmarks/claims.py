@@ -13,6 +13,7 @@ HOLDS, FAILS, OPEN = "holds", "does not hold", "undecided"
 COLUMNS = {
     "acc": "accuracy of the last epoch",
     "best_acc": "accuracy of the best epoch by test labels, as the article counts",
+    "change_after_100": "accuracy of the last epoch minus that of epoch 100",
     "over_acc": "accuracy of the overclustering head, each cluster taken as its majority's digit",
     "merged": "digits that are the most frequent one of no cluster",
     "split": "digits that are the most frequent one of several clusters",
@@ -38,6 +39,7 @@ class Claim(BaseModel):
         higher_than: variants whose column is lower, seed by seed.
         about: value that the mean does not differ from.
         reaches: value that every seed reaches.
+        within: value that every seed stays below in either direction.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -48,14 +50,21 @@ class Claim(BaseModel):
     higher_than: Annotated[list[str], Field(min_length=1)] | None = None
     about: float | None = None
     reaches: float | None = None
+    within: Annotated[float, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
     def _is_one_claim(self) -> Self:
-        if sum(kind is not None for kind in (self.higher_than, self.about, self.reaches)) != 1:
-            raise ValueError("needs one of higher_than, about and reaches")
+        kinds = (self.higher_than, self.about, self.reaches, self.within)
+        if sum(kind is not None for kind in kinds) != 1:
+            raise ValueError("needs one of higher_than, about, reaches and within")
         if self.column not in COLUMNS:
             raise ValueError(f"{self.column!r} is no column (one of {', '.join(COLUMNS)})")
         return self
+
+    @property
+    def needs_spread(self) -> bool:
+        """Whether it speaks of a mean, which one seed tells nothing of."""
+        return self.higher_than is not None or self.about is not None
 
     @property
     def variants(self) -> list[str]:
@@ -87,9 +96,16 @@ def judge(claim: Claim, column: Column) -> list[Finding]:
                 HOLDS if low <= claim.about <= high else FAILS,
             )
         ]
-    reached = sum(value >= (claim.reaches or 0.0) for value in sample)
-    verdict = HOLDS if reached == len(sample) else FAILS if reached == 0 else OPEN
-    return [Finding(measured, f"{verdict}: {reached} of {len(sample)} seeds")]
+    true = sum(_is_true(claim, value) for value in sample)
+    verdict = HOLDS if true == len(sample) else FAILS if true == 0 else OPEN
+    return [Finding(measured, f"{verdict}: {true} of {len(sample)} seeds")]
+
+
+def _is_true(claim: Claim, value: float) -> bool:
+    """Whether a claim that is about each seed is true of one."""
+    if claim.within is not None:
+        return abs(value) < claim.within
+    return claim.reaches is not None and value >= claim.reaches
 
 
 def paired(first: Mapping[int, float], second: Mapping[int, float]) -> list[float]:
@@ -110,9 +126,11 @@ def summary(column: str, sample: Sequence[float]) -> str:
     """Mean ± standard deviation, then the range; a dash where the column says nothing."""
     if np.isnan(sample).any():
         return "-"
-    spread = float(np.std(sample, ddof=1)) if len(sample) > 1 else 0.0
     mean = figure(column, float(np.mean(sample)))
-    return f"{mean} ± {figure(column, spread)}, from {_between(column, min(sample), max(sample))}"
+    if len(sample) == 1:
+        return mean
+    spread = figure(column, float(np.std(sample, ddof=1)))
+    return f"{mean} ± {spread}, from {_between(column, min(sample), max(sample))}"
 
 
 def figure(column: str, value: float, sign: str = "") -> str:

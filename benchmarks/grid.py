@@ -44,9 +44,9 @@ class Grid(BaseModel):
     def _is_consistent(self) -> Self:
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds: names a seed twice; list each once")
-        if self.claims and len(self.seeds) < 2:
-            raise ValueError("seeds: claims need at least two")
         for claim in self.claims:
+            if claim.needs_spread and len(self.seeds) < 2:
+                raise ValueError(f"seeds: the claim {claim.says!r} needs at least two")
             for name in claim.variants:
                 if name not in self.variants:
                     raise ValueError(f"claims: {name!r} is no variant")

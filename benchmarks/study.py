@@ -80,6 +80,7 @@ def result_of(experiment: Experiment, test_images: np.ndarray) -> Result:
     columns = {
         "acc": accuracy["acc"][-1],
         "best_acc": accuracy["acc"].max(),
+        "change_after_100": change_after(accuracy["acc"], 100),
         "over_acc": purity(overclusters),
         "merged": (owned == 0).sum(),
         "split": (owned > 1).sum(),
@@ -95,6 +96,11 @@ def result_of(experiment: Experiment, test_images: np.ndarray) -> Result:
         {name: float(value) for name, value in columns.items()},
         curves,
     )
+
+
+def change_after(values: np.ndarray, epoch: int) -> float:
+    """Last value minus that of an epoch; not a number where training ended there or before."""
+    return float(values[-1] - values[epoch - 1]) if len(values) > epoch else np.nan
 
 
 def _held(is_crossed: np.ndarray, overclusters: np.ndarray) -> tuple[float, float]:

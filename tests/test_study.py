@@ -15,9 +15,10 @@ from conftest import ROOT, environment, make_clone, run
 from benchmarks.claims import FAILS, HOLDS, OPEN, Claim, figure, interval, judge, paired, summary
 from benchmarks.grid import experiments_of, read_grid
 from benchmarks.recipes import recipe_params
-from benchmarks.study import outputs_of
+from benchmarks.study import change_after, outputs_of
 from benchmarks.styles import bar_width, crossed
 from iic.errors import InputError
+from iic.schedule import Schedule
 
 GRID = Path("study/article.yaml")
 
@@ -105,7 +106,7 @@ def test_names_and_options_follow_the_values_and_not_their_spelling(write_grid):
         (
             "recipe: fast\nseeds: [0]\nvariants: {a: {}}\n"
             "claims: [{says: s, variant: a, column: acc, about: 0.5, reaches: 0.5}]\n",
-            "needs one of higher_than, about and reaches",
+            "needs one of higher_than, about, reaches and within",
         ),
         (
             "recipe: fast\nseeds: [0]\nvariants: {a: {}}\n"
@@ -115,7 +116,7 @@ def test_names_and_options_follow_the_values_and_not_their_spelling(write_grid):
         (
             "recipe: fast\nseeds: [0]\nvariants: {a: {}}\n"
             "claims: [{says: s, variant: a, column: acc, about: 0.5}]\n",
-            "seeds: claims need at least two",
+            "seeds: the claim 's' needs at least two",
         ),
         ("[1, 2]\n", "expected sections"),
     ],
@@ -172,7 +173,7 @@ def test_figures_have_their_unit():
     assert figure("acc", 0.01, "+") == "+1.00 %"
     assert figure("merged", 1.2) == "1.2"
     assert summary("acc", [0.9, 0.8]) == "85.00 % ± 7.07 %, from 80.00 % to 90.00 %"
-    assert summary("merged", [2.0]) == "2.0 ± 0.0, from 2.0 to 2.0"
+    assert summary("merged", [2.0]) == "2.0"
 
 
 TABLE = {
@@ -210,6 +211,44 @@ def test_a_level_is_judged_by_the_interval_of_the_mean(value, verdict):
 def test_a_threshold_counts_seeds(value, verdict):
     (finding,) = judge(claim(reaches=value), TABLE)
     assert finding.verdict.startswith(verdict)
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"),
+    [(0.03, f"{HOLDS}: 3 of 3 seeds"), (0.02, f"{OPEN}: 2 of 3 seeds"), (0.005, f"{FAILS}: 0 of")],
+)
+def test_a_bound_counts_seeds_on_either_side_of_zero(value, verdict):
+    changes = {"high": {0: 0.01, 1: -0.025, 2: -0.01}}
+    (finding,) = judge(claim(within=value), changes)
+    assert finding.verdict.startswith(verdict)
+
+
+def test_a_change_is_counted_from_the_epoch_on():
+    accuracy = np.linspace(0.5, 0.7, 120)
+    assert change_after(accuracy, 100) == pytest.approx(accuracy[119] - accuracy[99])
+    assert np.isnan(change_after(accuracy[:100], 100))
+
+
+def test_a_claim_about_each_seed_needs_one_seed_alone(write_grid):
+    path = write_grid(
+        "recipe: fast\nseeds: [0]\nvariants: {a: {}}\n"
+        "claims: [{says: s, variant: a, column: change_after_100, within: 0.005}]\n"
+    )
+    assert len(read_grid(path).claims) == 1
+
+
+def test_the_articles_recipe_is_run_beyond_its_last_epoch_and_else_as_it_is(at_root):
+    path = Path("study/article-recipe.yaml")
+    recipe = recipe_params("article")
+    for experiment in experiments_of(read_grid(path), path):
+        train = experiment.params.train
+        assert train.epochs > 100
+        shortened = train.model_copy(update={"epochs": recipe.train.epochs})
+        assert experiment.params.model_copy(update={"train": shortened}) == recipe
+        # The settings stay what they are from the first step to the last.
+        schedule = Schedule(experiment.params, steps=100)
+        assert {schedule.at(step) for step in range(100)} == {schedule.at(0)}
+        assert train.learning_rate == train.learning_rate_final
 
 
 def seven(bar: bool) -> np.ndarray:
