@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 # DVC starts `python` and `dvc` from PATH, so the environment has to come first on it.
-RUN    := PATH="$(CURDIR)/$(BIN):$$PATH"
+# TensorFlow would else begin with notes on the processor.
+RUN    := PATH="$(CURDIR)/$(BIN):$$PATH" TF_CPP_MIN_LOG_LEVEL=2
 LOCK   := uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
           --generate-hashes --no-header --no-annotate
 
@@ -12,6 +13,7 @@ N      ?= 3
 FIRST  ?= 0
 GRID   ?= study/article.yaml
 RUNS   ?= HEAD workspace
+AGAIN  ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help repro test lint format recipe seeds study compare bench readme lock clean
@@ -36,13 +38,14 @@ format: $(VENV)/.dev ## format the code and apply safe lint fixes
 
 recipe: $(VENV)/.run ## run RECIPE, a file in recipes/, as the DVC experiment of that name
 	@export $(RUN); options=$$(python -m benchmarks.recipes $(RECIPE)) && \
+	  { dvc exp remove --quiet $(RECIPE) 2>/dev/null || true; } && \
 	  dvc exp run --temp --name $(RECIPE) $$options
 
 seeds: $(VENV)/.run ## run N seeds from FIRST of RECIPE; add them to reports/seeds-RECIPE.csv
-	@$(RUN) python -m benchmarks.seeds --recipe $(RECIPE) --first $(FIRST) --count $(N)
+	@$(RUN) python -m benchmarks.seeds --recipe $(RECIPE) --first $(FIRST) --count $(N) $(if $(AGAIN),--again)
 
-study: $(VENV)/.run ## run what is missing of GRID, a file in study/; write reports/study.md
-	@$(RUN) python -m benchmarks.study $(GRID)
+study: $(VENV)/.run ## run what is missing of GRID, a file in study/; write a page to reports/
+	@$(RUN) python -m benchmarks.study $(GRID) $(if $(AGAIN),--again)
 
 compare: $(VENV)/.run ## write reports/compare.html about RUNS, two or more experiments or commits
 	@$(RUN) python -m benchmarks.compare $(RUNS)

@@ -10,13 +10,14 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from benchmarks import pipeline, scaling, steps
-from benchmarks.alternatives import METHODS
+from benchmarks.alternatives import METHODS, UMAP
 from benchmarks.cli import run_main, run_module
-from benchmarks.recipes import recipe_params
+from benchmarks.recipes import DEFAULT, recipe_params
 from benchmarks.results import read_benchmark, write_benchmark
 from iic.errors import InputError
 
@@ -76,10 +77,20 @@ def main(arguments: list[str]) -> None:
     for name in chosen:
         if name not in SECTIONS:
             raise InputError(f"{name}: no such section (one of {', '.join(SECTIONS)})")
+    _check(chosen)
+    measure(chosen)
+
+
+def _check(chosen: list[str]) -> None:
+    """Raise InputError, before any long work, for what would be in its way."""
+    name = recipe_params(DEFAULT).data.name
+    if name != "mnist":
+        raise InputError(f"data.name: the benchmark is of mnist, not of {name}; set it back")
     for recipe in ["article", *RECIPES]:
         recipe_params(recipe)
     steps.training_data()
-    measure(chosen)
+    if "alternatives" in chosen and find_spec(UMAP) is None:
+        raise InputError(f"{UMAP}: not installed; `make bench` installs requirements-bench.txt")
 
 
 def _processor() -> str:

@@ -9,18 +9,19 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 HOLDS, FAILS, OPEN = "holds", "does not hold", "undecided"
+UNMEASURED = "not measured"
 # What the study measures of a run.
 COLUMNS = {
     "acc": "accuracy of the last epoch",
-    "best_acc": "accuracy of the best epoch by test labels, as the article counts",
+    "best_acc": "accuracy of the best epoch by test labels, of the first 100, like the article's",
     "change_after_100": "accuracy of the last epoch minus that of epoch 100",
     "over_acc": "accuracy of the overclustering head, each cluster taken as its majority's digit",
     "merged": "digits that are the most frequent one of no cluster",
     "split": "digits that are the most frequent one of several clusters",
-    "evenness": "entropy of the clusters' sizes in the last epoch, as a share of ln 10",
+    "evenness": "entropy of the clusters' shares of training pairs in the last epoch, over ln k",
     "over_digits": "digits that are the most frequent one of some overcluster",
     "crossed_held": "largest share of the crossed sevens in one overcluster",
-    "crossed_pure": "share of crossed sevens in that overcluster",
+    "crossed_pure": "share of that overcluster's sevens that are crossed",
 }
 # Columns that count something; all others are shares, shown in percent.
 COUNTS = ("merged", "split", "over_digits")
@@ -37,7 +38,8 @@ class Claim(BaseModel):
         variant: of the grid.
         column: of the study's table.
         higher_than: variants whose column is lower, seed by seed.
-        about: value that the mean does not differ from.
+        about: value that the mean is near to; `give` says how near.
+        give: largest difference that still counts as near.
         reaches: value that every seed reaches.
         within: value that every seed stays below in either direction.
     """
@@ -49,6 +51,7 @@ class Claim(BaseModel):
     column: str
     higher_than: Annotated[list[str], Field(min_length=1)] | None = None
     about: float | None = None
+    give: Annotated[float, Field(gt=0)] | None = None
     reaches: float | None = None
     within: Annotated[float, Field(gt=0)] | None = None
 
@@ -57,6 +60,8 @@ class Claim(BaseModel):
         kinds = (self.higher_than, self.about, self.reaches, self.within)
         if sum(kind is not None for kind in kinds) != 1:
             raise ValueError("needs one of higher_than, about, reaches and within")
+        if (self.about is None) != (self.give is None):
+            raise ValueError("about needs give, how near is near, and nothing else does")
         if self.column not in COLUMNS:
             raise ValueError(f"{self.column!r} is no column (one of {', '.join(COLUMNS)})")
         return self
@@ -82,18 +87,22 @@ class Finding(NamedTuple):
 def judge(claim: Claim, column: Column) -> list[Finding]:
     """Hold a claim against the values of its column; one finding a comparison."""
     values = column[claim.variant]
+    if any(np.isnan(list(column[name].values())).any() for name in claim.variants):
+        return [Finding("-", UNMEASURED)]
     if claim.higher_than is not None:
         return [
             _difference(claim, other, paired(values, column[other])) for other in claim.higher_than
         ]
     sample = list(values.values())
     measured = f"`{claim.variant}`: {summary(claim.column, sample)}"
-    if claim.about is not None:
+    if claim.about is not None and claim.give is not None:
         low, high = interval(sample)
+        near = (claim.about - claim.give, claim.about + claim.give)
+        inside, apart = near[0] <= low <= high <= near[1], high < near[0] or low > near[1]
         return [
             Finding(
                 f"{measured}; the mean in {_between(claim.column, low, high)}",
-                HOLDS if low <= claim.about <= high else FAILS,
+                HOLDS if inside else FAILS if apart else OPEN,
             )
         ]
     true = sum(_is_true(claim, value) for value in sample)

@@ -10,9 +10,16 @@ from iic.errors import InputError
 from stages.common import one_line_errors
 
 
-def run_main(main: Callable[[list[str]], None]) -> None:
-    """Run a command; on a mistake of the user or of the machine, exit with 1 and one line."""
-    with one_line_errors("what was finished is kept"):
+def run_main(
+    main: Callable[[list[str]], None], interrupted: str = "what was finished is kept"
+) -> None:
+    """Run a command; on a mistake of the user or of the machine, exit with 1 and one line.
+
+    Args:
+        main: takes the command's arguments.
+        interrupted: what to say when the user has interrupted.
+    """
+    with one_line_errors(interrupted):
         try:
             main(sys.argv[1:])
         except subprocess.CalledProcessError as error:

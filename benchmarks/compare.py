@@ -1,4 +1,4 @@
-"""A page that compares runs: `make compare RUNS="fast-seed-0 fast-seed-1"`.
+"""A page that compares runs: `make compare RUNS="HEAD workspace"`.
 
 Names are those of `dvc exp show`, or any commit; `workspace` is the run in this folder.
 """

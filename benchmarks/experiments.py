@@ -56,5 +56,6 @@ def _ask(name: str, what: str, ask: Callable[[str | None], _Content]) -> _Conten
     except (DvcException, SCMError, OSError) as error:
         raise InputError(
             f"{name}: {what} cannot be read ({' '.join(str(error).split())}); "
-            "`dvc exp list --all-commits` lists the experiments"
+            "`dvc exp list --all-commits` lists the experiments; what a commit gave is on this "
+            "machine once `dvc repro` has run there"
         ) from error

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchmarks.claims import Claim
-from benchmarks.recipes import options_of, recipe_params, with_overrides
+from benchmarks.recipes import options_of, read_text, recipe_params, with_overrides
 from benchmarks.seeds import recipe_of
 from iic.errors import InputError
 from iic.params import Params, read_tree
@@ -58,7 +58,7 @@ class Experiment:
     """One variant with one seed.
 
     Attributes:
-        name: of the DVC experiment; settings that differ in any value give another name.
+        name: of the DVC experiment; settings that give another result have another name.
         options: of `dvc exp run`.
     """
 
@@ -74,7 +74,7 @@ def read_grid(path: Path) -> Grid:
     if not path.is_file():
         raise InputError(f"{path}: not found; the grids are in study/")
     try:
-        return Grid.model_validate(read_tree(path.read_text("utf-8"), str(path)))
+        return Grid.model_validate(read_tree(read_text(path), str(path)))
     except ValidationError as error:
         first = error.errors()[0]
         key = "".join(f"{part}: " for part in first["loc"])
@@ -101,11 +101,11 @@ def experiments_of(grid: Grid, path: Path) -> list[Experiment]:
         if key in owner:
             raise InputError(f"{source}: the same settings as {owner[key]}; keep one of them")
         owner[key] = variant
-        experiments += [_experiment(path.stem, variant, key, params, s) for s in grid.seeds]
+        experiments += [_experiment(path, variant, key, params, s) for s in grid.seeds]
     return experiments
 
 
-def _experiment(grid: str, variant: str, key: str, params: Params, seed: int) -> Experiment:
-    seeded = params.model_copy(update={"seed": seed})
-    name = f"{grid}-{variant}-seed-{seed}-{key}"
+def _experiment(path: Path, variant: str, key: str, params: Params, seed: int) -> Experiment:
+    seeded = with_overrides(params, {"seed": seed}, f"{path}: seeds")
+    name = f"{path.stem}-{variant}-seed-{seed}-{key}"
     return Experiment(name, variant, seed, seeded, options_of(seeded))

@@ -8,13 +8,15 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.grid import Experiment
 from iic.errors import InputError
 
 # Asking DVC takes a second of one core, which the experiments could use.
 _POLL_SECONDS = 10.0
+# A worker takes seconds to start; one that is not there after so many looks has died.
+_PATIENCE = 6
 _THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
@@ -26,25 +28,46 @@ def run_missing(experiments: Sequence[Experiment], jobs: int = 1) -> Iterator[Ex
         jobs: that run at once; each gets its share of the processor's cores.
 
     Raises:
-        InputError: some have failed; raised after the others have finished.
+        InputError: some have failed, raised after the others have finished; or tasks were
+            removed from the queue, or its worker has died.
     """
     finished = _finished()
     yield from (experiment for experiment in experiments if experiment.name in finished)
     waiting = {e.name: e for e in experiments if e.name not in finished}
     failed = []
+    looks_without_worker = 0
     if waiting:
         _put_in_queue(waiting)
         _start_worker(jobs)
     while waiting:
-        for name, status in _tasks(_status()).items():
-            if name in waiting and status == "Success":
-                yield waiting.pop(name)
-            elif name in waiting and status == "Failed":
-                failed.append(waiting.pop(name).name)
+        status = _status()
+        tasks = _tasks(status)
+        for name in [name for name in waiting if tasks.get(name) in ("Success", "Failed")]:
+            experiment = waiting.pop(name)
+            if tasks[name] == "Success":
+                yield experiment
+            else:
+                failed.append(name)
+        looks_without_worker = 0 if _workers(status) else looks_without_worker + 1
         if waiting:
+            _check(waiting, tasks, looks_without_worker)
             time.sleep(_POLL_SECONDS)
     if failed:
         raise InputError(f"failed: {', '.join(failed)}; `dvc queue logs NAME` says why")
+
+
+def _check(waiting: Mapping[str, object], tasks: Mapping[str, str], looks: int) -> None:
+    """Raise InputError if waiting would never end."""
+    gone = [name for name in waiting if name not in tasks]
+    if gone or looks >= _PATIENCE:
+        why = f"no longer in DVC's queue: {', '.join(gone)}" if gone else "DVC's worker has died"
+        raise InputError(f"{why}; what was finished is kept, run this again for the rest")
+
+
+def remove_results(experiments: Sequence[Experiment]) -> None:
+    """Forget what the experiments gave, so that they run again; the run-cache still knows it."""
+    for name in {e.name for e in experiments} & _finished():
+        _dvc("exp", "remove", name)
 
 
 def _put_in_queue(experiments: dict[str, Experiment]) -> None:

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from benchmarks.cli import run_main
-from benchmarks.recipes import recipe_names
+from benchmarks.recipes import DEFAULT, recipe_names
 from benchmarks.results import read_benchmark
 from benchmarks.seeds import rows_of
 from iic.errors import InputError
@@ -107,6 +107,27 @@ def speed() -> str:
     return "\n".join(lines)
 
 
+def details() -> str:
+    """What lies beside the steps, and what each stage takes, from the benchmark."""
+    measured = read_benchmark()
+    if not {"steps", "stages"} <= set(measured):
+        return NOT_MEASURED
+    steps, stages = measured["steps"], measured["stages"]
+    own = steps["recipes"][DEFAULT]
+    share = 100 * own["augmentation_share"]
+    lines = [
+        f"In `{DEFAULT}`, augmentation takes {share:.1f} % of a step and the snapshot of the test "
+        f"images {steps['snapshot_seconds']:.1f} s an epoch; the float32 peak is "
+        f"{steps['peak_gflops']['float32']:,.0f} GFLOP/s.",
+        "",
+        f"| stage of `{DEFAULT}` | time | peak memory |",
+        "| --- | --- | --- |",
+    ]
+    for stage, cost in stages.items():
+        lines.append(f"| `{stage}` | {cost['seconds']:,.0f} s | {cost['peak_mb']:,.0f} MB |")
+    return "\n".join(lines)
+
+
 def _cells(step: dict[str, float]) -> str:
     return f"{step['pairs_per_second']:,} | {100 * step['share_of_float32_peak']:.0f} %"
 
@@ -140,7 +161,13 @@ def graph() -> str:
 
 def render(text: str) -> str:
     """Put each generated part between its markers."""
-    parts = {"results": results, "speed": speed, "methods": methods, "graph": graph}
+    parts = {
+        "results": results,
+        "speed": speed,
+        "details": details,
+        "methods": methods,
+        "graph": graph,
+    }
     for name, make in parts.items():
         begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->\n"
         if text.count(begin) != 1 or text.count(end) != 1:

@@ -69,6 +69,14 @@ def leaves(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, 
             yield prefix + key, value
 
 
+def read_text(path: Path) -> str:
+    """The text of a recipe or a grid."""
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text; save it as UTF-8") from error
+
+
 def _file(name: str) -> Path:
     return PARAMS if name == DEFAULT else RECIPES / f"{name}.yaml"
 
@@ -78,7 +86,7 @@ def _overrides(name: str) -> dict[str, Any]:
         return {}
     if name not in recipe_names():
         raise InputError(f"{name}: no such recipe (one of {', '.join(recipe_names())})")
-    tree = read_tree(_file(name).read_text("utf-8"), str(_file(name)))
+    tree = read_tree(read_text(_file(name)), str(_file(name)))
     if not all(isinstance(keys, dict) for keys in tree.values()):
         raise InputError(f"{_file(name)}: expected sections such as 'train:' with keys below them")
     return tree

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def table_of(recipe: str) -> Path:
 
 
 def recipe_of(params: Params) -> str:
-    """A short hash of all that decides a result but the seed; rows of another one do not mix.
+    """A short hash of all settings that decide a result but the seed; others' rows do not mix.
 
     What is off (0 or null) does not count, so that a new switch leaves the tables as they are.
     """
@@ -49,10 +50,14 @@ def recipe_of(params: Params) -> str:
 
 def read_rows(path: Path, recipe: str) -> dict[int, dict[str, str]]:
     """The rows of a recipe by seed; none where the table is missing or of another recipe."""
+    return {int(row["seed"]): row for row in _all_rows(path) if row["recipe"] == recipe}
+
+
+def _all_rows(path: Path) -> list[dict[str, str]]:
     if not path.exists():
-        return {}
+        return []
     with path.open(newline="", encoding="utf-8") as file:
-        return {int(row["seed"]): row for row in csv.DictReader(file) if row["recipe"] == recipe}
+        return list(csv.DictReader(file))
 
 
 def rows_of(recipe: str) -> dict[int, dict[str, str]]:
@@ -60,10 +65,12 @@ def rows_of(recipe: str) -> dict[int, dict[str, str]]:
     return read_rows(table_of(recipe), recipe_of(recipe_params(recipe)))
 
 
-def write_rows(path: Path, rows: dict[int, dict[str, str]]) -> None:
-    """Write the rows in the order of their seeds."""
+def write_rows(path: Path, recipe: str, rows: dict[int, dict[str, str]]) -> None:
+    """Write a recipe's rows in the order of their seeds; rows of others stay, before them."""
+    kept = [row for row in _all_rows(path) if row["recipe"] != recipe]
+    ordered = [*kept, *(rows[seed] for seed in sorted(rows))]
     names = ("recipe", "seed", *COLUMNS)
-    write_table(path, {name: [rows[seed][name] for seed in sorted(rows)] for name in names})
+    write_table(path, {name: [row[name] for row in ordered] for name in names})
 
 
 def run_seed(recipe: str, seed: int) -> dict[str, str]:
@@ -88,20 +95,24 @@ def run_seed(recipe: str, seed: int) -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> None:
-    """Run the seeds that the table lacks."""
+    """Run the seeds that the table lacks, or all that are named."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--recipe", default=DEFAULT, help="name of a file in recipes/")
     parser.add_argument("--first", type=int, default=0, help="first seed (default 0)")
     parser.add_argument("--count", type=int, default=3, help="number of seeds (default 3)")
+    parser.add_argument("--again", action="store_true", help="also run what the table has")
     options = parser.parse_args(arguments)
+    if options.first < 0:
+        raise InputError(f"--first {options.first}: seeds begin at 0")
     recipe, table = recipe_of(recipe_params(options.recipe)), table_of(options.recipe)
     rows = read_rows(table, recipe)
     for seed in range(options.first, options.first + options.count):
-        if seed in rows:
+        if seed in rows and not options.again:
+            sys.stderr.write(f"seed {seed} is in {table}; AGAIN=1 runs it again\n")
             continue
         rows[seed] = {"recipe": recipe, "seed": str(seed)} | run_seed(options.recipe, seed)
         # After each seed, so that an interruption loses one at most.
-        write_rows(table, rows)
+        write_rows(table, recipe, rows)
 
 
 if __name__ == "__main__":

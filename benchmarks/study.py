@@ -19,9 +19,10 @@ from benchmarks.claims import COLUMNS, CONFIDENCE, Column, judge, summary
 from benchmarks.cli import run_main
 from benchmarks.experiments import array_of, columns_of
 from benchmarks.grid import Experiment, Grid, experiments_of, read_grid
-from benchmarks.queue import run_missing
+from benchmarks.queue import remove_results, run_missing
 from benchmarks.styles import crossed
 from iic.datasets import DIGITS
+from iic.errors import InputError
 from iic.figures import variants_figure
 from iic.files import write_bytes, write_table, write_text
 from iic.matching import contingency_table, majority_match, purity
@@ -29,6 +30,7 @@ from iic.pictures import png
 from stages.common import ACCURACY, HISTORY, IMAGES, PREDICTIONS, REPORTS
 
 SEVEN = 7
+ARTICLE_EPOCHS = 100
 # Data whose class 7 is the digit.
 HANDWRITTEN = ("mnist", "digits")
 # The figure shows the loss and the accuracy, as the article does.
@@ -79,8 +81,8 @@ def result_of(experiment: Experiment, test_images: np.ndarray) -> Result:
         held, pure = _held(crossed(test_images[sevens]), inside)
     columns = {
         "acc": accuracy["acc"][-1],
-        "best_acc": accuracy["acc"].max(),
-        "change_after_100": change_after(accuracy["acc"], 100),
+        "best_acc": accuracy["acc"][:ARTICLE_EPOCHS].max(),
+        "change_after_100": change_after(accuracy["acc"], ARTICLE_EPOCHS),
         "over_acc": purity(overclusters),
         "merged": (owned == 0).sum(),
         "split": (owned > 1).sum(),
@@ -183,11 +185,16 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("grid", type=Path, help="a file in study/")
     parser.add_argument("--jobs", type=int, default=1, help="experiments at once (default 1)")
+    parser.add_argument("--again", action="store_true", help="also run what has results")
     options = parser.parse_args(arguments)
+    if options.jobs < 1:
+        raise InputError(f"--jobs {options.jobs}: at least one experiment runs at a time")
     grid = read_grid(options.grid)
     wanted = experiments_of(grid, options.grid)
     results: dict[str, Result] = {}
     images: dict[str, np.ndarray] = {}
+    if options.again:
+        remove_results(wanted)
     for experiment in run_missing(wanted, options.jobs):
         sys.stderr.write(f"{len(results) + 1} of {len(wanted)}: {experiment.name}\n")
         name = experiment.params.data.name
@@ -202,4 +209,6 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_main(
+        main, "what was finished is kept; DVC's worker goes on, `dvc queue stop --kill` ends it"
+    )

@@ -1,7 +1,7 @@
 r"""The objective of IIC: mutual information of the cluster assignments of image pairs.
 
-For a pair of views with soft assignments z, z' (n, k), the joint distribution of the cluster of
-either view is P = zᵀz' / n, made symmetric since the order of a pair means nothing. IIC maximises
+For pairs of images with soft assignments z, z' (n, k), the joint distribution of the cluster of
+either image is P = zᵀz' / n, made symmetric since the order of a pair means nothing. IIC maximises
 
     I(P) = H(Pᵢ) + H(Pⱼ) - H(P)
 
@@ -22,8 +22,8 @@ def joint_probability(z: tf.Tensor, z_t: tf.Tensor) -> tf.Tensor:
     """P = (zᵀz' + z'ᵀz) / 2, clipped at EPSILON and normalised to sum 1.
 
     Args:
-        z: (n, k) soft assignments of the first views; rows sum to 1.
-        z_t: (n, k) soft assignments of the second views of the same images.
+        z: (n, k) soft assignments of the first images of the pairs; rows sum to 1.
+        z_t: (n, k) soft assignments of the second images of the pairs, in the same order.
 
     Returns:
         (k, k) symmetric, positive, sums to 1.

@@ -27,8 +27,8 @@ LEAST_INFORMATION = 0.5
 class Teaching(keras.callbacks.Callback):
     """Moves parts of overclusters before each epoch from `loss.teaching_from` on.
 
-    In that epoch, the cross-entropy of those of their images that were looked at to the new cluster
-    is part of the loss, so that the network itself, not a table beside it, gives the final
+    For that epoch the loss includes a cross-entropy that teaches the sampled images of each moved
+    part their new cluster, so that the network itself, not a table beside it, gives the final
     clusters. Once the clustering head has learned a move, there is nothing left to move, and it is
     taught no longer.
     """

@@ -46,7 +46,7 @@ def train(
 
 
 def _committee(data: TrainingData, params: Params, targets: np.ndarray) -> np.ndarray:
-    """(n,) the cluster of each training image that all members agree on, taught as told."""
+    """(n,) the cluster of each training image that all members agree on; `targets` teaches them."""
     clusterings = []
     for member, seed in enumerate(member_seeds(params.seed, params.train.members), start=1):
         log.info("member %d of %d of the committee", member, params.train.members)

@@ -12,9 +12,6 @@ from pathlib import Path
 from iic.errors import InputError
 from iic.params import Params, parse_params
 
-# TensorFlow's notes on the processor; set here since this is imported before TensorFlow.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 # Environment variable that benchmarks set to learn what each stage cost.
 COSTS = "IIC_COSTS"
 

@@ -93,6 +93,21 @@ def test_a_damaged_file_is_named(file):
         read_benchmark()
 
 
+def test_the_benchmark_is_not_of_other_images_in_the_same_format(at_root, monkeypatch, params):
+    other = with_values(params, data={"name": "fashion-mnist"})
+    monkeypatch.setattr(bench, "recipe_params", lambda recipe: other)
+    with pytest.raises(InputError, match=r"data\.name: the benchmark is of mnist, not of fashion"):
+        bench.main(["steps"])
+
+
+def test_what_is_not_installed_is_said_before_anything_is_measured(at_root, monkeypatch):
+    monkeypatch.setattr(bench, "UMAP", "no_such_module")
+    monkeypatch.setattr(steps, "training_data", lambda: None)
+    monkeypatch.setattr(bench, "measure", lambda sections: pytest.fail("measured"))
+    with pytest.raises(InputError, match="no_such_module: not installed; `make bench` installs"):
+        bench.main([])
+
+
 def test_an_unknown_section_names_the_known_ones(at_root):
     with pytest.raises(InputError, match="stpes: no such section .*steps, stages, trainings"):
         bench.main(["stpes"])
@@ -186,7 +201,10 @@ def test_tables_of_the_readme(file):
         json.dumps(
             {
                 "steps": {
+                    "peak_gflops": {"float32": 191.04},
+                    "snapshot_seconds": 1.53,
                     "recipes": {
+                        "default": {"augmentation_share": 0.0421},
                         "article": {"seconds_per_step": 1.1, "pairs_per_second": 909,
                                     "share_of_float32_peak": 0.53},
                         "fast": {"seconds_per_step": 0.06, "pairs_per_second": 4166,
@@ -198,6 +216,7 @@ def test_tables_of_the_readme(file):
                              "times_faster_than_the_article": 94.0, "acc": 0.9862,
                              "preparing_seconds": 9.8},
                 },
+                "stages": {"download": {"seconds": 3.2, "peak_mb": 201.7}},
                 "alternatives": {"k-means": {"acc": 0.54, "seconds": 12.3, "peak_mb": 800}},
             }
         )
@@ -206,6 +225,14 @@ def test_tables_of_the_readme(file):
         "| `article` | 6,600 s, by its step | 1 |  | 909 | 53 % |  |",
         "| `fast` | 70 s | 1/94 | 10 s | 4,166 | 60 % | 1,234 MB |",
     ]
+    assert readme.details().splitlines() == [
+        "In `default`, augmentation takes 4.2 % of a step and the snapshot of the test images "
+        "1.5 s an epoch; the float32 peak is 191 GFLOP/s.",
+        "",
+        "| stage of `default` | time | peak memory |",
+        "| --- | --- | --- |",
+        "| `download` | 3 s | 202 MB |",
+    ]
     assert readme.methods().splitlines()[2:] == [
         "| k-means | 54.00 % | 12 s | 800 MB |",
         "| IIC, `fast`, seed 0 | 98.62 % | 80 s | 1,234 MB |",
@@ -213,7 +240,8 @@ def test_tables_of_the_readme(file):
 
 
 def test_nothing_measured_is_said(file):
-    assert readme.speed() == readme.methods() == "Not measured yet: `make bench`."
+    nothing = "Not measured yet: `make bench`."
+    assert readme.speed() == readme.details() == readme.methods() == nothing
 
 
 def test_k_means_assigns_each_test_image_to_one_of_ten_clusters(digits):

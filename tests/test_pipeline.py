@@ -1,6 +1,7 @@
 """dvc.yaml against the code: what a stage imports, reads and writes is what it declares."""
 
 import ast
+import hashlib
 import importlib
 import shutil
 import subprocess
@@ -100,6 +101,16 @@ def test_code_dependencies_are_complete_and_minimal(stage):
             expected.add(template.relative_to(ROOT))
     code = {Path(dep) for dep in declared(stage, "deps") if dep.startswith(("iic/", "stages/"))}
     assert code == expected
+
+
+def test_the_committed_results_are_of_this_code():
+    lock = yaml.safe_load((ROOT / "dvc.lock").read_text("utf-8"))
+    for stage, entry in lock["stages"].items():
+        for dep in entry["deps"]:
+            if dep["path"].startswith(("iic/", "stages/")):
+                content = (ROOT / dep["path"]).read_bytes()
+                digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+                assert digest == dep["md5"], f"{stage}: {dep['path']} changed; run `make repro`"
 
 
 def test_package_files_hold_no_code():

@@ -68,8 +68,13 @@ def row(seed: int, value: float) -> dict[str, str]:
 
 def test_rows_of_another_recipe_do_not_mix(tmp_path):
     path = tmp_path / "seeds.csv"
-    write_rows(path, {3: row(3, 0.5), 1: row(1, 0.25)})
+    write_rows(path, "r", {3: row(3, 0.5), 1: row(1, 0.25)})
+    other = row(1, 0.75) | {"recipe": "s"}
+    write_rows(path, "s", {1: other})
+    write_rows(path, "r", {1: row(1, 0.125), 3: row(3, 0.5)})
     assert list(read_rows(path, "r")) == [1, 3]
+    assert read_rows(path, "r")[1] == row(1, 0.125)
+    assert read_rows(path, "s") == {1: other}
     assert read_rows(path, "other") == {}
     assert read_rows(tmp_path / "none.csv", "r") == {}
 
@@ -154,6 +159,12 @@ def test_a_mistake_in_a_recipe_is_named(folder, text, message):
         recipe_options("mine")
 
 
+def test_a_recipe_in_another_encoding_is_named(folder):
+    (folder / "recipes/mine.yaml").write_bytes("# für uns\n".encode("latin-1"))
+    with pytest.raises(InputError, match="recipes/mine.yaml: not UTF-8 text"):
+        recipe_options("mine")
+
+
 def test_a_mistake_in_the_parameters_is_not_blamed_on_a_recipe(folder):
     file = folder / "params.yaml"
     file.write_text(file.read_text().replace("epochs: 6", "epochs: six"))
@@ -180,7 +191,7 @@ def test_an_unknown_recipe_names_the_known_ones(folder):
         recipe_options("fasst")
 
 
-def test_a_finished_seed_is_not_run_again_and_a_failure_keeps_the_rows(folder, monkeypatch):
+def test_a_finished_seed_is_not_run_again_and_a_failure_keeps_the_rows(folder, monkeypatch, capsys):
     ran: list[tuple[str, int]] = []
 
     def run_seed(recipe: str, seed: int) -> dict[str, str]:
@@ -196,6 +207,10 @@ def test_a_finished_seed_is_not_run_again_and_a_failure_keeps_the_rows(folder, m
     ran.clear()
     main(["--count", "2"])
     assert ran == []
+    assert "seed 0 is in reports/seeds-default.csv" in capsys.readouterr().err
+    main(["--count", "2", "--again"])
+    assert ran == [("default", 0), ("default", 1)]
+    ran.clear()
     main(["--recipe", "fast", "--count", "1", "--first", "1"])
     assert ran == [("fast", 1)]
     assert list(rows_of("fast")) == [1]
@@ -235,7 +250,7 @@ def test_the_table_shows_every_seed_of_every_recipe(folder):
         for index, values_of_seed in enumerate(rows.values()):
             # The second came from the run-cache.
             values_of_seed["seconds"] = ["80", "", "82"][index] if name == "default" else ""
-        write_rows(table_of(name), rows)
+        write_rows(table_of(name), recipe, rows)
     text = readme.results()
     assert (
         "| `default`, 3 seeds (0-1, 4) | accuracy, clustering head, test "

@@ -12,10 +12,23 @@ import numpy as np
 import pytest
 from conftest import ROOT, environment, make_clone, run
 
-from benchmarks.claims import FAILS, HOLDS, OPEN, Claim, figure, interval, judge, paired, summary
-from benchmarks.grid import experiments_of, read_grid
+from benchmarks import queue
+from benchmarks.claims import (
+    FAILS,
+    HOLDS,
+    OPEN,
+    UNMEASURED,
+    Claim,
+    figure,
+    interval,
+    judge,
+    paired,
+    summary,
+)
+from benchmarks.grid import Experiment, experiments_of, read_grid
 from benchmarks.recipes import recipe_params
 from benchmarks.study import change_after, outputs_of
+from benchmarks.study import main as study_main
 from benchmarks.styles import bar_width, crossed
 from iic.errors import InputError
 from iic.schedule import Schedule
@@ -90,6 +103,7 @@ def test_names_and_options_follow_the_values_and_not_their_spelling(write_grid):
         ("recipe: fast\nseeds: [0]\nvariants:\n  a: {loss: {alhpa: 1}}\n", "alhpa: unknown key"),
         ("recipe: fasst\nseeds: [0]\nvariants:\n  a: {}\n", "fasst: no such recipe"),
         ("recipe: fast\nseeds: [0, 0]\nvariants:\n  a: {}\n", "seeds: names a seed twice"),
+        ("recipe: fast\nseeds: [-1]\nvariants:\n  a: {}\n", "seeds: seed: -1"),
         ("recipe: fast\nseeds: []\nvariants:\n  a: {}\n", "seeds: List should have at least 1"),
         ("recipe: fast\nseeds: [0]\nvariants:\n  A b: {}\n", "variants: A b: "),
         ("recipe: fast\nseeds: [0]\nvariant:\n  a: {}\n", "variants: Field required"),
@@ -100,7 +114,7 @@ def test_names_and_options_follow_the_values_and_not_their_spelling(write_grid):
         ),
         (
             "recipe: fast\nseeds: [0, 1]\nvariants: {a: {}}\n"
-            "claims: [{says: s, variant: b, column: acc, about: 0.5}]\n",
+            "claims: [{says: s, variant: b, column: acc, reaches: 0.5}]\n",
             "claims: 'b' is no variant",
         ),
         (
@@ -110,12 +124,12 @@ def test_names_and_options_follow_the_values_and_not_their_spelling(write_grid):
         ),
         (
             "recipe: fast\nseeds: [0]\nvariants: {a: {}}\n"
-            "claims: [{says: s, variant: a, column: accu, about: 0.5}]\n",
+            "claims: [{says: s, variant: a, column: accu, reaches: 0.5}]\n",
             "'accu' is no column (one of acc, ",
         ),
         (
             "recipe: fast\nseeds: [0]\nvariants: {a: {}}\n"
-            "claims: [{says: s, variant: a, column: acc, about: 0.5}]\n",
+            "claims: [{says: s, variant: a, column: acc, about: 0.5, give: 0.1}]\n",
             "seeds: the claim 's' needs at least two",
         ),
         ("[1, 2]\n", "expected sections"),
@@ -197,9 +211,16 @@ def test_a_difference_is_judged_by_its_interval():
     assert reverse.verdict == FAILS
 
 
-@pytest.mark.parametrize(("value", "verdict"), [(0.91, HOLDS), (0.85, FAILS), (0.97, FAILS)])
-def test_a_level_is_judged_by_the_interval_of_the_mean(value, verdict):
-    (finding,) = judge(claim(about=value), TABLE)
+@pytest.mark.parametrize(
+    ("value", "give", "verdict"),
+    [
+        # The interval is 0.885 to 0.935.
+        *((0.91, 0.03, HOLDS), (0.91, 0.02, OPEN), (0.94, 0.02, OPEN)),
+        *((0.85, 0.03, FAILS), (0.97, 0.03, FAILS)),
+    ],
+)
+def test_a_level_is_judged_by_the_interval_of_the_mean(value, give, verdict):
+    (finding,) = judge(claim(about=value, give=give), TABLE)
     assert finding.verdict == verdict
     assert finding.measured.startswith("`high`: 91.00 % ± 1.00 %, from 90.00 % to 92.00 %")
 
@@ -251,6 +272,12 @@ def test_the_articles_recipe_is_run_beyond_its_last_epoch_and_else_as_it_is(at_r
         assert train.learning_rate == train.learning_rate_final
 
 
+@pytest.mark.parametrize("kind", [{"reaches": 0.5}, {"within": 0.5}, {"higher_than": ["low"]}])
+def test_what_was_not_measured_is_no_verdict(kind):
+    table = {"high": {0: float("nan"), 1: 0.9}, "low": {0: 0.1, 1: 0.2}}
+    assert judge(claim(**kind), table) == [("-", UNMEASURED)]
+
+
 def seven(bar: bool) -> np.ndarray:
     """A seven with a slanted stem, and a bar through it if wanted."""
     image = np.zeros((28, 28), np.uint8)
@@ -284,6 +311,64 @@ def results(folder: Path) -> dict[str, str]:
     """Commit of each finished experiment by its name."""
     lines = run("git", "for-each-ref", "refs/exps", cwd=folder).stdout.splitlines()
     return {ref.split("/")[-1]: commit for commit, _, ref in map(str.split, lines) if "seed" in ref}
+
+
+QUEUED = """\
+Task     Name    Created    Status
+abc      wanted  09:00 AM   {status}
+
+Worker status: {workers}
+"""
+
+
+@pytest.fixture
+def queue_says(monkeypatch):
+    """Let DVC's queue say one thing after another; the last one again and again."""
+
+    def says(*answers: str) -> None:
+        left = list(answers)
+        monkeypatch.setattr(queue, "_POLL_SECONDS", 0.0)
+        monkeypatch.setattr(queue, "_finished", set)
+        monkeypatch.setattr(queue, "_put_in_queue", lambda waiting: None)
+        monkeypatch.setattr(queue, "_start_worker", lambda jobs: None)
+        monkeypatch.setattr(queue, "_status", lambda: left.pop(0) if len(left) > 1 else left[0])
+
+    return says
+
+
+@pytest.fixture
+def wanted(params):
+    return Experiment("wanted", "a", 0, params, [])
+
+
+def said(status: str, workers: str = "1 active, 0 idle") -> str:
+    return QUEUED.format(status=status, workers=workers)
+
+
+def test_a_result_is_waited_for(queue_says, wanted):
+    nobody_yet = said("Queued", "0 active, 0 idle")
+    queue_says(nobody_yet, nobody_yet, said("Running"), said("Success", "0 active, 0 idle"))
+    assert list(queue.run_missing([wanted])) == [wanted]
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ([said("Running"), said("Failed")], "failed: wanted; `dvc queue logs NAME` says why"),
+        ([said("Running"), "No experiment tasks"], "no longer in DVC's queue: wanted; what was"),
+        ([said("Running"), said("Running", "0 active, 0 idle")], "DVC's worker has died; what was"),
+    ],
+)
+def test_waiting_ends_when_nothing_is_to_come(queue_says, wanted, answers, message):
+    queue_says(*answers)
+    with pytest.raises(InputError, match=message):
+        list(queue.run_missing([wanted]))
+
+
+def test_no_job_is_refused_before_anything_is_queued(at_root, monkeypatch):
+    monkeypatch.setattr(queue, "_dvc", lambda *arguments, **options: pytest.fail("asked DVC"))
+    with pytest.raises(InputError, match="--jobs 0: at least one"):
+        study_main(["study/article.yaml", "--jobs", "0"])
 
 
 def kill_all_below(folder: Path) -> int:
