@@ -41,6 +41,8 @@ def recipe_of(params: Params) -> str:
     content = params.model_dump(exclude={"seed": True, "report": True, "data": {"local_dir"}})
     if not params.loss.teaching_weight:
         del content["loss"]["teaching_from"]
+    if not params.committee.members:
+        del content["committee"]
     switched_on = {
         section: {key: value for key, value in keys.items() if value not in (0, None)}
         for section, keys in content.items()

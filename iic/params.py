@@ -105,8 +105,17 @@ class TrainParams(Section):
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: Annotated[float, Field(gt=0, le=10)]
     learning_rate_final: Annotated[float, Field(ge=0, le=10)]
-    members: Annotated[int, Field(ge=0, le=100)]
     precision: Precision
+
+
+class CommitteeParams(Section):
+    """Networks that are trained before, and what they teach the one that is kept."""
+
+    members: Annotated[int, Field(ge=0, le=100)]
+    width: Annotated[float, Field(gt=0, le=4)]
+    epochs: Annotated[int, Field(ge=1, le=100_000)]
+    quorum: Annotated[float, Field(gt=0.5, le=1)]
+    weight: Annotated[float, Field(gt=0, le=100)]
 
 
 class ReportParams(Section):
@@ -124,14 +133,15 @@ class Params(Section):
     model: ModelParams
     loss: LossParams
     train: TrainParams
+    committee: CommitteeParams
     report: ReportParams
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "Params":
-        if self.train.members and not self.loss.teaching_weight:
+        if self.committee.members and not self.loss.teaching_weight:
             raise ValueError(
-                "train.members: a committee teaches nothing while loss.teaching_weight is 0; "
-                "set it to 1.0, or train.members to 0"
+                "committee.members: a committee teaches nothing while loss.teaching_weight is 0; "
+                "set it to 1.0, or committee.members to 0"
             )
         return self
 

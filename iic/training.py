@@ -35,26 +35,43 @@ def train(
     """Train both heads; the same data and parameters give the same result, bit for bit.
 
     With a committee, its members are trained first, from other initial weights and in another
-    order. The clusters of the images that they all agree on then teach the network that is kept.
+    order. The clusters of the images that they agree on then teach the network that is kept.
 
     Raises:
         InputError: the data do not fit each other, or the loss is no longer finite.
     """
     nothing = np.full(len(data.train_images), UNTAUGHT, np.int32)
-    targets = _committee(data, params, nothing) if params.train.members else nothing
-    return _train_one(data, params, targets, callbacks)
+    if not params.committee.members:
+        return _train_one(data, params, nothing, callbacks)
+    targets = _committee(data, params, nothing)
+    taught = replaced(params, "loss", teaching_weight=params.committee.weight)
+    return _train_one(data, taught, targets, callbacks)
 
 
 def _committee(data: TrainingData, params: Params, targets: np.ndarray) -> np.ndarray:
-    """(n,) the cluster of each training image that all members agree on; `targets` teaches them."""
-    clusterings = []
-    for member, seed in enumerate(member_seeds(params.seed, params.train.members), start=1):
-        log.info("member %d of %d of the committee", member, params.train.members)
-        network = _train_one(data, params.model_copy(update={"seed": seed}), targets).network
+    """(n,) the cluster of each training image that the members agree on; `targets` teaches them."""
+    committee, clusterings = params.committee, []
+    for number, seed in enumerate(member_seeds(params.seed, committee.members), start=1):
+        log.info("member %d of %d of the committee", number, committee.members)
+        network = _train_one(data, member_params(params, seed), targets).network
         clusterings.append(predict(network, data.train_images).cluster.argmax(axis=1))
-    agreed = agreement(clusterings, params.model.clusters)
+    agreed = agreement(clusterings, params.model.clusters, committee.quorum)
     log.info("the committee agrees on %.2f %% of the images", 100 * (agreed != UNTAUGHT).mean())
     return agreed
+
+
+def member_params(params: Params, seed: int) -> Params:
+    """Parameters of a member of the committee."""
+    widths = [max(1, round(params.committee.width * width)) for width in params.model.widths]
+    narrow = replaced(params, "model", widths=widths)
+    short = replaced(narrow, "train", epochs=params.committee.epochs)
+    return short.model_copy(update={"seed": seed})
+
+
+def replaced(params: Params, section: str, **values: object) -> Params:
+    """Parameters with some keys of a section replaced by valid values."""
+    changed = getattr(params, section).model_copy(update=values)
+    return params.model_copy(update={section: changed})
 
 
 def member_seeds(seed: int, members: int) -> list[int]:

@@ -80,9 +80,11 @@ def test_a_mistake_is_named_in_one_line(params_text, old, new, message):
 
 
 def test_a_committee_that_could_teach_nothing_is_refused(params_text):
-    (line,) = refused(override(params_text, {"train.members": 2, "loss.teaching_weight": 0.0}))
-    assert line.startswith("params.yaml: train.members: a committee teaches nothing while loss.")
-    for values in ({"train.members": 2}, {"loss.teaching_weight": 0.0}):
+    (line,) = refused(override(params_text, {"committee.members": 2, "loss.teaching_weight": 0.0}))
+    assert line.startswith(
+        "params.yaml: committee.members: a committee teaches nothing while loss."
+    )
+    for values in ({"committee.members": 2}, {"loss.teaching_weight": 0.0}):
         parse_params(override(params_text, values), "params.yaml")
 
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from conftest import with_values
 
+from iic import training
 from iic.augmentation import Draws, Transform, make_pair
 from iic.batches import Batch, PairBatches, TrainingData
 from iic.committee import UNTAUGHT
@@ -19,7 +20,7 @@ from iic.moves import LEFT_OUT, Move
 from iic.neighbors import nearest_neighbors
 from iic.params import Params
 from iic.teaching import Teaching, assign_views
-from iic.training import TrainingResult, member_seeds, train
+from iic.training import TrainingResult, member_params, member_seeds, train
 
 
 def training_data(digits, images: int, views: int) -> TrainingData:
@@ -337,9 +338,10 @@ def learner(network: keras.Model, params: Params) -> IICModel:
 
 
 def test_a_committee_teaches_the_network_that_is_kept(data, tiny_params, result, monkeypatch):
-    seen, seeds = [], []
+    seen, seeds, weights = [], [], []
 
-    def agreement(clusterings, clusters):
+    def agreement(clusterings, clusters, quorum):
+        assert (clusters, quorum) == (10, 0.85)
         seen.extend(clustering.shape for clustering in clusterings)
         return np.where(np.arange(230) < 207, np.arange(230) % 10, UNTAUGHT).astype(np.int32)
 
@@ -347,15 +349,37 @@ def test_a_committee_teaches_the_network_that_is_kept(data, tiny_params, result,
         seeds.append(seed)
         original(seed)
 
+    def build_learner(network, params, batches, original=training.build_learner):
+        weights.append(params.loss.teaching_weight)
+        return original(network, params, batches)
+
     monkeypatch.setattr("iic.training.agreement", agreement)
+    monkeypatch.setattr("iic.training.build_learner", build_learner)
     monkeypatch.setattr(keras.utils, "set_random_seed", set_random_seed)
-    params = with_values(tiny_params, loss={"teaching_from": 1.0}, train={"members": 2})
+    params = with_values(
+        tiny_params, loss={"teaching_from": 1.0}, committee={"members": 2, "weight": 3.0}
+    )
     taught = train(data, params)
     assert [row["taught"] for row in taught.history] == pytest.approx([0.9, 0.9])
     assert seen == [(230,), (230,)]
     # The one that is kept starts as it would without a committee.
     assert seeds == [*member_seeds(tiny_params.seed, 2), tiny_params.seed]
+    assert weights == [1.0, 1.0, 3.0]
     assert taught.history[0]["loss"] > result.history[0]["loss"] + 1
+
+
+def test_members_are_narrower_and_trained_for_fewer_epochs(params):
+    changed = with_values(
+        params, model={"widths": [3, 64]}, committee={"members": 2, "width": 0.1, "epochs": 2}
+    )
+    member = member_params(changed, 5)
+    assert member.seed == 5
+    assert member.model.widths == [1, 6]
+    assert member.train.epochs == 2
+    restored = with_values(
+        member, model={"widths": [3, 64]}, train={"epochs": changed.train.epochs}
+    )
+    assert restored.model_copy(update={"seed": changed.seed}) == changed
 
 
 def test_members_differ_from_each_other_and_between_runs():
