@@ -89,9 +89,9 @@ def test_a_committee_that_could_teach_nothing_is_refused(params_text):
 
 
 def test_a_missing_key_is_named(params_text):
-    text = "\n".join(line for line in params_text.splitlines() if "epochs:" not in line)
+    text = "\n".join(line for line in params_text.splitlines() if "batch_size:" not in line)
     assert refused(text) == [
-        "params.yaml: train.epochs: missing; copy the line from the params.yaml in Git"
+        "params.yaml: train.batch_size: missing; copy the line from the params.yaml in Git"
     ]
 
 
