@@ -35,7 +35,8 @@ def train(
     """Train both heads; the same data and parameters give the same result, bit for bit.
 
     With a committee, its members are trained first, from other initial weights and in another
-    order. The clusters of the images that they agree on then teach the network that is kept.
+    order. The clusters of the images that they agree on then teach the network that is kept, which
+    makes no moves of its own: on what the members disagree, these are wrong too often.
 
     Raises:
         InputError: the data do not fit each other, or the loss is no longer finite.
@@ -44,7 +45,8 @@ def train(
     if not params.committee.members:
         return _train_one(data, params, nothing, callbacks)
     targets = _committee(data, params, nothing)
-    taught = replaced(params, "loss", teaching_weight=params.committee.weight)
+    weight = params.committee.weight
+    taught = replaced(params, "loss", teaching_weight=weight, teaching_from=1.0)
     return _train_one(data, taught, targets, callbacks)
 
 

@@ -350,21 +350,21 @@ def test_a_committee_teaches_the_network_that_is_kept(data, tiny_params, result,
         original(seed)
 
     def build_learner(network, params, batches, original=training.build_learner):
-        weights.append(params.loss.teaching_weight)
+        weights.append((params.loss.teaching_weight, params.loss.teaching_from))
         return original(network, params, batches)
 
     monkeypatch.setattr("iic.training.agreement", agreement)
     monkeypatch.setattr("iic.training.build_learner", build_learner)
     monkeypatch.setattr(keras.utils, "set_random_seed", set_random_seed)
     params = with_values(
-        tiny_params, loss={"teaching_from": 1.0}, committee={"members": 2, "weight": 3.0}
+        tiny_params, loss={"teaching_from": 0.9}, committee={"members": 2, "weight": 3.0}
     )
     taught = train(data, params)
     assert [row["taught"] for row in taught.history] == pytest.approx([0.9, 0.9])
     assert seen == [(230,), (230,)]
     # The one that is kept starts as it would without a committee.
     assert seeds == [*member_seeds(tiny_params.seed, 2), tiny_params.seed]
-    assert weights == [1.0, 1.0, 3.0]
+    assert weights == [(1.0, 0.9), (1.0, 0.9), (3.0, 1.0)]
     assert taught.history[0]["loss"] > result.history[0]["loss"] + 1
 
 
