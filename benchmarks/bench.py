@@ -83,11 +83,10 @@ def main(arguments: list[str]) -> None:
 
 def _check(chosen: list[str]) -> None:
     """Raise InputError, before any long work, for what would be in its way."""
-    name = recipe_params(DEFAULT).data.name
-    if name != "mnist":
-        raise InputError(f"data.name: the benchmark is of mnist, not of {name}; set it back")
-    for recipe in ["article", *RECIPES]:
-        recipe_params(recipe)
+    params = {name: recipe_params(name) for name in ["article", *RECIPES]}
+    data = params[DEFAULT].data.name
+    if data != "mnist":
+        raise InputError(f"data.name: the benchmark is of mnist, not of {data}; set it back")
     steps.training_data()
     if "alternatives" in chosen and find_spec(UMAP) is None:
         raise InputError(f"{UMAP}: not installed; `make bench` installs requirements-bench.txt")

@@ -10,7 +10,7 @@ from benchmarks.steps import training_data, training_step
 from benchmarks.timing import take_turns
 from iic.batches import TrainingData
 from iic.params import Params
-from iic.training import train
+from iic.training import replaced, train
 
 ROUNDS = 5
 IMAGES = (15_000, 30_000, 60_000)
@@ -27,7 +27,7 @@ def measure() -> dict[str, Any]:
 
 def _whole_epochs(data: TrainingData, params: Params) -> dict[str, float]:
     """With start, tracing and snapshot, which do not grow with the images."""
-    one_epoch = params.model_copy(update={"train": params.train.model_copy(update={"epochs": 1})})
+    one_epoch = replaced(params, "train", epochs=1)
 
     def training_on(images: int) -> Callable[[], object]:
         part = TrainingData(
@@ -65,7 +65,4 @@ def variants(params: Params) -> dict[str, Params]:
             for depth in HEAD_LAYERS
         }
     )
-    return {
-        name: params.model_copy(update={"model": params.model.model_copy(update=changed)})
-        for name, changed in changes.items()
-    }
+    return {name: replaced(params, "model", **changed) for name, changed in changes.items()}

@@ -29,7 +29,7 @@ PEAK_SIZE = 2048
 
 
 def training_data() -> TrainingData:
-    """What `dvc repro` left for the train stage; raises InputError unless it is MNIST."""
+    """What `dvc repro` left for the train stage; raises InputError unless it has MNIST's size."""
     data = read_data()
     if len(data.train_images) != MNIST_IMAGES:
         raise InputError(
