@@ -7,9 +7,10 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchmarks.claims import Claim
-from benchmarks.recipes import options_of, read_text, recipe_params, with_overrides
+from benchmarks.recipes import options_of, recipe_params, with_overrides
 from benchmarks.seeds import recipe_of
 from iic.errors import InputError
+from iic.files import read_text
 from iic.params import Params, read_tree
 
 # DVC makes a Git reference of an experiment's name.
@@ -71,10 +72,9 @@ class Experiment:
 
 def read_grid(path: Path) -> Grid:
     """Read and validate a file in study/; raise InputError on a mistake in it."""
-    if not path.is_file():
-        raise InputError(f"{path}: not found; the grids are in study/")
+    text = read_text(path, "the grids are in study/", "save it as UTF-8")
     try:
-        return Grid.model_validate(read_tree(read_text(path), str(path)))
+        return Grid.model_validate(read_tree(text, str(path)))
     except ValidationError as error:
         first = error.errors()[0]
         key = "".join(f"{part}: " for part in first["loc"])

@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.cli import run_main
 from iic.errors import InputError
+from iic.files import read_text
 from iic.params import Params, read_tree, validate_params
 from stages.common import PARAMS, read_params
 
@@ -25,7 +26,7 @@ def recipe_names() -> list[str]:
 
 
 def recipe_params(name: str) -> Params:
-    """params.yaml with the recipe's overrides, validated."""
+    """params.yaml with the recipe's name and overrides, validated."""
     return with_overrides(read_params(PARAMS), _overrides(name), str(_file(name)))
 
 
@@ -69,14 +70,6 @@ def leaves(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, 
             yield prefix + key, value
 
 
-def read_text(path: Path) -> str:
-    """The text of a recipe or a grid."""
-    try:
-        return path.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text; save it as UTF-8") from error
-
-
 def _file(name: str) -> Path:
     return PARAMS if name == DEFAULT else RECIPES / f"{name}.yaml"
 
@@ -86,10 +79,11 @@ def _overrides(name: str) -> dict[str, Any]:
         return {}
     if name not in recipe_names():
         raise InputError(f"{name}: no such recipe (one of {', '.join(recipe_names())})")
-    tree = read_tree(read_text(_file(name)), str(_file(name)))
+    file = _file(name)
+    tree = read_tree(read_text(file, "restore it", "save it as UTF-8"), str(file))
     if not all(isinstance(keys, dict) for keys in tree.values()):
-        raise InputError(f"{_file(name)}: expected sections such as 'train:' with keys below them")
-    return tree
+        raise InputError(f"{file}: expected sections such as 'train:' with keys below them")
+    return {"recipe": name, **tree}
 
 
 def _hydra(value: object) -> str:

@@ -10,7 +10,7 @@ from benchmarks.steps import training_data, training_step
 from benchmarks.timing import take_turns
 from iic.batches import TrainingData
 from iic.params import Params
-from iic.training import replaced, train
+from iic.training import train
 
 ROUNDS = 5
 IMAGES = (15_000, 30_000, 60_000)
@@ -27,7 +27,7 @@ def measure() -> dict[str, Any]:
 
 def _whole_epochs(data: TrainingData, params: Params) -> dict[str, float]:
     """With start, tracing and snapshot, which do not grow with the images."""
-    one_epoch = replaced(params, "train", epochs=1)
+    one_epoch = params.with_values(train={"epochs": 1})
 
     def training_on(images: int) -> Callable[[], object]:
         part = TrainingData(
@@ -65,4 +65,4 @@ def variants(params: Params) -> dict[str, Params]:
             for depth in HEAD_LAYERS
         }
     )
-    return {name: replaced(params, "model", **changed) for name, changed in changes.items()}
+    return {name: params.with_values(model=changed) for name, changed in changes.items()}

@@ -38,7 +38,9 @@ def recipe_of(params: Params) -> str:
 
     What is off (0 or null) does not count, so that a new switch leaves the tables as they are.
     """
-    content = params.model_dump(exclude={"seed": True, "report": True, "data": {"local_dir"}})
+    content = params.model_dump(
+        exclude={"recipe": True, "seed": True, "report": True, "data": {"local_dir"}}
+    )
     if not params.loss.teaching_weight:
         del content["loss"]["teaching_from"]
     if not params.committee.members:

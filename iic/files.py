@@ -39,6 +39,16 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def read_text(path: Path, missing: str, damaged: str) -> str:
+    """Read UTF-8 text; raise InputError with what mends a missing or a damaged file."""
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: not found; {missing}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text; {damaged}") from error
+
+
 def write_table(path: Path, columns: Mapping[str, Sequence[object] | np.ndarray]) -> None:
     """Write named columns of equal length as CSV, atomically; floats to six significant digits."""
     text = io.StringIO()
@@ -55,13 +65,7 @@ def read_table(path: Path) -> dict[str, np.ndarray]:
     Raises:
         InputError: the file is missing, empty, ragged or holds something else than numbers.
     """
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: not found; run `dvc repro`") from error
-    except ValueError as error:
-        raise InputError(f"{path}: not UTF-8 text; run `dvc repro -f`") from error
-    return parse_table(text, str(path))
+    return parse_table(read_text(path, "run `dvc repro`", "run `dvc repro -f`"), str(path))
 
 
 def parse_table(text: str, source: str) -> dict[str, np.ndarray]:

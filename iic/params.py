@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
@@ -114,6 +115,7 @@ class CommitteeParams(Section):
     members: Annotated[int, Field(ge=0, le=100)]
     width: Annotated[float, Field(gt=0, le=4)]
     epochs: Annotated[int, Field(ge=1, le=100_000)]
+    kept: Annotated[float, Field(gt=0, le=1)]
     quorum: Annotated[float, Field(gt=0.5, le=1)]
     weight: Annotated[float, Field(gt=0, le=100)]
 
@@ -125,8 +127,9 @@ class ReportParams(Section):
 
 
 class Params(Section):
-    """All of params.yaml."""
+    """All of params.yaml; `recipe` is a name for people and decides nothing."""
 
+    recipe: Annotated[str, Field(min_length=1, max_length=60)]
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     data: DataParams
     augment: AugmentParams
@@ -135,6 +138,15 @@ class Params(Section):
     train: TrainParams
     committee: CommitteeParams
     report: ReportParams
+
+    def with_values(self, **sections: Mapping[str, object]) -> "Params":
+        """The same with some keys of some sections replaced by valid values."""
+        return self.model_copy(
+            update={
+                name: getattr(self, name).model_copy(update=values)
+                for name, values in sections.items()
+            }
+        )
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "Params":
@@ -211,9 +223,10 @@ def _explain(details: ErrorDetails) -> str:
         allowed = details["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         hint = _nearest(value, allowed)
         return f"{key}: unknown value {_shorten(value)}{hint} (one of {', '.join(allowed)})"
-    message = details["msg"].removeprefix("Input should be ")
-    message = message.replace("a valid integer", "an integer").replace("a valid ", "a ")
-    return f"{key}: {_shorten(value)} should be {message[0].lower()}{message[1:]}"
+    # "Input should be a valid integer", "String should have at least 1 character".
+    _, _, rule = details["msg"].partition(" should ")
+    rule = rule.replace("a valid integer", "an integer").replace("a valid ", "a ")
+    return f"{key}: {_shorten(value)} should {rule}"
 
 
 def _key(location: tuple[int | str, ...]) -> str:

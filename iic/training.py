@@ -36,28 +36,30 @@ def train(
 
     With a committee, its members are trained first, from other initial weights and in another
     order. The clusters of the images that they agree on then teach the network that is kept, which
-    makes no moves of its own: on what the members disagree, these are wrong too often.
+    makes no moves of its own: it did no better with them (reports/recipe-log.md).
 
     Raises:
         InputError: the data do not fit each other, or the loss is no longer finite.
     """
-    nothing = np.full(len(data.train_images), UNTAUGHT, np.int32)
     if not params.committee.members:
-        return _train_one(data, params, nothing, callbacks)
-    targets = _committee(data, params, nothing)
+        return _train_one(data, params, _untaught(data), callbacks)
     weight = params.committee.weight
-    taught = replaced(params, "loss", teaching_weight=weight, teaching_from=1.0)
-    return _train_one(data, taught, targets, callbacks)
+    taught = params.with_values(loss={"teaching_weight": weight, "teaching_from": 1.0})
+    return _train_one(data, taught, _committee(data, params), callbacks)
 
 
-def _committee(data: TrainingData, params: Params, targets: np.ndarray) -> np.ndarray:
-    """(n,) the cluster of each training image that the members agree on; `targets` teaches them."""
+def _untaught(data: TrainingData) -> np.ndarray:
+    return np.full(len(data.train_images), UNTAUGHT, np.int32)
+
+
+def _committee(data: TrainingData, params: Params) -> np.ndarray:
+    """(n,) int32 the cluster of each training image that the members agree on, or UNTAUGHT."""
     committee, clusterings = params.committee, []
     for number, seed in enumerate(member_seeds(params.seed, committee.members), start=1):
         log.info("member %d of %d of the committee", number, committee.members)
-        network = _train_one(data, member_params(params, seed), targets).network
+        network = _train_one(data, member_params(params, seed), _untaught(data)).network
         clusterings.append(predict(network, data.train_images).cluster.argmax(axis=1))
-    agreed = agreement(clusterings, params.model.clusters, committee.quorum)
+    agreed = agreement(clusterings, params.model.clusters, committee.kept, committee.quorum)
     log.info("the committee agrees on %.2f %% of the images", 100 * (agreed != UNTAUGHT).mean())
     return agreed
 
@@ -65,15 +67,9 @@ def _committee(data: TrainingData, params: Params, targets: np.ndarray) -> np.nd
 def member_params(params: Params, seed: int) -> Params:
     """Parameters of a member of the committee."""
     widths = [max(1, round(params.committee.width * width)) for width in params.model.widths]
-    narrow = replaced(params, "model", widths=widths)
-    short = replaced(narrow, "train", epochs=params.committee.epochs)
-    return short.model_copy(update={"seed": seed})
-
-
-def replaced(params: Params, section: str, **values: object) -> Params:
-    """Parameters with some keys of a section replaced by valid values."""
-    changed = getattr(params, section).model_copy(update=values)
-    return params.model_copy(update={section: changed})
+    epochs = params.committee.epochs
+    changed = params.with_values(model={"widths": widths}, train={"epochs": epochs})
+    return changed.model_copy(update={"seed": seed})
 
 
 def member_seeds(seed: int, members: int) -> list[int]:

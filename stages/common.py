@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from iic.errors import InputError
+from iic.files import read_text
 from iic.params import Params, parse_params
 
 # Environment variable that benchmarks set to learn what each stage cost.
@@ -82,9 +83,5 @@ def peak_memory() -> float:
 
 def read_params(path: Path) -> Params:
     """Read and validate the parameter file; raise InputError on any mistake in it."""
-    try:
-        return parse_params(path.read_text("utf-8"), str(path))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: not found; run from the repository's top folder") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text ({error.reason})") from error
+    text = read_text(path, "run from the repository's top folder", "save it as UTF-8")
+    return parse_params(text, str(path))

@@ -22,6 +22,7 @@ def main(params: Params) -> None:
     """Every figure is also a file of its own, for papers and slides."""
     finished = Run(
         settings={
+            "recipe": params.recipe,
             "seed": params.seed,
             "data.name": params.data.name,
             "augment.ops": ", ".join(params.augment.ops) or "none",

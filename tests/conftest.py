@@ -44,16 +44,6 @@ def override(text: str, values: dict[str, object]) -> str:
     return yaml.safe_dump(tree, sort_keys=False)
 
 
-def with_values(params: Params, **sections: dict[str, object]) -> Params:
-    """Parameters with some keys of some sections replaced."""
-    return params.model_copy(
-        update={
-            name: getattr(params, name).model_copy(update=values)
-            for name, values in sections.items()
-        }
-    )
-
-
 @pytest.fixture(scope="session")
 def params_text() -> str:
     return (ROOT / "params.yaml").read_text("utf-8")

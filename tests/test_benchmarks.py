@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import yaml
-from conftest import ROOT, with_values
+from conftest import ROOT
 
 from benchmarks import bench, pipeline, readme, results, scaling, steps
 from benchmarks.alternatives import k_means
@@ -94,7 +94,7 @@ def test_a_damaged_file_is_named(file):
 
 
 def test_the_benchmark_is_not_of_other_images_in_the_same_format(at_root, monkeypatch, params):
-    other = with_values(params, data={"name": "fashion-mnist"})
+    other = params.with_values(data={"name": "fashion-mnist"})
     monkeypatch.setattr(bench, "recipe_params", lambda recipe: other)
     with pytest.raises(InputError, match=r"data\.name: the benchmark is of mnist, not of fashion"):
         bench.main(["steps"])
@@ -159,7 +159,7 @@ def test_figures_of_the_steps(pipeline_run, monkeypatch):
     monkeypatch.chdir(pipeline_run)
     monkeypatch.setattr(steps, "MNIST_IMAGES", len(np.load("data/images.npz")["train_images"]))
     tiny = parse_params(Path("params.yaml").read_text(), "params.yaml")
-    larger = with_values(tiny, train={"batch_size": 200})
+    larger = tiny.with_values(train={"batch_size": 200})
     recipes = {"default": tiny, "article": larger}
     monkeypatch.setattr(steps, "recipe_params", recipes.__getitem__)
     monkeypatch.setattr(steps, "PEAK_SIZE", 64)

@@ -6,6 +6,7 @@ from iic.files import (
     read_arrays,
     read_json,
     read_table,
+    read_text,
     replacing,
     write_arrays,
     write_table,
@@ -85,6 +86,17 @@ def test_tables(tmp_path):
     write_table(path, {"epoch": [1, 2], "loss": [-1.23456789, 1e-9]})
     assert path.read_bytes() == b"epoch,loss\n1,-1.23457\n2,1e-09\n"
     np.testing.assert_allclose(read_table(path)["loss"], [-1.23457, 1e-9])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "not found; get one"), (b"\xff", "not UTF-8 text; mend it")]
+)
+def test_a_missing_or_damaged_text_is_named_with_its_remedy(tmp_path, content, message):
+    path = tmp_path / "notes.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"notes\.txt: {message}"):
+        read_text(path, "get one", "mend it")
 
 
 def test_columns_of_unequal_length_are_refused(tmp_path):

@@ -54,6 +54,8 @@ def test_yaml_numbers_are_read_as_dvc_reads_them(params_text, spelling):
         ("epochs: 6", "epochs: 0", "train.epochs: 0 should be greater than or equal to 1"),
         ("seed: 0", "seed: -1", "seed: -1 should be greater than or equal to 0"),
         ("[32, 64,", "[32, x,", "model.widths[1]: 'x' should be an integer"),
+        ("recipe: default", "recipe: ''", "recipe: '' should have at least 1 character"),
+        ("recipe: default", "recipe: 5", "recipe: 5 should be a string"),
         ("name: mnist", "name: minst", "data.name: unknown value 'minst'; did you mean 'mnist'?"),
         (
             "[rotation, distortion",

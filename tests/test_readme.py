@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, environment, override, with_values
+from conftest import ROOT, environment, override
 
 from benchmarks import readme
 from benchmarks.costs import Cost, read_costs
@@ -25,7 +25,7 @@ from benchmarks.seeds import (
     write_rows,
 )
 from iic.errors import InputError
-from iic.params import parse_params
+from iic.params import Params, parse_params
 from stages.common import COSTS
 
 
@@ -84,7 +84,7 @@ def test_the_recipe_is_all_but_the_seed(params_text):
         settings = {key.replace("__", "."): value for key, value in values.items()}
         return recipe_of(parse_params(override(params_text, settings), "p"))
 
-    assert recipe() == recipe(seed=5, report__digit=3, data__local_dir="x")
+    assert recipe() == recipe(recipe="mine", seed=5, report__digit=3, data__local_dir="x")
     assert recipe(loss__alpha=2) == recipe(loss__alpha=2.0) != recipe()
     assert recipe(loss__alpha_final=None) != recipe() != recipe(augment__neighbors=0)
     assert recipe(augment__both_views=False) != recipe()
@@ -105,7 +105,8 @@ def test_every_recipe_is_valid_and_says_what_differs(folder, params):
     assert {"article", "fast"} <= set(names)
     assert recipe_params("default") == params
     for name in names[1:]:
-        assert recipe_params(name) != params
+        assert recipe_of(recipe_params(name)) != recipe_of(params)
+        assert recipe_params(name).recipe == name
         assert (folder / f"recipes/{name}.yaml").read_text().startswith("# ")
 
 
@@ -117,7 +118,7 @@ def test_options_are_what_dvc_would_set(folder, params_text):
     )
     options = recipe_options("mine")
     assert options == [
-        "-S", "augment.ops=[rotation,noise]", "-S", "augment.both_views=false",
+        "-S", "recipe=mine", "-S", "augment.ops=[rotation,noise]", "-S", "augment.both_views=false",
         "-S", "model.widths=[4,8]", "-S", "loss.alpha=2.0", "-S", "loss.alpha_final=null",
     ]  # fmt: skip
     changed = dict(option.split("=") for option in options[1::2])
@@ -129,17 +130,20 @@ def test_options_are_what_dvc_would_set(folder, params_text):
 def test_numbers_are_read_as_dvc_reads_them(folder):
     (folder / "recipes/mine.yaml").write_text("train:\n  learning_rate: 1e-4\n")
     assert recipe_params("mine").train.learning_rate == 1e-4
-    assert recipe_options("mine") == ["-S", "train.learning_rate=0.0001"]
+    assert recipe_options("mine") == ["-S", "recipe=mine", "-S", "train.learning_rate=0.0001"]
 
 
 def test_the_recipes_that_show_one_thing_differ_in_it_alone(folder):
-    fast = recipe_params("fast")
+    def settings(name: str) -> Params:
+        return recipe_params(name).model_copy(update={"recipe": "any"})
+
+    fast = settings("fast")
     assert fast.augment.neighbors > 0
     assert fast.loss.teaching_weight > 0
-    neighbors = with_values(fast, loss={"teaching_weight": 0.0})
-    assert recipe_params("neighbors") == neighbors
-    assert recipe_params("moves") == with_values(fast, augment={"neighbor_share": 0.0})
-    assert recipe_params("views-alone") == with_values(neighbors, augment={"neighbors": 0})
+    neighbors = fast.with_values(loss={"teaching_weight": 0.0})
+    assert settings("neighbors") == neighbors
+    assert settings("moves") == fast.with_values(augment={"neighbor_share": 0.0})
+    assert settings("views-alone") == neighbors.with_values(augment={"neighbors": 0})
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from conftest import with_values
 
 from iic.schedule import Schedule
 
@@ -13,7 +12,7 @@ def schedule_of(params):
         sections = {"loss": {}, "augment": {}}
         for key, value in values.items():
             sections["loss" if key.startswith("alpha") else "augment"][key] = value
-        return Schedule(with_values(params, **sections), steps)
+        return Schedule(params.with_values(**sections), steps)
 
     return make
 

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import with_values
 
 from iic import training
 from iic.augmentation import Draws, Transform, make_pair
@@ -43,8 +42,8 @@ def batches_of(data, params):
     """Makes batches of this data from the committed parameters with some keys replaced."""
 
     def make(seed: int = 0, epochs: int = 1, batch_size: int = 230, **augment) -> PairBatches:
-        changed = with_values(
-            params, train={"epochs": epochs, "batch_size": batch_size}, augment=augment
+        changed = params.with_values(
+            train={"epochs": epochs, "batch_size": batch_size}, augment=augment
         )
         return PairBatches(data, changed.model_copy(update={"seed": seed}))
 
@@ -187,8 +186,7 @@ def test_joint_metric_is_the_joint_of_all_batches(random):
 
 
 def test_one_step_is_adam_on_the_weighted_loss_of_the_pair(data, tiny_params):
-    params = with_values(
-        tiny_params,
+    params = tiny_params.with_values(
         loss={"alpha": 3.0, "overclustering_weight": 0.25},
         train={"epochs": 1, "batch_size": 230, "learning_rate": 0.01},
     )
@@ -260,7 +258,7 @@ def test_what_is_recorded(data, tiny_params, result):
 
 
 def test_training_raises_the_mutual_information(digits, tiny_params):
-    params = with_values(tiny_params, train={"epochs": 12, "batch_size": 80, "learning_rate": 0.01})
+    params = tiny_params.with_values(train={"epochs": 12, "batch_size": 80, "learning_rate": 0.01})
     history = train(training_data(digits, images=480, views=4), params).history
     assert history[-1]["cluster_mutual_information"] > 0.1
     assert history[-1]["cluster_mutual_information"] > 4 * history[0]["cluster_mutual_information"]
@@ -274,7 +272,7 @@ def test_training_repeats_bit_for_bit(data, tiny_params, result):
 
 
 def test_in_bfloat16_the_step_rounds_but_what_is_kept_is_float32(data, tiny_params, result):
-    coarse = train(data, with_values(tiny_params, train={"precision": "mixed_bfloat16"}))
+    coarse = train(data, tiny_params.with_values(train={"precision": "mixed_bfloat16"}))
     assert coarse.network.dtype_policy.name == "float32"
     assert {weights.dtype for weights in coarse.network.get_weights()} == {np.dtype("float32")}
     mine, theirs = coarse.history[0]["loss"], result.history[0]["loss"]
@@ -285,7 +283,7 @@ def test_in_bfloat16_the_step_rounds_but_what_is_kept_is_float32(data, tiny_para
 
 def test_views_of_images_are_assigned_in_their_order(data, params, tiny_params):
     network = build_network(tiny_params.model)
-    batches = PairBatches(data, with_values(tiny_params, train={"batch_size": 100}))
+    batches = PairBatches(data, tiny_params.with_values(train={"batch_size": 100}))
     transform = Transform(params.augment)
     chosen = np.arange(0, 230, 2)
     views = assign_views(learner(network, tiny_params), batches.in_order(1, chosen))
@@ -306,8 +304,7 @@ def test_partners_are_neighbors_or_the_image_itself(neighbors, data, batches_of)
 
 
 def test_a_step_adds_the_cross_entropy_to_what_images_are_taught(data, tiny_params):
-    params = with_values(
-        tiny_params,
+    params = tiny_params.with_values(
         train={"batch_size": 230},
         loss={"teaching_weight": 3.0},
         augment={"neighbors": 3, "neighbor_share": 1.0},
@@ -340,8 +337,8 @@ def learner(network: keras.Model, params: Params) -> IICModel:
 def test_a_committee_teaches_the_network_that_is_kept(data, tiny_params, result, monkeypatch):
     seen, seeds, weights = [], [], []
 
-    def agreement(clusterings, clusters, quorum):
-        assert (clusters, quorum) == (10, 0.85)
+    def agreement(clusterings, clusters, kept, quorum):
+        assert (clusters, kept, quorum) == (10, 0.8, 0.85)
         seen.extend(clustering.shape for clustering in clusterings)
         return np.where(np.arange(230) < 207, np.arange(230) % 10, UNTAUGHT).astype(np.int32)
 
@@ -356,8 +353,8 @@ def test_a_committee_teaches_the_network_that_is_kept(data, tiny_params, result,
     monkeypatch.setattr("iic.training.agreement", agreement)
     monkeypatch.setattr("iic.training.build_learner", build_learner)
     monkeypatch.setattr(keras.utils, "set_random_seed", set_random_seed)
-    params = with_values(
-        tiny_params, loss={"teaching_from": 0.9}, committee={"members": 2, "weight": 3.0}
+    params = tiny_params.with_values(
+        loss={"teaching_from": 0.9}, committee={"members": 2, "weight": 3.0}
     )
     taught = train(data, params)
     assert [row["taught"] for row in taught.history] == pytest.approx([0.9, 0.9])
@@ -369,16 +366,14 @@ def test_a_committee_teaches_the_network_that_is_kept(data, tiny_params, result,
 
 
 def test_members_are_narrower_and_trained_for_fewer_epochs(params):
-    changed = with_values(
-        params, model={"widths": [3, 64]}, committee={"members": 2, "width": 0.1, "epochs": 2}
+    changed = params.with_values(
+        model={"widths": [3, 64]}, committee={"members": 2, "width": 0.1, "epochs": 2}
     )
     member = member_params(changed, 5)
     assert member.seed == 5
     assert member.model.widths == [1, 6]
     assert member.train.epochs == 2
-    restored = with_values(
-        member, model={"widths": [3, 64]}, train={"epochs": changed.train.epochs}
-    )
+    restored = member.with_values(model={"widths": [3, 64]}, train={"epochs": changed.train.epochs})
     assert restored.model_copy(update={"seed": changed.seed}) == changed
 
 
@@ -413,7 +408,7 @@ def teaching_of(params, monkeypatch):
     monkeypatch.setattr("iic.teaching.merged", lambda *_: np.eye(2) / 2)
 
     def make(**sections) -> Teaching:
-        changed = with_values(params, model={"clusters": 2, "overclusters": 3}, **sections)
+        changed = params.with_values(model={"clusters": 2, "overclusters": 3}, **sections)
         teaching = Teaching(StandIn(), changed, KNOWN)
         teaching.set_model(SimpleNamespace(network="network", targets=tf.Variable([9, 9, 9])))
         teaching.on_train_begin()
@@ -525,7 +520,7 @@ def test_a_misplaced_style_is_taught_the_cluster_of_its_neighbours(params, monke
     partners = np.stack([(np.arange(200) + shift) % 100 for shift in (1, 2, 50)], axis=1)
     partners[100:] += 100
     monkeypatch.setattr("iic.teaching.predict", lambda *_: seen)
-    params = with_values(params, model={"clusters": 2, "overclusters": 4})
+    params = params.with_values(model={"clusters": 2, "overclusters": 4})
     batches = SimpleNamespace(images=np.arange(200), partners=partners)
     teaching = Teaching(batches, params, np.full(200, UNTAUGHT))
     targets = tf.Variable(np.full(200, 9))
@@ -538,7 +533,7 @@ def test_a_misplaced_style_is_taught_the_cluster_of_its_neighbours(params, monke
 def test_training_with_moves_repeats_bit_for_bit(data, tiny_params, monkeypatch):
     monkeypatch.setattr("iic.teaching.LEAST_INFORMATION", 0.0)
     monkeypatch.setattr("iic.moves.MIN_GAIN", 0.1)
-    params = with_values(tiny_params, train={"epochs": 4, "batch_size": 23})
+    params = tiny_params.with_values(train={"epochs": 4, "batch_size": 23})
     first, second = train(data, params), train(data, params)
     assert max(row["taught"] for row in first.history) > 0
     assert first.history == second.history
@@ -550,9 +545,9 @@ def test_taught_epochs_have_the_taught_loss(data, tiny_params, monkeypatch):
 
     monkeypatch.setattr("iic.teaching.best_moves", next_cluster)
     monkeypatch.setattr("iic.teaching.LEAST_INFORMATION", 0.0)
-    params = with_values(tiny_params, train={"epochs": 2})
-    untaught = train(data, with_values(params, loss={"teaching_weight": 0.0}))
-    taught = train(data, with_values(params, loss={"teaching_weight": 3.0, "teaching_from": 0.5}))
+    params = tiny_params.with_values(train={"epochs": 2})
+    untaught = train(data, params.with_values(loss={"teaching_weight": 0.0}))
+    taught = train(data, params.with_values(loss={"teaching_weight": 3.0, "teaching_from": 0.5}))
     assert [row["taught"] for row in untaught.history] == [0, 0]
     assert [row["taught"] for row in taught.history] == [0, 1]
     first, second = (
