@@ -158,8 +158,7 @@ def test_the_grid_of_moves_differs_in_moves_alone(at_root):
     for (variant, seed), params in experiments.items():
         if variant.endswith("-without"):
             pair = experiments[variant.removesuffix("-without"), seed]
-            moved = params.loss.model_copy(update={"teaching_weight": 1.0})
-            assert params.model_copy(update={"loss": moved}) == pair
+            assert params.with_values(loss={"teaching_weight": 1.0}) == pair
 
 
 def test_a_column_that_says_nothing_of_the_data_is_a_dash():
@@ -262,14 +261,13 @@ def test_the_articles_recipe_is_run_beyond_its_last_epoch_and_else_as_it_is(at_r
     path = Path("study/article-recipe.yaml")
     recipe = recipe_params("article")
     for experiment in experiments_of(read_grid(path), path):
-        train = experiment.params.train
-        assert train.epochs > 100
-        shortened = train.model_copy(update={"epochs": recipe.train.epochs})
-        assert experiment.params.model_copy(update={"train": shortened}) == recipe
+        params = experiment.params
+        assert params.train.epochs > 100
+        assert params.with_values(train={"epochs": recipe.train.epochs}) == recipe
         # The settings stay what they are from the first step to the last.
-        schedule = Schedule(experiment.params, steps=100)
+        schedule = Schedule(params, steps=100)
         assert {schedule.at(step) for step in range(100)} == {schedule.at(0)}
-        assert train.learning_rate == train.learning_rate_final
+        assert params.train.learning_rate == params.train.learning_rate_final
 
 
 @pytest.mark.parametrize("kind", [{"reaches": 0.5}, {"within": 0.5}, {"higher_than": ["low"]}])
