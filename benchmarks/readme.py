@@ -1,14 +1,16 @@
-"""The generated parts of README.md: results, speed, other methods and the pipeline graph.
+"""The generated parts of README.md: results, targets, speed, other methods, the pipeline graph.
 
 `python -m benchmarks.readme` rewrites them; a test fails where they are stale.
 """
 
 import statistics
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.cli import run_main
-from benchmarks.recipes import DEFAULT, recipe_names
+from benchmarks.recipes import DEFAULT, recipe_names, recipe_params
 from benchmarks.results import read_benchmark
 from benchmarks.seeds import rows_of
 from iic.errors import InputError
@@ -31,6 +33,22 @@ COLUMNS = {
 }
 
 
+class Target(NamedTuple):
+    """What a recipe was made for: accuracy, and training in 1/times of the article's time."""
+
+    mean: float
+    lowest: float
+    times: int
+
+
+# Set before the recipes were made.
+TARGETS = {
+    "fast": Target(0.98, 0.97, 80),
+    "default": Target(0.989, 0.985, 20),
+    "best": Target(0.994, 0.992, 4),
+}
+
+
 def results() -> str:
     """Mean, standard deviation, minimum and maximum over all seeds of each recipe's table."""
     lines = [
@@ -48,6 +66,53 @@ def results() -> str:
                 lines.append(f"| {title} | {name} | {_mean(values, form)} | {low} | {high} |")
                 title = ""
     return "\n".join(lines)
+
+
+def targets() -> str:
+    """What was aimed at and what was reached, from the seeds and the benchmark."""
+    lines = ["| recipe | what | target | reached | |", "| --- | --- | --- | --- | --- |"]
+    for recipe, target in TARGETS.items():
+        for what, wanted, reached, met in [*_accuracy(recipe, target), *_costs(recipe, target)]:
+            verdict = "met" if met else "**missed**"
+            lines.append(f"| `{recipe}` | {what} | {wanted} | {reached} | {verdict} |")
+    return "\n".join(lines)
+
+
+# What, the target, what was reached, and whether that is enough.
+_Goal = tuple[str, str, str, bool]
+
+
+def _accuracy(recipe: str, target: Target) -> Iterator[_Goal]:
+    values = [float(row["acc"]) for row in rows_of(recipe).values()]
+    if values:
+        for what, wanted, value in (
+            ("mean accuracy", target.mean, statistics.fmean(values)),
+            ("lowest accuracy", target.lowest, min(values)),
+        ):
+            reached = f"{_figure(value, _PERCENT)}, {_seeds(len(values))}"
+            yield what, f"at least {_figure(wanted, _PERCENT)}", reached, value >= wanted
+
+
+def _costs(recipe: str, target: Target) -> Iterator[_Goal]:
+    measured = read_benchmark()
+    steps, training = measured.get("steps"), measured.get("trainings", {}).get(recipe)
+    if not steps or not training:
+        return
+    times = training["times_faster_than_the_article"]
+    wanted = f"at most 1/{target.times}"
+    yield "training, of the article's time", wanted, f"1/{times:.1f}", times >= target.times
+    if recipe == DEFAULT:
+        step = steps["recipes"][recipe]
+        share = step["share_of_float32_peak"]
+        yield "step, of the float32 peak", "at least 75 %", _percent(share), share >= 0.75
+        share = step["augmentation_share"]
+        yield "augmentation, of a step", "at most 5 %", _percent(share), share <= 0.05
+        share = steps["snapshot_seconds"] * recipe_params(recipe).train.epochs / training["seconds"]
+        yield "snapshots, of the training", "at most 3 %", _percent(share), share <= 0.03
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def accuracy_of(recipe: str) -> str | None:
@@ -163,6 +228,7 @@ def render(text: str) -> str:
     """Put each generated part between its markers."""
     parts = {
         "results": results,
+        "targets": targets,
         "speed": speed,
         "details": details,
         "methods": methods,

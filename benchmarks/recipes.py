@@ -1,11 +1,12 @@
 """Recipes: small files of overrides for params.yaml, as options of `dvc exp run`.
 
-`dvc exp run $(python -m benchmarks.recipes fast)` runs recipes/fast.yaml.
+`dvc exp run $(python -m benchmarks.recipes fast)` runs recipes/fast.yaml. Settings that
+follow, such as loss.alpha=1, change it further, in the one spelling that DVC's run-cache knows.
 """
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,11 +92,26 @@ def _hydra(value: object) -> str:
     return json.dumps(value, separators=(",", ":")).replace('"', "")
 
 
+def read_settings(words: Sequence[str]) -> dict[str, Any]:
+    """["loss.alpha=1", "seed=2"] -> overrides as in a recipe; raises InputError on other words."""
+    tree: dict[str, Any] = {}
+    for word in words:
+        key, sign, value = word.partition("=")
+        section, _, name = key.rpartition(".")
+        keys = tree.setdefault(section, {}) if section else tree
+        if not (name and sign and value and isinstance(keys, dict)):
+            raise InputError(f"{word}: expected key=value, such as loss.alpha=1.0")
+        keys[name] = read_tree(f"value: {value}", word)["value"]
+    return tree
+
+
 def main(arguments: list[str]) -> None:
-    """Print a recipe's options."""
-    if len(arguments) != 1:
+    """Print a recipe's options, those of further settings among them."""
+    if not arguments:
         raise InputError(f"name one recipe of {', '.join(recipe_names())}")
-    sys.stdout.write(" ".join(recipe_options(arguments[0])) + "\n")
+    name, *settings = arguments
+    params = with_overrides(recipe_params(name), read_settings(settings), "settings")
+    sys.stdout.write(" ".join(options_of(params)) + "\n")
 
 
 if __name__ == "__main__":

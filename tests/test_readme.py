@@ -1,5 +1,6 @@
 """Recipes, runs over several seeds, and the generated parts of the README."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -10,8 +11,9 @@ import pytest
 import yaml
 from conftest import ROOT, environment, override
 
-from benchmarks import readme
+from benchmarks import readme, results
 from benchmarks.costs import Cost, read_costs
+from benchmarks.recipes import main as main_of_recipes
 from benchmarks.recipes import recipe_names, recipe_options, recipe_params
 from benchmarks.seeds import (
     COLUMNS,
@@ -131,6 +133,39 @@ def test_numbers_are_read_as_dvc_reads_them(folder):
     (folder / "recipes/mine.yaml").write_text("train:\n  learning_rate: 1e-4\n")
     assert recipe_params("mine").train.learning_rate == 1e-4
     assert recipe_options("mine") == ["-S", "recipe=mine", "-S", "train.learning_rate=0.0001"]
+
+
+def test_settings_after_a_recipe_are_spelled_as_params_yaml_spells_them(folder, capsys):
+    main_of_recipes(["fast", "loss.alpha=1", "augment.ops=[noise, rotation]", "seed=3"])
+    expected = [
+        *recipe_options("fast"),
+        "-S",
+        "loss.alpha=1.0",
+        "-S",
+        "augment.ops=[rotation,noise]",
+    ]
+    assert sorted(capsys.readouterr().out.split()) == sorted([*expected, "-S", "seed=3"])
+    main_of_recipes(
+        ["default", "loss.alpha=5", "augment.ops=[noise,binarization,distortion,rotation]"]
+    )
+    assert capsys.readouterr().out == "\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("loss.alpha", "loss.alpha: expected key=value"),
+        ("loss.=1", "loss.=1: expected key=value"),
+        ("seed.x=1", "seed"),
+        ("loss.alhpa=1", "loss.alhpa: unknown key"),
+        ("loss.alpha=1.0,2.0", "loss.alpha"),
+        ("loss.alpha=[", "loss.alpha=[: not valid YAML"),
+    ],
+)
+def test_a_setting_that_is_none_is_named(folder, word, message):
+    with pytest.raises(InputError) as raised:
+        main_of_recipes(["default", "seed=1", word])
+    assert message in str(raised.value)
 
 
 def test_the_recipes_that_show_one_thing_differ_in_it_alone(folder):
@@ -265,3 +300,30 @@ def test_the_table_shows_every_seed_of_every_recipe(folder):
     assert readme.accuracy_of("default") == "95.00 ± 5.00 % over 3 seeds"
     assert readme.accuracy_of("article") is None
     assert "article" not in text
+
+
+def test_targets_are_held_against_what_was_reached(folder, monkeypatch):
+    for name, values in {"default": [0.9878, 0.9902], "best": [0.9941, 0.9919]}.items():
+        recipe = recipe_of(recipe_params(name))
+        rows = {seed: row(seed, value) | {"recipe": recipe} for seed, value in enumerate(values)}
+        write_rows(table_of(name), recipe, rows)
+    benchmark = folder / "benchmark.json"
+    monkeypatch.setattr(results, "BENCHMARK", benchmark)
+    step = {"share_of_float32_peak": 0.742, "augmentation_share": 0.05}
+    training = {"times_faster_than_the_article": 20.0, "seconds": 300.0}
+    measured = {
+        "steps": {"snapshot_seconds": 1.6, "recipes": {"default": step}},
+        "trainings": {"default": training, "fast": training},
+    }
+    benchmark.write_text(json.dumps(measured))
+    assert readme.targets().splitlines()[2:] == [
+        "| `fast` | training, of the article's time | at most 1/80 | 1/20.0 | **missed** |",
+        "| `default` | mean accuracy | at least 98.90 % | 98.90 %, 2 seeds | met |",
+        "| `default` | lowest accuracy | at least 98.50 % | 98.78 %, 2 seeds | met |",
+        "| `default` | training, of the article's time | at most 1/20 | 1/20.0 | met |",
+        "| `default` | step, of the float32 peak | at least 75 % | 74.2 % | **missed** |",
+        "| `default` | augmentation, of a step | at most 5 % | 5.0 % | met |",
+        "| `default` | snapshots, of the training | at most 3 % | 3.2 % | **missed** |",
+        "| `best` | mean accuracy | at least 99.40 % | 99.30 %, 2 seeds | **missed** |",
+        "| `best` | lowest accuracy | at least 99.20 % | 99.19 %, 2 seeds | **missed** |",
+    ]
