@@ -7,7 +7,7 @@ import statistics
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchmarks.cli import run_main
 from benchmarks.recipes import DEFAULT, recipe_names, recipe_params
@@ -21,6 +21,7 @@ NOT_MEASURED = "Not measured yet: `make bench`."
 # Of a figure: scale, digits and unit.
 _Format = tuple[float, int, str]
 _PERCENT: _Format = (100, 2, " %")
+_SHARE: _Format = (100, 1, " %")
 _INDEX: _Format = (1, 4, "")
 _SECONDS: _Format = (1, 0, " s")
 COLUMNS = {
@@ -71,8 +72,10 @@ def results() -> str:
 def targets() -> str:
     """What was aimed at and what was reached, from the seeds and the benchmark."""
     lines = ["| recipe | what | target | reached | |", "| --- | --- | --- | --- | --- |"]
+    measured = read_benchmark()
     for recipe, target in TARGETS.items():
-        for what, wanted, reached, met in [*_accuracy(recipe, target), *_costs(recipe, target)]:
+        goals = [*_accuracy(recipe, target), *_costs(recipe, target, measured)]
+        for what, wanted, reached, met in goals:
             verdict = "met" if met else "**missed**"
             lines.append(f"| `{recipe}` | {what} | {wanted} | {reached} | {verdict} |")
     return "\n".join(lines)
@@ -83,7 +86,7 @@ _Goal = tuple[str, str, str, bool]
 
 
 def _accuracy(recipe: str, target: Target) -> Iterator[_Goal]:
-    values = [float(row["acc"]) for row in rows_of(recipe).values()]
+    values = _accuracies(recipe)
     if values:
         for what, wanted, value in (
             ("mean accuracy", target.mean, statistics.fmean(values)),
@@ -93,8 +96,7 @@ def _accuracy(recipe: str, target: Target) -> Iterator[_Goal]:
             yield what, f"at least {_figure(wanted, _PERCENT)}", reached, value >= wanted
 
 
-def _costs(recipe: str, target: Target) -> Iterator[_Goal]:
-    measured = read_benchmark()
+def _costs(recipe: str, target: Target, measured: dict[str, Any]) -> Iterator[_Goal]:
     steps, training = measured.get("steps"), measured.get("trainings", {}).get(recipe)
     if not steps or not training:
         return
@@ -103,21 +105,23 @@ def _costs(recipe: str, target: Target) -> Iterator[_Goal]:
     yield "training, of the article's time", wanted, f"1/{times:.1f}", times >= target.times
     if recipe == DEFAULT:
         step = steps["recipes"][recipe]
-        share = step["share_of_float32_peak"]
-        yield "step, of the float32 peak", "at least 75 %", _percent(share), share >= 0.75
-        share = step["augmentation_share"]
-        yield "augmentation, of a step", "at most 5 %", _percent(share), share <= 0.05
-        share = steps["snapshot_seconds"] * recipe_params(recipe).train.epochs / training["seconds"]
-        yield "snapshots, of the training", "at most 3 %", _percent(share), share <= 0.03
+        peak, augmentation = step["share_of_float32_peak"], step["augmentation_share"]
+        snapshots = steps["snapshot_seconds"] * recipe_params(recipe).train.epochs
+        yield "step, of the float32 peak", "at least 75 %", _figure(peak, _SHARE), peak >= 0.75
+        for what, most, share in (
+            ("augmentation, of a step", 0.05, augmentation),
+            ("snapshots, of the training", 0.03, snapshots / training["seconds"]),
+        ):
+            yield what, f"at most {100 * most:.0f} %", _figure(share, _SHARE), share <= most
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+def _accuracies(recipe: str) -> list[float]:
+    return [float(row["acc"]) for row in rows_of(recipe).values()]
 
 
 def accuracy_of(recipe: str) -> str | None:
     """Mean ± standard deviation of a recipe's accuracy and its seeds, as the recipe's comment."""
-    values = [float(row["acc"]) for row in rows_of(recipe).values()]
+    values = _accuracies(recipe)
     return f"{_mean(values, _PERCENT)} over {_seeds(len(values))}" if values else None
 
 
