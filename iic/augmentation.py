@@ -15,6 +15,9 @@ from iic.geometry import distortion_matrix, rotation_matrix, warp
 from iic.noise import normal_noise, smooth_field
 from iic.params import OPERATIONS, AugmentParams, Operation
 
+# Compiled, a dozen passes over the pixels become one.
+_warp = tf.function(warp, jit_compile=True, reduce_retracing=True)
+_smooth_field = tf.function(smooth_field, jit_compile=True, reduce_retracing=True)
 _COLUMN = {name: column for column, name in enumerate(DRAWS)}
 
 
@@ -71,8 +74,8 @@ class Transform:
             linear = linear @ distortion_matrix(slope, factor)
             shift = p.shift * strength * _pair(draws, "shift_x", "shift_y")
             if p.elastic > 0:
-                bend = p.elastic * strength * smooth_field(draws.noise_seeds, images.shape[1])
-        return warp(images, linear, shift, bend)
+                bend = p.elastic * strength * _smooth_field(draws.noise_seeds, images.shape[1])
+        return _warp(images, linear, shift, bend)
 
 
 def make_pair(

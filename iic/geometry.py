@@ -2,7 +2,6 @@
 
 import math
 
-import keras
 import tensorflow as tf
 
 
@@ -34,16 +33,11 @@ def warp(
     inverse = _inverse(linear)
     height, width = images.shape[1:3]
     center = tf.constant([(width - 1) / 2, (height - 1) / 2])
-    offset = center - tf.linalg.matvec(inverse, center + shift)
-    if bend is not None:
-        grid = tf.stack(tf.meshgrid(tf.range(float(width)), tf.range(float(height))), axis=-1)
-        moved = tf.einsum("nij,hwj->nhwi", inverse, grid)
-        return sample(images, moved + offset[:, None, None] + bend)
-    rows = tf.concat([inverse, offset[:, :, None]], axis=2)
-    flat = tf.concat([tf.reshape(rows, [-1, 6]), tf.zeros_like(offset)], axis=1)
-    return keras.ops.image.affine_transform(
-        images, flat, interpolation="bilinear", fill_mode="constant", data_format="channels_last"
-    )
+    # Products as sums: the rounding of a matrix product depends on the size of the batch.
+    offset = center - tf.reduce_sum(inverse * (center + shift)[:, None], -1)
+    grid = tf.stack(tf.meshgrid(tf.range(float(width)), tf.range(float(height))), axis=-1)
+    points = tf.reduce_sum(inverse[:, None, None] * grid[:, :, None], -1) + offset[:, None, None]
+    return sample(images, points if bend is None else points + bend)
 
 
 def sample(images: tf.Tensor, points: tf.Tensor) -> tf.Tensor:

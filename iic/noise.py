@@ -1,7 +1,9 @@
 """Normal random numbers that depend on an image's own seed alone."""
 
+import functools
 import math
 
+import numpy as np
 import tensorflow as tf
 
 # Points of a smooth field a side: fewer bend a digit as a whole, more make strokes tremble.
@@ -48,9 +50,22 @@ def smooth_field(seeds: tf.Tensor, size: int) -> tf.Tensor:
         (n, size, size, 2) float32, of standard deviation 1 at the points of the grid.
     """
     other = tf.bitwise.bitwise_xor(seeds, _u32(0x5BD1E995))
-    return tf.image.resize(
-        normal_noise(other, (FIELD_GRID, FIELD_GRID, 2)), [size, size], method="bicubic"
-    )
+    points, weights = normal_noise(other, (FIELD_GRID, FIELD_GRID, 2)), _bicubic(size)
+    # Products as sums: the rounding of a matrix product depends on the size of the batch.
+    rows = sum(weights[:, i, None, None] * points[:, i, None] for i in range(FIELD_GRID))
+    return sum(weights[:, j, None] * rows[:, :, j, None] for j in range(FIELD_GRID))
+
+
+@functools.cache
+def _bicubic(size: int) -> np.ndarray:
+    """(size, FIELD_GRID) weights of the grid's points in a row of pixels, as a resize gives them.
+
+    As a matrix, since XLA cannot resize.
+    """
+    with tf.init_scope():
+        rows = tf.eye(FIELD_GRID)[None, :, :, None]
+        resized = tf.image.resize(rows, [size, FIELD_GRID], method="bicubic")
+        return resized[0, :, :, 0].numpy()
 
 
 def _hash(x: tf.Tensor) -> tf.Tensor:
