@@ -5,7 +5,7 @@ import shutil
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,35 +33,44 @@ def measure_stages() -> Iterator[dict[str, Any]]:
             yield costs
 
 
-def measure_trainings(recipes: list[str]) -> Iterator[dict[str, Any]]:
-    """Trainings against 6,000 steps of the article's, one more with each that ends.
+def measure_trainings(repeats: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+    """Trainings against 6,000 steps of the article's, one more recipe with each that ends.
 
-    The article's step is timed before and after each training, so that both met the same machine.
+    Args:
+        repeats: how often each recipe is trained, by its name; medians count.
     """
     rows: dict[str, Any] = {}
     with scratch_copy() as folder:
         prepared = {stage: run_stage(folder, stage) for stage in PREPARING}
-        for recipe in recipes:
+        for recipe, count in repeats.items():
             params = recipe_params(recipe)
             used = ["augment", *(["neighbors"] if params.augment.neighbors else [])]
             rows[recipe] = {
-                **_measure_training(folder, recipe),
+                **_measure_trainings(folder, recipe, count),
                 "preparing_seconds": round(sum(prepared[stage].seconds for stage in used), 1),
             }
             yield rows
 
 
-def _measure_training(folder: Path, recipe: str) -> dict[str, float]:
-    before = _article_step(folder)
+def _measure_trainings(folder: Path, recipe: str, count: int) -> dict[str, float]:
+    """The article's step is timed around each training, so that both meet the same machine."""
+    articles, costs = [_article_seconds(folder)], []
+    for _ in range(count):
+        _set_recipe(folder, recipe)
+        costs.append(run_stage(folder, "train"))
+        articles.append(_article_seconds(folder))
     _set_recipe(folder, recipe)
-    cost = run_stage(folder, "train")
     run_stage(folder, "evaluate")
-    article = ARTICLE_STEPS * statistics.fmean([before, _article_step(folder)])
+    times = [
+        (before + after) / 2 / cost.seconds
+        for before, after, cost in zip(articles, articles[1:], costs, strict=False)
+    ]
     return {
-        "seconds": round(cost.seconds, 1),
-        "article_seconds": round(article, 1),
-        "times_faster_than_the_article": round(article / cost.seconds, 1),
-        "peak_mb": round(cost.peak_mb),
+        "trainings": count,
+        "seconds": round(statistics.median(cost.seconds for cost in costs), 1),
+        "article_seconds": round(statistics.median(articles), 1),
+        "times_faster_than_the_article": round(statistics.median(times), 1),
+        "peak_mb": round(max(cost.peak_mb for cost in costs)),
         "acc": json.loads((folder / METRICS).read_text("utf-8"))["acc"],
     }
 
@@ -113,10 +122,11 @@ def run_stage(folder: Path, stage: str) -> Cost:
     return read_costs(file)[stage]
 
 
-def _article_step(folder: Path) -> float:
-    """Seconds of the article's step, in a process of its own as a training is."""
+def _article_seconds(folder: Path) -> float:
+    """Of the article's training by its step, in a process of its own as a training is."""
     _set_recipe(folder, DEFAULT)
-    return float(_python(folder, "benchmarks.steps", "article").splitlines()[-1])
+    step = _python(folder, "benchmarks.steps", "article").splitlines()[-1]
+    return ARTICLE_STEPS * float(step)
 
 
 def _python(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> str:

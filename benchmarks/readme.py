@@ -168,9 +168,11 @@ def speed() -> str:
         f"| `article` | {article:,.0f} s, by its step | 1 |  | {_cells(steps['article'])} |  |",
     ]
     for recipe, row in trainings.items():
+        count = row["trainings"]
+        median = f", median of {count}" if count > 1 else ""
         lines.append(
-            f"| `{recipe}` | {row['seconds']:,.0f} s "
-            f"| 1/{row['times_faster_than_the_article']:.0f} | {row['preparing_seconds']:.0f} s "
+            f"| `{recipe}` | {row['seconds']:,.0f} s{median} "
+            f"| 1/{row['times_faster_than_the_article']:.1f} | {row['preparing_seconds']:.0f} s "
             f"| {_cells(steps[recipe])} | {row['peak_mb']:,} MB |"
         )
     return "\n".join(lines)

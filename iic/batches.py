@@ -109,10 +109,17 @@ class PairBatches:
         """
         epochs = range(self._params.train.epochs)
         first = next(self.epoch(0))
-        return tf.data.Dataset.from_generator(
-            lambda: (batch for epoch in epochs for batch in self.epoch(epoch)),
-            output_signature=tf.nest.map_structure(tf.type_spec_from_value, first),
-        ).prefetch(_PREFETCH)
+        options = tf.data.Options()
+        # There is nothing to tune, and at the end the tuner sleeps on for up to a minute.
+        options.autotune.enabled = False
+        return (
+            tf.data.Dataset.from_generator(
+                lambda: (batch for epoch in epochs for batch in self.epoch(epoch)),
+                output_signature=tf.nest.map_structure(tf.type_spec_from_value, first),
+            )
+            .prefetch(_PREFETCH)
+            .with_options(options)
+        )
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch, counted from 0."""

@@ -85,6 +85,10 @@ def test_the_dataset_is_the_batches_of_all_epochs_in_order(batches_of):
             np.testing.assert_array_equal(a, b)
 
 
+def test_the_dataset_leaves_no_tuner_asleep_that_the_end_of_training_would_wait_for(batches_of):
+    assert batches_of().dataset().options().autotune.enabled is False
+
+
 def test_batches_bring_the_settings_of_their_step(batches_of):
     batches = batches_of(epochs=3, batch_size=100)
     for epoch in range(3):
