@@ -99,7 +99,8 @@ def cost_figure(panels: Sequence[tuple[str, Mapping[float, float]]], unit: str) 
         figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
     ):
         axis.plot(list(costs), list(costs.values()), "o-", color=BLUE)
-        axis.set(xlabel=label, xlim=(0, None), ylim=(0, None))
+        x, y = (1.05 * max(values) for values in (costs, costs.values()))
+        axis.set(xlabel=label, xlim=(0, x), ylim=(0, y))
         axis.grid(alpha=0.3)
     figure.axes[0].set_ylabel(unit)
     return figure
