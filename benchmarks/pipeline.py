@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def _measure_trainings(folder: Path, recipe: str, count: int) -> dict[str, float
     run_stage(folder, "evaluate")
     times = [
         (before + after) / 2 / cost.seconds
-        for before, after, cost in zip(articles, articles[1:], costs, strict=False)
+        for (before, after), cost in zip(pairwise(articles), costs, strict=True)
     ]
     return {
         "trainings": count,
