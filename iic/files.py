@@ -88,10 +88,14 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], *, compress: bool = False) -> None:
     """Write named arrays to an NPZ file, atomically; the same arrays give the same bytes."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        # Pickled objects could run code when read, so none is ever written.
-        save = np.savez_compressed if compress else np.savez
-        save(file, allow_pickle=False, **arrays)
+    method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", method) as archive:
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            # Pickled objects could run code when read, so none is ever written.
+            np.lib.format.write_array(content, np.asanyarray(array), allow_pickle=False)
+            # np.savez streams its members, whose headers then differ from one Python to the next.
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getbuffer(), method)
 
 
 def read_arrays(path: Path, names: list[str]) -> dict[str, np.ndarray]:

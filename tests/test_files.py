@@ -1,3 +1,5 @@
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -24,6 +26,18 @@ def test_arrays_survive_and_the_same_arrays_give_the_same_bytes(tmp_path):
         for key, array in arrays.items():
             np.testing.assert_array_equal(back[key], array)
             assert back[key].dtype == array.dtype
+
+
+def test_an_archive_holds_nothing_of_the_moment_the_machine_or_the_python(tmp_path):
+    write_arrays(tmp_path / "x", {"a": np.arange(3)})
+    with zipfile.ZipFile(tmp_path / "x") as archive:
+        (member,) = archive.infolist()
+    assert member.date_time == (1980, 1, 1, 0, 0, 0)
+    # Sizes known beforehand need neither a header of 64 bits nor a descriptor behind the data.
+    assert member.extra == b""
+    assert member.flag_bits == 0
+    content = (tmp_path / "x").read_bytes()
+    assert content[28:30] == b"\0\0"  # length of the extra field in the member's own header
 
 
 def test_a_failure_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
