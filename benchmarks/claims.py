@@ -10,21 +10,32 @@ from scipy import stats
 CONFIDENCE = 0.95
 HOLDS, FAILS, OPEN = "holds", "does not hold", "undecided"
 UNMEASURED = "not measured"
-# What the study measures of a run.
-COLUMNS = {
-    "acc": "accuracy of the last epoch",
-    "best_acc": "accuracy of the best epoch by test labels, of the first 100, like the article's",
-    "change_after_100": "accuracy of the last epoch minus that of epoch 100",
-    "over_acc": "accuracy of the overclustering head, each cluster taken as its majority's digit",
-    "merged": "digits that are the most frequent one of no cluster",
-    "split": "digits that are the most frequent one of several clusters",
-    "evenness": "entropy of the clusters' shares of training pairs in the last epoch, over ln k",
-    "over_digits": "digits that are the most frequent one of some overcluster",
-    "crossed_held": "largest share of the crossed sevens in one overcluster",
-    "crossed_pure": "share of that overcluster's sevens that are crossed",
+# What a study measures of a run, by the table of its page.
+TABLES = {
+    "Accuracy": {
+        "acc": "accuracy of the last epoch",
+        "best_acc": "accuracy of the best of the first 100 epochs by test labels, the article's",
+        "best_epoch": "that epoch",
+        "acc_100": "accuracy of epoch 100, the article's last",
+        "change_after_100": "accuracy of the last epoch minus that of epoch 100",
+        "train_acc": "accuracy of the last epoch on the training images",
+        "nmi": "normalised mutual information of clusters and labels, test, last epoch",
+        "ari": "adjusted Rand index of clusters and labels, test, last epoch",
+    },
+    "Clusters": {
+        "merged": "digits that are the most frequent one of no cluster",
+        "split": "digits that are the most frequent one of several clusters",
+        "evenness": "entropy of the clusters' shares of training pairs, last epoch, over ln k",
+        "over_acc": "accuracy of the overclustering head, each cluster its majority's digit",
+        "over_digits": "digits that are the most frequent one of some overcluster",
+        "crossed_held": "largest share of the crossed sevens in one overcluster",
+        "crossed_pure": "share of that overcluster's sevens that are crossed",
+    },
 }
-# Columns that count something; all others are shares, shown in percent.
-COUNTS = ("merged", "split", "over_digits")
+COLUMNS = {name: meaning for table in TABLES.values() for name, meaning in table.items()}
+# All other columns are shares, shown in percent.
+COUNTS = ("best_epoch", "merged", "split", "over_digits")
+INDICES = ("nmi", "ari")
 
 # Values of a column by variant and seed.
 Column = Mapping[str, Mapping[int, float]]
@@ -131,7 +142,7 @@ def interval(sample: Sequence[float]) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
-def summary(column: str, sample: Sequence[float]) -> str:
+def summary(column: str, sample: Sequence[float], then: str = ", from ") -> str:
     """Mean ± standard deviation, then the range; a dash where the column says nothing."""
     if np.isnan(sample).any():
         return "-"
@@ -139,12 +150,14 @@ def summary(column: str, sample: Sequence[float]) -> str:
     if len(sample) == 1:
         return mean
     spread = figure(column, float(np.std(sample, ddof=1)))
-    return f"{mean} ± {spread}, from {_between(column, min(sample), max(sample))}"
+    return f"{mean} ± {spread}{then}{_between(column, min(sample), max(sample))}"
 
 
 def figure(column: str, value: float, sign: str = "") -> str:
     """A value of a column with its unit; sign "+" also shows that of positive ones."""
-    return f"{value:{sign}.1f}" if column in COUNTS else f"{100 * value:{sign}.2f} %"
+    if column in COUNTS:
+        return f"{value:{sign}.1f}"
+    return f"{value:{sign}.4f}" if column in INDICES else f"{100 * value:{sign}.2f} %"
 
 
 def _difference(claim: Claim, other: str, differences: list[float]) -> Finding:

@@ -1,6 +1,7 @@
 """What experiments left behind, read from Git and DVC without touching the workspace."""
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +15,7 @@ from benchmarks.recipes import leaves
 from iic.errors import InputError
 from iic.files import parse_table
 from iic.params import read_tree, validate_params
-from stages.common import PARAMS
+from stages.common import METRICS, PARAMS
 
 # In place of an experiment's name or a commit: the files as they lie here.
 WORKSPACE = "workspace"
@@ -36,7 +37,12 @@ def array_of(name: str, path: Path, key: str) -> np.ndarray:
 
 def metrics_of(name: str) -> dict[str, float]:
     """An experiment's metrics."""
-    return _ask(name, "its metrics", lambda rev: dvc.api.metrics_show(rev=rev))
+    # `dvc.api.metrics_show` also opens the workspace's file, which need not be there.
+    text = _ask(name, str(METRICS), lambda rev: dvc.api.read(str(METRICS), rev=rev))
+    try:
+        return dict(json.loads(text))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{METRICS} of {name}: damaged; run that experiment again") from error
 
 
 def settings_of(name: str) -> dict[str, object]:

@@ -23,23 +23,32 @@ class Grid(BaseModel):
 
     Attributes:
         title: of the page that is written about it; by default the file's name.
+        note: sentences for the top of that page.
         report: name of the files written to reports/; by default study- and the grid's name.
         recipe: name of the recipe that all variants start from.
         settings: overrides of all variants, as in a recipe.
         seeds: that each variant runs with.
         variants: overrides by the name of the variant.
+        figures: variants that are lines of one figure, by the figure's name; by default one of all.
         claims: sentences about the variants, to be held against their results.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     title: str | None = None
+    note: str = ""
     report: _Name | None = None
     recipe: str
     settings: _Overrides = {}
     seeds: Annotated[list[int], Field(min_length=1)]
     variants: Annotated[dict[_Name, _Overrides | None], Field(min_length=1)]
+    figures: dict[_Name, Annotated[list[str], Field(min_length=1)]] = {}
     claims: list[Claim] = []
+
+    @property
+    def lines(self) -> dict[str, list[str]]:
+        """Variants that are lines of one figure, by its name."""
+        return self.figures or {"curves": list(self.variants)}
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -48,10 +57,15 @@ class Grid(BaseModel):
         for claim in self.claims:
             if claim.needs_spread and len(self.seeds) < 2:
                 raise ValueError(f"seeds: the claim {claim.says!r} needs at least two")
-            for name in claim.variants:
-                if name not in self.variants:
-                    raise ValueError(f"claims: {name!r} is no variant")
+            self._check_known("claims", claim.variants)
+        for figure, names in self.figures.items():
+            self._check_known(f"figures.{figure}", names)
         return self
+
+    def _check_known(self, where: str, names: list[str]) -> None:
+        for name in names:
+            if name not in self.variants:
+                raise ValueError(f"{where}: {name!r} is no variant")
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,13 @@
 """Run a grid of variants as DVC experiments and hold the article's claims against it: `make study`.
 
 `python -m benchmarks.study study/article.yaml` runs what has no result yet, then writes
-reports/study.csv (a row a run), study-curves.csv (a row an epoch), study-curves.png and study.md.
+reports/study.csv (a row a run), study-curves.csv (a row an epoch), study.md and its figures.
 Other grids have other names there (`report` in the grid).
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -15,26 +15,24 @@ from typing import NamedTuple
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 
-from benchmarks.claims import COLUMNS, CONFIDENCE, Column, judge, summary
+from benchmarks.claims import COLUMNS, CONFIDENCE, TABLES, Column, judge, summary
 from benchmarks.cli import run_main
-from benchmarks.experiments import array_of, columns_of
-from benchmarks.grid import Experiment, Grid, experiments_of, read_grid
+from benchmarks.experiments import array_of
+from benchmarks.grid import Grid, experiments_of, read_grid
+from benchmarks.measures import Result, result_of
 from benchmarks.queue import remove_results, run_missing
-from benchmarks.styles import crossed
-from iic.datasets import DIGITS
 from iic.errors import InputError
 from iic.figures import variants_figure
 from iic.files import write_bytes, write_table, write_text
-from iic.matching import contingency_table, majority_match, purity
 from iic.pictures import png
-from stages.common import ACCURACY, HISTORY, IMAGES, PREDICTIONS, REPORTS
+from stages.common import IMAGES, REPORTS
 
-SEVEN = 7
-ARTICLE_EPOCHS = 100
-# Data whose class 7 is the digit.
-HANDWRITTEN = ("mnist", "digits")
-# The figure shows the loss and the accuracy, as the article does.
-PANELS = {"loss": ("Loss", "nats"), "acc": ("Accuracy, test", "share of images")}
+# Loss and accuracy are the article's; information is comparable where the loss is not, over alphas.
+PANELS = {
+    "loss": ("Loss", "nats"),
+    "cluster_mutual_information": ("Mutual information, clustering head", "nats"),
+    "acc": ("Accuracy, test", "share of images"),
+}
 
 
 class Outputs(NamedTuple):
@@ -42,77 +40,19 @@ class Outputs(NamedTuple):
 
     table: Path
     curves: Path
-    picture: Path
     page: Path
-
-
-class Result(NamedTuple):
-    """What one run gave: its columns, and its curves (epochs,) by name."""
-
-    variant: str
-    seed: int
-    columns: dict[str, float]
-    curves: dict[str, np.ndarray]
+    pictures: dict[str, Path]
 
 
 def outputs_of(grid: Grid, path: Path) -> Outputs:
     """Where the results of a grid go; `path` is the grid's own."""
     name = grid.report or f"study-{path.stem}"
     return Outputs(
-        *(REPORTS / f"{name}{end}" for end in (".csv", "-curves.csv", "-curves.png", ".md"))
+        table=REPORTS / f"{name}.csv",
+        curves=REPORTS / f"{name}-curves.csv",
+        page=REPORTS / f"{name}.md",
+        pictures={figure: REPORTS / f"{name}-{figure}.png" for figure in grid.lines},
     )
-
-
-def result_of(experiment: Experiment, test_images: np.ndarray) -> Result:
-    """What a run gave, from the files of its experiment."""
-    history, accuracy, predictions = (
-        columns_of(experiment.name, path) for path in (HISTORY, ACCURACY, PREDICTIONS)
-    )
-    labels = predictions["label"].astype(int)
-    clusters, overclusters = (
-        contingency_table(labels, predictions[head].astype(int), DIGITS, k)
-        for head, k in experiment.params.model.head_sizes.items()
-    )
-    owned = np.bincount(clusters.argmax(axis=0)[clusters.sum(axis=0) > 0], minlength=DIGITS)
-    held, pure = np.nan, np.nan
-    if experiment.params.data.name in HANDWRITTEN:
-        sevens = labels == SEVEN
-        inside = predictions["overcluster"][sevens].astype(int)
-        held, pure = _held(crossed(test_images[sevens]), inside)
-    columns = {
-        "acc": accuracy["acc"][-1],
-        "best_acc": accuracy["acc"][:ARTICLE_EPOCHS].max(),
-        "change_after_100": change_after(accuracy["acc"], ARTICLE_EPOCHS),
-        "over_acc": purity(overclusters),
-        "merged": (owned == 0).sum(),
-        "split": (owned > 1).sum(),
-        "evenness": history["cluster_marginal_entropy"][-1] / np.log(clusters.shape[1]),
-        "over_digits": np.isin(np.arange(DIGITS), majority_match(overclusters)).sum(),
-        "crossed_held": held,
-        "crossed_pure": pure,
-    }
-    curves = {name: table[name] for name, table in (("loss", history), ("acc", accuracy))}
-    return Result(
-        experiment.variant,
-        experiment.seed,
-        {name: float(value) for name, value in columns.items()},
-        curves,
-    )
-
-
-def change_after(values: np.ndarray, epoch: int) -> float:
-    """Last value minus that of an epoch; not a number where training ended there or before."""
-    return float(values[-1] - values[epoch - 1]) if len(values) > epoch else np.nan
-
-
-def _held(is_crossed: np.ndarray, overclusters: np.ndarray) -> tuple[float, float]:
-    """Largest share of the crossed sevens in one overcluster, and their share of its sevens."""
-    if not is_crossed.any():
-        return 0.0, 0.0
-    sevens = np.bincount(overclusters)
-    inside = np.bincount(overclusters[is_crossed], minlength=len(sevens))
-    fullest = inside.argmax()
-    return inside[fullest] / is_crossed.sum(), inside[fullest] / sevens[fullest]
 
 
 def write_tables(results: Sequence[Result], outputs: Outputs) -> None:
@@ -126,51 +66,58 @@ def write_tables(results: Sequence[Result], outputs: Outputs) -> None:
     rows = [
         (r.variant, r.seed, epoch, *values)
         for r in results
-        for epoch, values in enumerate(zip(*(r.curves[name] for name in PANELS), strict=True), 1)
+        for epoch, values in enumerate(zip(*r.curves.values(), strict=True), 1)
     ]
-    names = ("variant", "seed", "epoch", *PANELS)
+    names = ("variant", "seed", "epoch", *results[0].curves)
     write_table(outputs.curves, dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
 
 
-def draw(results: Sequence[Result], path: Path) -> None:
-    """Write the figure: one line a variant."""
-    variants = dict.fromkeys(result.variant for result in results)
-    figure = variants_figure(
-        list(PANELS.values()),
-        {
+def draw(results: Sequence[Result], grid: Grid, pictures: Mapping[str, Path]) -> None:
+    """Write the figures, each with one line a variant."""
+    for figure, variants in grid.lines.items():
+        curves = {
             variant: [
                 np.array([r.curves[panel] for r in results if r.variant == variant])
                 for panel in PANELS
             ]
             for variant in variants
-        },
-    )
-    write_bytes(path, png(figure))
+        }
+        write_bytes(pictures[figure], png(variants_figure(list(PANELS.values()), curves)))
 
 
 def page(results: Sequence[Result], grid: Grid, path: Path, outputs: Outputs) -> str:
     """The claims with what was measured, then mean and spread of each variant, as Markdown."""
-    table = {name: _by_variant(results, name) for name in COLUMNS}
+    columns = {name: _by_variant(results, name) for name in COLUMNS}
+    measured = {
+        name: column
+        for name, column in columns.items()
+        if not all(np.isnan(list(values.values())).any() for values in column.values())
+    }
     text = files("benchmarks").joinpath("study.md.j2").read_text("utf-8")
     # S701: Markdown needs no escaping; all that is put in comes from the grid's own file.
     environment = Environment(undefined=StrictUndefined, trim_blocks=True)  # noqa: S701
     return environment.from_string(text).render(
-        claims=[(claim.says, judge(claim, table[claim.column])) for claim in grid.claims],
-        variants=[
-            (
-                variant,
-                len(seeds),
-                [summary(c, list(table[c][variant].values())) for c in COLUMNS],
-            )
-            for variant, seeds in table["acc"].items()
-        ],
-        columns=COLUMNS,
+        grid=grid,
         title=grid.title or f"The grid `{path}`",
         command=f"python -m benchmarks.study {path}",
         confidence=round(100 * CONFIDENCE),
+        claims=[(claim.says, judge(claim, columns[claim.column])) for claim in grid.claims],
+        tables={
+            title: {name: meaning for name, meaning in table.items() if name in measured}
+            for title, table in TABLES.items()
+        },
+        cells={
+            variant: {name: _cell(name, column[variant]) for name, column in measured.items()}
+            for variant in grid.variants
+        },
         table=outputs.table.name,
-        picture=outputs.picture.name,
+        curves=outputs.curves.name,
+        pictures={figure: path.name for figure, path in outputs.pictures.items()},
     )
+
+
+def _cell(column: str, values: Mapping[int, float]) -> str:
+    return summary(column, list(values.values()), "<br>")
 
 
 def _by_variant(results: Sequence[Result], column: str) -> Column:
@@ -204,7 +151,7 @@ def main(arguments: list[str]) -> None:
     in_order = [results[experiment.name] for experiment in wanted]
     outputs = outputs_of(grid, options.grid)
     write_tables(in_order, outputs)
-    draw(in_order, outputs.picture)
+    draw(in_order, grid, outputs.pictures)
     write_text(outputs.page, page(in_order, grid, options.grid, outputs))
 
 

@@ -1,0 +1,108 @@
+"""What a study measures of one run, from the files of its experiment."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.experiments import columns_of, metrics_of
+from benchmarks.grid import Experiment
+from benchmarks.styles import crossed
+from iic.datasets import DIGITS
+from iic.matching import contingency_table, majority_match, purity
+from stages.common import ACCURACY, HISTORY, PREDICTIONS
+
+SEVEN = 7
+ARTICLE_EPOCHS = 100
+# Data whose class 7 is the digit.
+HANDWRITTEN = ("mnist", "digits")
+
+
+class Result(NamedTuple):
+    """What one run gave: its columns, and its curves (epochs,) by name."""
+
+    variant: str
+    seed: int
+    columns: dict[str, float]
+    curves: dict[str, np.ndarray]
+
+
+def result_of(experiment: Experiment, test_images: np.ndarray) -> Result:
+    """What a run gave.
+
+    Args:
+        experiment: one that has run.
+        test_images: (n, h, w) of its data.
+    """
+    name = experiment.name
+    curves = columns_of(name, HISTORY) | columns_of(name, ACCURACY)
+    del curves["epoch"]
+    predictions = {
+        column: values.astype(int) for column, values in columns_of(name, PREDICTIONS).items()
+    }
+    heads = experiment.params.model.head_sizes
+    clusters, overclusters = (
+        contingency_table(predictions["label"], predictions[head], DIGITS, k)
+        for head, k in heads.items()
+    )
+    is_handwritten = experiment.params.data.name in HANDWRITTEN
+    columns = {
+        **accuracies(curves["acc"]),
+        "train_acc": metrics_of(name)["train_acc"],
+        "nmi": curves["nmi"][-1],
+        "ari": curves["ari"][-1],
+        **ownership(clusters),
+        "evenness": curves["cluster_marginal_entropy"][-1] / np.log(clusters.shape[1]),
+        "over_acc": purity(overclusters),
+        "over_digits": np.isin(np.arange(DIGITS), majority_match(overclusters)).sum(),
+        **(crossed_sevens(predictions, test_images) if is_handwritten else _NO_SEVENS),
+    }
+    return Result(
+        experiment.variant,
+        experiment.seed,
+        {column: float(value) for column, value in columns.items()},
+        curves,
+    )
+
+
+def accuracies(by_epoch: np.ndarray) -> dict[str, float]:
+    """The last, the best and the article's last of a run's accuracies (epochs,)."""
+    articles = by_epoch[:ARTICLE_EPOCHS]
+    last = articles[-1] if len(articles) == ARTICLE_EPOCHS else np.nan
+    goes_on = len(by_epoch) > ARTICLE_EPOCHS
+    return {
+        "acc": by_epoch[-1],
+        "best_acc": articles.max(),
+        "best_epoch": articles.argmax() + 1,
+        "acc_100": last,
+        "change_after_100": by_epoch[-1] - last if goes_on else np.nan,
+    }
+
+
+def ownership(clusters: np.ndarray) -> dict[str, int]:
+    """How many digits own no cluster, and how many own several.
+
+    Args:
+        clusters: (digits, k) images of each digit in each cluster.
+    """
+    is_used = clusters.sum(axis=0) > 0
+    owned = np.bincount(clusters.argmax(axis=0)[is_used], minlength=len(clusters))
+    return {"merged": int((owned == 0).sum()), "split": int((owned > 1).sum())}
+
+
+_NO_SEVENS = {"crossed_held": np.nan, "crossed_pure": np.nan}
+
+
+def crossed_sevens(predictions: dict[str, np.ndarray], test_images: np.ndarray) -> dict[str, float]:
+    """Largest share of the crossed sevens in one overcluster, and their share of its sevens."""
+    sevens = predictions["label"] == SEVEN
+    overclusters = predictions["overcluster"][sevens]
+    is_crossed = crossed(test_images[sevens])
+    if not is_crossed.any():
+        return dict.fromkeys(_NO_SEVENS, 0.0)
+    sizes = np.bincount(overclusters)
+    inside = np.bincount(overclusters[is_crossed], minlength=len(sizes))
+    fullest = inside.argmax()
+    return {
+        "crossed_held": inside[fullest] / is_crossed.sum(),
+        "crossed_pure": inside[fullest] / sizes[fullest],
+    }
