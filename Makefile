@@ -13,10 +13,11 @@ N      ?= 3
 FIRST  ?= 0
 GRID   ?= study/article.yaml
 RUNS   ?= HEAD workspace
+SHOW   ?= recipe|seed|loss\.alpha|augment\.ops|acc|nmi|over_acc
 AGAIN  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint format recipe seeds study compare bench readme lock clean
+.PHONY: help repro test lint format recipe seeds study show compare bench readme lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -46,6 +47,10 @@ seeds: $(VENV)/.run ## run N seeds from FIRST of RECIPE; add them to reports/see
 
 study: $(VENV)/.run ## run what is missing of GRID, a file in study/; write a page to reports/
 	@$(RUN) python -m benchmarks.study $(GRID) $(if $(AGAIN),--again)
+
+show: $(VENV)/.run ## list the experiments on HEAD, the most accurate first, by the columns in SHOW
+	@$(RUN) dvc exp show --hide-workspace --drop '.*' --keep '^(Experiment|$(SHOW))$$' \
+	  --sort-by acc --sort-order desc
 
 compare: $(VENV)/.run ## write reports/compare.html about RUNS, two or more experiments or commits
 	@$(RUN) python -m benchmarks.compare $(RUNS)

@@ -20,6 +20,7 @@ HANDWRITTEN = ("mnist", "digits")
 class Result(NamedTuple):
     """What one run gave: its columns, and its curves (epochs,) by name."""
 
+    experiment: str
     variant: str
     seed: int
     columns: dict[str, float]
@@ -57,6 +58,7 @@ def result_of(experiment: Experiment, test_images: np.ndarray) -> Result:
         **(crossed_sevens(predictions, test_images) if is_handwritten else _NO_SEVENS),
     }
     return Result(
+        name,
         experiment.variant,
         experiment.seed,
         {column: float(value) for column, value in columns.items()},

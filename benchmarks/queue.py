@@ -31,7 +31,7 @@ def run_missing(experiments: Sequence[Experiment], jobs: int = 1) -> Iterator[Ex
         InputError: some have failed, raised after the others have finished; or tasks were
             removed from the queue, or its worker has died.
     """
-    finished = _finished()
+    finished = _finished() if experiments else set()
     yield from (experiment for experiment in experiments if experiment.name in finished)
     waiting = {e.name: e for e in experiments if e.name not in finished}
     failed = []

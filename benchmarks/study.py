@@ -1,8 +1,8 @@
 """Run a grid of variants as DVC experiments and hold the article's claims against it: `make study`.
 
-`python -m benchmarks.study study/article.yaml` runs what has no result yet, then writes
-reports/study.csv (a row a run), study-curves.csv (a row an epoch), study.md and its figures.
-Other grids have other names there (`report` in the grid).
+`python -m benchmarks.study study/article.yaml` runs what reports/study.csv (a row a run) lacks and
+adds it there and to study-curves.csv (a row an epoch); then writes study.md and its figures from
+these two. Other grids have other names there (`report` in the grid).
 """
 
 import argparse
@@ -18,12 +18,13 @@ from jinja2 import Environment, StrictUndefined
 from benchmarks.claims import COLUMNS, CONFIDENCE, TABLES, Column, judge, summary
 from benchmarks.cli import run_main
 from benchmarks.experiments import array_of
-from benchmarks.grid import Grid, experiments_of, read_grid
+from benchmarks.grid import Experiment, Grid, experiments_of, read_grid
 from benchmarks.measures import Result, result_of
 from benchmarks.queue import remove_results, run_missing
+from benchmarks.tables import read_results, write_results
 from iic.errors import InputError
 from iic.figures import variants_figure
-from iic.files import write_bytes, write_table, write_text
+from iic.files import write_bytes, write_text
 from iic.pictures import png
 from stages.common import IMAGES, REPORTS
 
@@ -53,23 +54,6 @@ def outputs_of(grid: Grid, path: Path) -> Outputs:
         page=REPORTS / f"{name}.md",
         pictures={figure: REPORTS / f"{name}-{figure}.png" for figure in grid.lines},
     )
-
-
-def write_tables(results: Sequence[Result], outputs: Outputs) -> None:
-    """Write a row a run and a row an epoch."""
-    runs: dict[str, Sequence[object]] = {
-        "variant": [r.variant for r in results],
-        "seed": [r.seed for r in results],
-    }
-    runs |= {name: [r.columns[name] for r in results] for name in COLUMNS}
-    write_table(outputs.table, runs)
-    rows = [
-        (r.variant, r.seed, epoch, *values)
-        for r in results
-        for epoch, values in enumerate(zip(*r.curves.values(), strict=True), 1)
-    ]
-    names = ("variant", "seed", "epoch", *results[0].curves)
-    write_table(outputs.curves, dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
 
 
 def draw(results: Sequence[Result], grid: Grid, pictures: Mapping[str, Path]) -> None:
@@ -138,21 +122,37 @@ def main(arguments: list[str]) -> None:
         raise InputError(f"--jobs {options.jobs}: at least one experiment runs at a time")
     grid = read_grid(options.grid)
     wanted = experiments_of(grid, options.grid)
-    results: dict[str, Result] = {}
-    images: dict[str, np.ndarray] = {}
+    outputs = outputs_of(grid, options.grid)
     if options.again:
         remove_results(wanted)
-    for experiment in run_missing(wanted, options.jobs):
-        sys.stderr.write(f"{len(results) + 1} of {len(wanted)}: {experiment.name}\n")
-        name = experiment.params.data.name
-        if name not in images:
-            images[name] = array_of(experiment.name, IMAGES, "test_images")
-        results[experiment.name] = result_of(experiment, images[name])
-    in_order = [results[experiment.name] for experiment in wanted]
-    outputs = outputs_of(grid, options.grid)
-    write_tables(in_order, outputs)
-    draw(in_order, grid, outputs.pictures)
-    write_text(outputs.page, page(in_order, grid, options.grid, outputs))
+    complete(wanted, outputs, options.jobs, again=options.again)
+    # As stored, so that the page says the same whether its runs are of today or of a year ago.
+    stored = read_results(outputs.table, outputs.curves)
+    results = [stored[experiment.name] for experiment in wanted]
+    draw(results, grid, outputs.pictures)
+    write_text(outputs.page, page(results, grid, options.grid, outputs))
+
+
+def complete(wanted: Sequence[Experiment], outputs: Outputs, jobs: int, *, again: bool) -> None:
+    """Run what the tables lack and add it to them, one by one.
+
+    Args:
+        wanted: all experiments of the grid, in the order of the rows.
+        outputs: which tables.
+        jobs: experiments at once.
+        again: run also what the tables have.
+    """
+    results = {} if again else read_results(outputs.table, outputs.curves)
+    results = {e.name: results[e.name] for e in wanted if e.name in results}
+    images: dict[str, np.ndarray] = {}
+    for experiment in run_missing([e for e in wanted if e.name not in results], jobs):
+        data = experiment.params.data.name
+        if data not in images:
+            images[data] = array_of(experiment.name, IMAGES, "test_images")
+        results[experiment.name] = result_of(experiment, images[data])
+        sys.stderr.write(f"{len(results)} of {len(wanted)}: {experiment.name}\n")
+        rows = [results[e.name] for e in wanted if e.name in results]
+        write_results(rows, outputs.table, outputs.curves)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Recipes, runs over several seeds, and the generated parts of the README."""
 
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -36,19 +35,6 @@ def test_the_generated_parts_are_current(monkeypatch):
     monkeypatch.setenv("PATH", environment()["PATH"])
     text = (ROOT / "README.md").read_text("utf-8")
     assert readme.render(text) == text
-
-
-def test_every_file_and_target_that_is_named_exists():
-    text = (ROOT / "README.md").read_text("utf-8") + (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-    makefile = (ROOT / "Makefile").read_text("utf-8")
-    for target in set(re.findall(r"`make ([a-z]+)", text)):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-    for path in set(re.findall(r"\]\((?!https?:)([^)#]+)\)", text)):
-        assert (ROOT / path).exists(), path
-    parameters = (ROOT / "params.yaml").read_text("utf-8")
-    for section, key in re.findall(r"-S '?([a-z]+)\.([a-z_]+)=", text):
-        assert re.search(rf"^{section}:$", parameters, re.MULTILINE)
-        assert re.search(rf"^  {key}:", parameters, re.MULTILINE), key
 
 
 def test_recipes_tell_what_to_expect(monkeypatch):

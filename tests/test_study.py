@@ -14,6 +14,7 @@ from conftest import ROOT, environment, make_clone, run
 
 from benchmarks import queue
 from benchmarks.claims import (
+    COLUMNS,
     FAILS,
     HOLDS,
     OPEN,
@@ -26,11 +27,12 @@ from benchmarks.claims import (
     summary,
 )
 from benchmarks.grid import Experiment, experiments_of, read_grid
-from benchmarks.measures import accuracies, crossed_sevens, ownership
+from benchmarks.measures import Result, accuracies, crossed_sevens, ownership
 from benchmarks.recipes import recipe_params
 from benchmarks.study import main as study_main
 from benchmarks.study import outputs_of
 from benchmarks.styles import bar_width, crossed
+from benchmarks.tables import read_results, write_results
 from iic.errors import InputError
 from iic.schedule import Schedule
 
@@ -318,6 +320,64 @@ def test_what_was_not_measured_is_no_verdict(kind):
     assert judge(claim(**kind), table) == [("-", UNMEASURED)]
 
 
+def result(name: str, variant: str, value: float) -> Result:
+    curves = {"loss": np.array([value, -1.25]), "acc": np.array([0.5, 0.75])}
+    return Result(name, variant, 3, dict.fromkeys(COLUMNS, value), curves)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Paths of two tables, and the two results in them."""
+    paths = tmp_path / "runs.csv", tmp_path / "epochs.csv"
+    results = [result("one", "a", 0.25), result("two", "b", float("nan"))]
+    write_results(results, *paths)
+    return paths, results
+
+
+def test_tables_give_back_what_was_written(stored):
+    paths, results = stored
+    found = read_results(*paths)
+    assert list(found) == ["one", "two"]
+    for wanted in results:
+        got = found[wanted.experiment]
+        assert got[:3] == wanted[:3]
+        assert got.columns == pytest.approx(wanted.columns, nan_ok=True)
+        assert list(got.curves) == list(wanted.curves)
+        for name, curve in wanted.curves.items():
+            np.testing.assert_array_equal(got.curves[name], curve)
+
+
+def test_tables_that_are_not_there_hold_nothing(tmp_path):
+    assert read_results(tmp_path / "runs.csv", tmp_path / "epochs.csv") == {}
+
+
+def test_a_run_without_its_epochs_or_without_a_column_is_none(stored):
+    (runs, epochs), _ = stored
+    whole = epochs.read_text()
+    epochs.write_text("".join(line for line in whole.splitlines(True) if not line.startswith("b,")))
+    assert list(read_results(runs, epochs)) == ["one"]
+    epochs.write_text(whole)
+    runs.write_text(runs.read_text().replace("best_epoch", "another"))
+    assert read_results(runs, epochs) == {}
+
+
+@pytest.mark.parametrize(
+    ("table", "damage"),
+    [
+        ("runs.csv", lambda text: text.replace(b"0.25", b"much")),
+        ("epochs.csv", lambda text: text[:-5]),
+        ("epochs.csv", lambda text: text.replace(b"epoch", b"time")),
+        ("epochs.csv", lambda text: text + b"\xff"),
+    ],
+)
+def test_a_damaged_table_is_named_with_its_remedy(stored, table, damage):
+    (runs, epochs), _ = stored
+    path = runs.with_name(table)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match=rf"{table}: .*`git restore .*{table}` brings"):
+        read_results(runs, epochs)
+
+
 def seven(bar: bool) -> np.ndarray:
     """A seven with a slanted stem, and a bar through it if wanted."""
     image = np.zeros((28, 28), np.uint8)
@@ -425,7 +485,7 @@ def kill_all_below(folder: Path) -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="finds processes by /proc")
-def test_a_study_resumes_after_a_kill_and_repeats_nothing(tmp_path):
+def test_a_study_resumes_after_a_kill_and_repeats_nothing(tmp_path, monkeypatch):
     clone = make_clone(tmp_path / "clone", train__epochs=1)
     (clone / "study/small.yaml").write_text(SMALL)
     command = [sys.executable, "-m", "benchmarks.study", "study/small.yaml"]
@@ -462,3 +522,10 @@ def test_a_study_resumes_after_a_kill_and_repeats_nothing(tmp_path):
     assert len(epochs) == 4
     assert {"loss", "cluster_mutual_information", "acc", "over_acc", "alpha"} < set(epochs[0])
     assert (clone / "reports/study-small-curves.png").read_bytes().startswith(b"\x89PNG")
+
+    # A clone of it has the tables and none of the experiments.
+    monkeypatch.chdir(clone)
+    monkeypatch.setattr(queue, "_dvc", lambda *arguments, **_: pytest.fail(str(arguments)))
+    (clone / "reports/study-small.md").unlink()
+    study_main(["study/small.yaml"])
+    assert (clone / "reports/study-small.md").read_text("utf-8") == page
