@@ -64,6 +64,7 @@ readme: $(VENV)/.run ## rewrite the generated parts of README.md
 lock: ## pin the requirements again (needs uv; see CONTRIBUTING.md)
 	$(LOCK) pyproject.toml -o requirements.txt
 	$(LOCK) --group dev -c requirements.txt -o requirements-dev.txt
+	$(LOCK) pyproject.toml --extra remotes -c requirements.txt -o requirements-remotes.txt
 	$(LOCK) --group bench -c requirements.txt -o requirements-bench.txt
 
 clean: ## remove the environment and caches of tools, but no result
@@ -79,6 +80,6 @@ $(VENV)/.run: $(VENV)/bin/python requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.dev $(VENV)/.bench: $(VENV)/.%: $(VENV)/.run requirements-%.txt
+$(VENV)/.dev $(VENV)/.bench $(VENV)/.remotes: $(VENV)/.%: $(VENV)/.run requirements-%.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-$*.txt
 	@touch $@
