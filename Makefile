@@ -17,10 +17,10 @@ SHOW   ?= recipe|seed|loss\.alpha|augment\.ops|acc|nmi|over_acc
 AGAIN  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint format recipe seeds study show compare bench readme lock clean
+.PHONY: help repro test test-remotes remotes lint format recipe seeds study show compare bench readme lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 repro: $(VENV)/.run ## install, then rebuild every output that is out of date
 	@$(RUN) dvc repro
@@ -30,6 +30,11 @@ test: $(VENV)/.dev ## install, then lint, type-check and run the tests
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 	@$(RUN) pytest -n 2
+
+test-remotes: $(VENV)/.dev $(VENV)/.remotes ## push and pull through real servers (see docs/sharing.md)
+	@$(RUN) pytest -n 2 -m remotes
+
+remotes: $(VENV)/.remotes ## install what DVC needs for SSH, S3 and WebDAV remotes
 
 lint: $(VENV)/.dev ## lint and type-check only
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy

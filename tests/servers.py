@@ -148,8 +148,11 @@ class Server(ABC):
             process.wait()
         self._processes = []
 
-    def make(self, place: str) -> None:
-        """Prepare a folder below the remote's URL, where DVC does not do so itself."""
+    def make(self, place: str) -> Path:
+        """Make a folder below the remote's URL; S3 alone has none."""
+        folder = self.store / place
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def objects(self, place: str) -> dict[str, bytes]:
         """Content of all that is stored in a folder below the remote's URL, by its path there."""
@@ -254,10 +257,11 @@ class WebDav(Server):
     def commands(self) -> list[list[str]]:
         return [apache(self.folder)]
 
-    def make(self, place: str) -> None:
-        (self.store / place).mkdir()
+    def make(self, place: str) -> Path:
+        folder = super().make(place)
         if os.geteuid() == 0:
-            shutil.chown(self.store / place, "www-data")
+            shutil.chown(folder, "www-data")
+        return folder
 
 
 class S3(Server):

@@ -1,6 +1,7 @@
 """Models through real DVC remotes: pushed, pulled, cut off midway, refused. `make test-remotes`."""
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -168,6 +169,39 @@ def test_a_pull_that_is_cut_off_is_finished_by_the_next(publisher, server, share
     assert not damaged(cache_of(reader))
     assert outputs_of(reader) == outputs_of(publisher)
     run("dvc", "status", "--quiet", cwd=reader)
+
+
+@pytest.fixture
+def small_disk(server, place, request):
+    """Half a megabyte below the remote's folder, and what makes it larger."""
+    if request.node.callspec.params["server"] == "s3":
+        pytest.skip("Swift wants a whole disk of its own")
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount")
+    folder = str(server.make(place))
+    mount = ("mount", "-t", "tmpfs", "-o", "size=500k,mode=777", "tmpfs", folder)
+    run(*mount, cwd=server.folder)
+    yield lambda: run("mount", "-o", "remount,size=50m", folder, cwd=server.folder)
+    run("umount", "--lazy", folder, cwd=server.folder)
+
+
+FULL = {"folder": "No space left", "ssh": "Failure", "webdav": "Insufficient Storage"}
+
+
+def test_a_push_to_a_full_disk_is_finished_by_the_next(
+    small_disk, publisher, server, place, request
+):
+    done = dvc("push", cwd=publisher)
+    assert done.returncode != 0
+    assert FULL[request.node.callspec.params["server"]] in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not damaged(server.objects(place))
+    small_disk()
+    run("dvc", "push", cwd=publisher)
+    assert not damaged(server.objects(place))
+    reader = clone_of(publisher, server)
+    run("dvc", "pull", cwd=reader)
+    assert outputs_of(reader) == outputs_of(publisher)
 
 
 WRONG = {
