@@ -156,7 +156,7 @@ def summary(column: str, sample: Sequence[float], then: str = ", from ") -> str:
 def figure(column: str, value: float, sign: str = "") -> str:
     """A value of a column with its unit; sign "+" also shows that of positive ones."""
     if column in COUNTS:
-        return f"{value:{sign}.1f}"
+        return f"{value:{sign}.1f}".removesuffix(".0")
     return f"{value:{sign}.4f}" if column in INDICES else f"{100 * value:{sign}.2f} %"
 
 

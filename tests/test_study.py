@@ -198,7 +198,7 @@ def test_figures_have_their_unit():
     assert figure("merged", 1.2) == "1.2"
     assert summary("acc", [0.9, 0.8]) == "85.00 % ± 7.07 %, from 80.00 % to 90.00 %"
     assert summary("acc", [0.9, 0.8], "<br>") == "85.00 % ± 7.07 %<br>80.00 % to 90.00 %"
-    assert summary("merged", [2.0]) == "2.0"
+    assert summary("merged", [2.0]) == "2"
     assert figure("nmi", 0.98765) == "0.9877"
 
 
