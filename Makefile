@@ -14,6 +14,7 @@ FIRST  ?= 0
 GRID   ?= study/article.yaml
 RUNS   ?= HEAD workspace
 SHOW   ?= recipe|seed|loss\.alpha|augment\.ops|acc|nmi|over_acc
+JOBS   ?= 1
 AGAIN  ?=
 
 .DEFAULT_GOAL := help
@@ -50,8 +51,8 @@ recipe: $(VENV)/.run ## run RECIPE, a file in recipes/, as the DVC experiment of
 seeds: $(VENV)/.run ## run N seeds from FIRST of RECIPE; add them to reports/seeds-RECIPE.csv
 	@$(RUN) python -m benchmarks.seeds --recipe $(RECIPE) --first $(FIRST) --count $(N) $(if $(AGAIN),--again)
 
-study: $(VENV)/.run ## run what is missing of GRID, a file in study/; write a page to reports/
-	@$(RUN) python -m benchmarks.study $(GRID) $(if $(AGAIN),--again)
+study: $(VENV)/.run ## run what is missing of GRID, a file in study/, JOBS at a time; write a page
+	@$(RUN) python -m benchmarks.study $(GRID) --jobs $(JOBS) $(if $(AGAIN),--again)
 
 show: $(VENV)/.run ## list the experiments on HEAD, the most accurate first, by the columns in SHOW
 	@$(RUN) dvc exp show --hide-workspace --drop '.*' --keep '^(Experiment|$(SHOW))$$' \
