@@ -7,6 +7,7 @@ next finds what has finished, what still runs and what is left.
 import os
 import re
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -88,7 +89,20 @@ def _start_worker(jobs: int) -> None:
     """DVC starts none beside one that is alive."""
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     limits = dict.fromkeys(_THREADS, threads) if jobs > 1 else {}
-    _dvc("queue", "start", "--jobs", str(jobs), environment=limits)
+    # The worker keeps what it inherits open: a pipe would only end with it.
+    with tempfile.TemporaryFile() as said:
+        done = subprocess.run(  # noqa: S603 - a list, no shell
+            ["dvc", "queue", "start", "--jobs", str(jobs)],  # noqa: S607 - first on PATH
+            env=os.environ | limits,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            check=False,
+        )
+        if done.returncode != 0:
+            said.seek(0)
+            why = " ".join(said.read().decode(errors="replace").split())
+            raise InputError(f"dvc queue start: {why}")
 
 
 def _finished() -> set[str]:
@@ -113,10 +127,9 @@ def _workers(status: str) -> int:
     return sum(int(count) for count in re.findall(r"(\d+) (?:active|idle)", status))
 
 
-def _dvc(*arguments: str, check: bool = True, environment: dict[str, str] | None = None) -> str:
+def _dvc(*arguments: str, check: bool = True) -> str:
     done = subprocess.run(  # noqa: S603 - a list, no shell
         ["dvc", *arguments],  # noqa: S607 - the environment's own, first on PATH
-        env=os.environ | (environment or {}),
         capture_output=True,
         text=True,
         check=check,

@@ -465,6 +465,32 @@ def test_waiting_ends_when_nothing_is_to_come(queue_says, wanted, answers, messa
         list(queue.run_missing([wanted]))
 
 
+@pytest.mark.parametrize(("jobs", "threads"), [(1, None), (2, "2"), (3, "1"), (9, "1")])
+def test_jobs_share_the_cores(monkeypatch, jobs, threads):
+    started = []
+
+    def start(command, *, env, **_):
+        started.append((command, env))
+        return subprocess.CompletedProcess(command, 0)
+
+    names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(queue.subprocess, "run", start)
+    monkeypatch.setattr(queue.os, "cpu_count", lambda: 4)
+    queue._start_worker(jobs)
+    ((command, env),) = started
+    assert command[-2:] == ["--jobs", str(jobs)]
+    assert [env.get(name) for name in names] == [threads] * 3
+
+
+def test_a_worker_that_does_not_start_says_why(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", environment()["PATH"])
+    with pytest.raises(InputError, match=r"dvc queue start: .*not inside of a DVC repository"):
+        queue._start_worker(1)
+
+
 def test_no_job_is_refused_before_anything_is_queued(at_root, monkeypatch):
     monkeypatch.setattr(queue, "_dvc", lambda *arguments, **options: pytest.fail("asked DVC"))
     with pytest.raises(InputError, match="--jobs 0: at least one"):
@@ -492,7 +518,8 @@ def test_a_study_resumes_after_a_kill_and_repeats_nothing(tmp_path, monkeypatch)
     variables = environment() | {"PYTHONPATH": str(clone)}
     first = subprocess.Popen(command, cwd=clone, env=variables, stderr=subprocess.DEVNULL)
     give_up = time.monotonic() + 900  # of a loaded machine, too
-    while not results(clone):
+    # The first row comes while the others still run.
+    while not (clone / "reports/study-small.csv").exists():
         assert first.poll() is None
         assert time.monotonic() < give_up
         time.sleep(1)
@@ -522,6 +549,11 @@ def test_a_study_resumes_after_a_kill_and_repeats_nothing(tmp_path, monkeypatch)
     assert len(epochs) == 4
     assert {"loss", "cluster_mutual_information", "acc", "over_acc", "alpha"} < set(epochs[0])
     assert (clone / "reports/study-small-curves.png").read_bytes().startswith(b"\x89PNG")
+
+    # What the run-cache holds is not trained again, through the queue either.
+    run("dvc", "exp", "run", "--queue", "--name", "again", "-S", "augment.ops=[noise]", cwd=clone)
+    run("dvc", "exp", "run", "--run-all", cwd=clone)
+    assert "Stage 'train' is cached" in run("dvc", "queue", "logs", "again", cwd=clone).stdout
 
     # A clone of it has the tables and none of the experiments.
     monkeypatch.chdir(clone)
