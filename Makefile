@@ -44,22 +44,22 @@ format: $(VENV)/.dev ## format the code and apply safe lint fixes
 	@$(RUN) ruff check --fix . ; $(RUN) ruff format .
 
 recipe: $(VENV)/.run ## run RECIPE, a file in recipes/, as the DVC experiment of that name
-	@export $(RUN); options=$$(python -m benchmarks.recipes $(RECIPE)) && \
+	@export $(RUN); options=$$(python -m experiments.recipes $(RECIPE)) && \
 	  { dvc exp remove --quiet $(RECIPE) 2>/dev/null || true; } && \
 	  dvc exp run --temp --name $(RECIPE) $$options
 
 seeds: $(VENV)/.run ## run N seeds from FIRST of RECIPE; add them to reports/seeds-RECIPE.csv
-	@$(RUN) python -m benchmarks.seeds --recipe $(RECIPE) --first $(FIRST) --count $(N) $(if $(AGAIN),--again)
+	@$(RUN) python -m experiments.seeds --recipe $(RECIPE) --first $(FIRST) --count $(N) $(if $(AGAIN),--again)
 
 study: $(VENV)/.run ## run what is missing of GRID, a file in study/, JOBS at a time; write a page
-	@$(RUN) python -m benchmarks.study $(GRID) --jobs $(JOBS) $(if $(AGAIN),--again)
+	@$(RUN) python -m experiments.study $(GRID) --jobs $(JOBS) $(if $(AGAIN),--again)
 
 show: $(VENV)/.run ## list the experiments on HEAD, the most accurate first, by the columns in SHOW
 	@$(RUN) dvc exp show --hide-workspace --drop '.*' --keep '^(Experiment|$(SHOW))$$' \
 	  --sort-by acc --sort-order desc
 
 compare: $(VENV)/.run ## write reports/compare.html about RUNS, two or more experiments or commits
-	@$(RUN) python -m benchmarks.compare $(RUNS)
+	@$(RUN) python -m experiments.compare $(RUNS)
 
 bench: $(VENV)/.bench ## measure recipes, stages and other methods side by side (about an hour)
 	@$(RUN) python -m benchmarks.bench

@@ -1,1 +1,1 @@
-"""Measurements over several runs, and the parts of the README that are made from them."""
+"""Timings, measured side by side, and the parts of the README that are made from them."""

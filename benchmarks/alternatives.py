@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.mixture import GaussianMixture
 
-from benchmarks.cli import run_main
+from experiments.cli import run_main
 from iic.datasets import DIGITS
 from iic.errors import InputError
 from iic.files import read_arrays

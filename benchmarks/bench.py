@@ -16,9 +16,9 @@ from typing import Any
 
 from benchmarks import pipeline, scaling, steps
 from benchmarks.alternatives import METHODS, UMAP
-from benchmarks.cli import run_main, run_module
-from benchmarks.recipes import DEFAULT, recipe_params
 from benchmarks.results import read_benchmark, write_benchmark
+from experiments.cli import run_main, run_module
+from experiments.recipes import DEFAULT, recipe_params
 from iic.errors import InputError
 
 # How often each is trained; `best` takes a quarter of an hour. `article` is timed by its steps,

@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from benchmarks.cli import run_module
-from benchmarks.costs import Cost, read_costs
-from benchmarks.recipes import DEFAULT, recipe_params
+from experiments.cli import run_module
+from experiments.costs import Cost, read_costs
+from experiments.recipes import DEFAULT, recipe_params
 from stages.common import BENCHMARK, COSTS, METRICS, PARAMS
 
 # In the order of dvc.yaml.
@@ -81,7 +81,7 @@ def scratch_copy() -> Iterator[Path]:
     """The working tree's code in a folder of its own, without any result of the pipeline."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        copy_working_tree(Path(), folder, "iic", "stages", "benchmarks", "recipes")
+        copy_working_tree(Path(), folder, "iic", "stages", "experiments", "benchmarks", "recipes")
         _set_recipe(folder, DEFAULT)
         (folder / BENCHMARK).parent.mkdir(parents=True)
         # The report reads it, and draws nothing from an empty one.

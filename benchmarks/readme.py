@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.cli import run_main
-from benchmarks.recipes import DEFAULT, recipe_names, recipe_params
 from benchmarks.results import read_benchmark
-from benchmarks.seeds import rows_of
+from experiments.cli import run_main
+from experiments.recipes import DEFAULT, recipe_names, recipe_params
+from experiments.seeds import rows_of
 from iic.errors import InputError
 from iic.files import write_text
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.recipes import recipe_params
 from benchmarks.steps import training_data, training_step
 from benchmarks.timing import take_turns
+from experiments.recipes import recipe_params
 from iic.batches import TrainingData
 from iic.params import Params
 from iic.training import train

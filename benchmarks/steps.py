@@ -11,9 +11,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.cli import run_main
-from benchmarks.recipes import recipe_params
 from benchmarks.timing import take_turns
+from experiments.cli import run_main
+from experiments.recipes import recipe_params
 from iic.augmentation import Draws, Transform
 from iic.batches import PairBatches, TrainingData
 from iic.errors import InputError

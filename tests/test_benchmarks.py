@@ -12,11 +12,11 @@ from conftest import ROOT
 
 from benchmarks import bench, pipeline, readme, results, scaling, steps
 from benchmarks.alternatives import k_means
-from benchmarks.costs import Cost
-from benchmarks.recipes import recipe_params
 from benchmarks.results import read_benchmark, write_benchmark
 from benchmarks.steps import useful_flops
 from benchmarks.timing import take_turns
+from experiments.costs import Cost
+from experiments.recipes import recipe_params
 from iic.errors import InputError
 from iic.model import build_network
 from iic.params import parse_params

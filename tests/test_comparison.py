@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from benchmarks import compare, experiments
+from experiments import compare, reading
 from iic.comparison import ComparedRun, differing, disputed, render_comparison
 from iic.errors import InputError
 
@@ -149,4 +149,4 @@ def test_what_cannot_be_compared_is_named(pipeline_run, monkeypatch, capsys):
 
 def test_settings_of_another_time_are_shown_as_they_are(monkeypatch):
     monkeypatch.setattr("dvc.api.read", lambda *_, **__: "loss:\n  alfa: 2\n")
-    assert experiments.settings_of("old") == {"loss.alfa": 2}
+    assert reading.settings_of("old") == {"loss.alfa": 2}

@@ -11,10 +11,10 @@ import yaml
 from conftest import ROOT, environment, override
 
 from benchmarks import readme, results
-from benchmarks.costs import Cost, read_costs
-from benchmarks.recipes import main as main_of_recipes
-from benchmarks.recipes import recipe_names, recipe_options, recipe_params
-from benchmarks.seeds import (
+from experiments.costs import Cost, read_costs
+from experiments.recipes import main as main_of_recipes
+from experiments.recipes import recipe_names, recipe_options, recipe_params
+from experiments.seeds import (
     COLUMNS,
     METRICS,
     main,
@@ -197,10 +197,19 @@ def test_a_mistake_in_the_parameters_is_not_blamed_on_a_recipe(folder):
         recipe_options("fast")
 
 
-@pytest.mark.parametrize("module", ["recipes", "seeds", "readme", "steps", "alternatives", "bench"])
-def test_commands_end_in_one_line_without_a_traceback(tmp_path, module):
-    arguments = {"seeds": ["--recipe", "fasst"], "bench": ["x"], "readme": ["x"]}
-    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments.get(module, [])]
+@pytest.mark.parametrize(
+    "words",
+    [
+        "experiments.recipes",
+        "experiments.seeds --recipe fasst",
+        "benchmarks.readme x",
+        "benchmarks.steps",
+        "benchmarks.alternatives",
+        "benchmarks.bench x",
+    ],
+)
+def test_commands_end_in_one_line_without_a_traceback(tmp_path, words):
+    command = [sys.executable, "-m", *words.split()]
     env = environment() | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert done.returncode == 1
@@ -225,7 +234,7 @@ def test_a_finished_seed_is_not_run_again_and_a_failure_keeps_the_rows(folder, m
             raise KeyboardInterrupt
         return dict.fromkeys(COLUMNS, "0.5")
 
-    monkeypatch.setattr("benchmarks.seeds.run_seed", run_seed)
+    monkeypatch.setattr("experiments.seeds.run_seed", run_seed)
     with pytest.raises(KeyboardInterrupt):
         main(["--first", "0", "--count", "3"])
     assert list(rows_of("default")) == [0, 1]
@@ -251,8 +260,8 @@ def test_a_seed_is_an_experiment_with_metrics_and_training_time(folder, monkeypa
         return subprocess.CompletedProcess(command, 0)
 
     metrics = dict.fromkeys(METRICS, 0.123456789)
-    monkeypatch.setattr("benchmarks.seeds.subprocess.run", called)
-    monkeypatch.setattr("benchmarks.seeds.metrics_of", lambda name: metrics)
+    monkeypatch.setattr("experiments.seeds.subprocess.run", called)
+    monkeypatch.setattr("experiments.seeds.metrics_of", lambda name: metrics)
     values = run_seed("fast", 3)
     assert values == dict.fromkeys(METRICS, "0.123457") | {"seconds": "81.2"}
     assert commands[-1][:6] == ["dvc", "exp", "run", "--temp", "--name", "fast-seed-3"]

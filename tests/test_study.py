@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from conftest import ROOT, environment, make_clone, run
 
-from benchmarks import queue
-from benchmarks.claims import (
+from experiments import queue
+from experiments.claims import (
     COLUMNS,
     FAILS,
     HOLDS,
@@ -26,13 +26,13 @@ from benchmarks.claims import (
     paired,
     summary,
 )
-from benchmarks.grid import Experiment, experiments_of, read_grid
-from benchmarks.measures import Result, accuracies, crossed_sevens, ownership
-from benchmarks.recipes import recipe_params
-from benchmarks.study import main as study_main
-from benchmarks.study import outputs_of
-from benchmarks.styles import bar_width, crossed
-from benchmarks.tables import read_results, write_results
+from experiments.grid import Experiment, experiments_of, read_grid
+from experiments.measures import Result, accuracies, crossed_sevens, ownership
+from experiments.recipes import recipe_params
+from experiments.study import main as study_main
+from experiments.study import outputs_of
+from experiments.styles import bar_width, crossed
+from experiments.tables import read_results, write_results
 from iic.errors import InputError
 from iic.schedule import Schedule
 
@@ -514,7 +514,7 @@ def kill_all_below(folder: Path) -> int:
 def test_a_study_resumes_after_a_kill_and_repeats_nothing(tmp_path, monkeypatch):
     clone = make_clone(tmp_path / "clone", train__epochs=1)
     (clone / "study/small.yaml").write_text(SMALL)
-    command = [sys.executable, "-m", "benchmarks.study", "study/small.yaml"]
+    command = [sys.executable, "-m", "experiments.study", "study/small.yaml"]
     variables = environment() | {"PYTHONPATH": str(clone)}
     first = subprocess.Popen(command, cwd=clone, env=variables, stderr=subprocess.DEVNULL)
     give_up = time.monotonic() + 900  # of a loaded machine, too

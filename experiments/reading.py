@@ -11,7 +11,7 @@ import numpy as np
 from dvc.exceptions import DvcException
 from dvc.scm import SCMError
 
-from benchmarks.recipes import leaves
+from experiments.recipes import leaves
 from iic.errors import InputError
 from iic.files import parse_table
 from iic.params import read_tree, validate_params

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.experiments import columns_of, metrics_of
-from benchmarks.grid import Experiment
-from benchmarks.styles import crossed
+from experiments.grid import Experiment
+from experiments.reading import columns_of, metrics_of
+from experiments.styles import crossed
 from iic.datasets import DIGITS
 from iic.matching import contingency_table, majority_match, purity
 from stages.common import ACCURACY, HISTORY, PREDICTIONS

@@ -1,6 +1,6 @@
 """Recipes: small files of overrides for params.yaml, as options of `dvc exp run`.
 
-`dvc exp run $(python -m benchmarks.recipes fast)` runs recipes/fast.yaml. Settings that
+`dvc exp run $(python -m experiments.recipes fast)` runs recipes/fast.yaml. Settings that
 follow, such as loss.alpha=1, change it further, in the one spelling that DVC's run-cache knows.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cli import run_main
+from experiments.cli import run_main
 from iic.errors import InputError
 from iic.files import read_text
 from iic.params import Params, read_tree, validate_params

@@ -1,6 +1,6 @@
 """Run a grid of variants as DVC experiments and hold the article's claims against it: `make study`.
 
-`python -m benchmarks.study study/article.yaml` runs what reports/study.csv (a row a run) lacks and
+`python -m experiments.study study/article.yaml` runs what reports/study.csv (a row a run) lacks and
 adds it there and to study-curves.csv (a row an epoch); then writes study.md and its figures from
 these two. Other grids have other names there (`report` in the grid).
 """
@@ -15,13 +15,13 @@ from typing import NamedTuple
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 
-from benchmarks.claims import COLUMNS, CONFIDENCE, TABLES, Column, judge, summary
-from benchmarks.cli import run_main
-from benchmarks.experiments import array_of
-from benchmarks.grid import Experiment, Grid, experiments_of, read_grid
-from benchmarks.measures import Result, result_of
-from benchmarks.queue import remove_results, run_missing
-from benchmarks.tables import read_results, write_results
+from experiments.claims import COLUMNS, CONFIDENCE, TABLES, Column, judge, summary
+from experiments.cli import run_main
+from experiments.grid import Experiment, Grid, experiments_of, read_grid
+from experiments.measures import Result, result_of
+from experiments.queue import remove_results, run_missing
+from experiments.reading import array_of
+from experiments.tables import read_results, write_results
 from iic.errors import InputError
 from iic.figures import variants_figure
 from iic.files import write_bytes, write_text
@@ -77,13 +77,13 @@ def page(results: Sequence[Result], grid: Grid, path: Path, outputs: Outputs) ->
         for name, column in columns.items()
         if not all(np.isnan(list(values.values())).any() for values in column.values())
     }
-    text = files("benchmarks").joinpath("study.md.j2").read_text("utf-8")
+    text = files("experiments").joinpath("study.md.j2").read_text("utf-8")
     # S701: Markdown needs no escaping; all that is put in comes from the grid's own file.
     environment = Environment(undefined=StrictUndefined, trim_blocks=True)  # noqa: S701
     return environment.from_string(text).render(
         grid=grid,
         title=grid.title or f"The grid `{path}`",
-        command=f"python -m benchmarks.study {path}",
+        command=f"python -m experiments.study {path}",
         confidence=round(100 * CONFIDENCE),
         claims=[(claim.says, judge(claim, columns[claim.column])) for claim in grid.claims],
         tables={

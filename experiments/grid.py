@@ -6,9 +6,9 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from benchmarks.claims import Claim
-from benchmarks.recipes import options_of, recipe_params, with_overrides
-from benchmarks.seeds import recipe_of
+from experiments.claims import Claim
+from experiments.recipes import options_of, recipe_params, with_overrides
+from experiments.seeds import recipe_of
 from iic.errors import InputError
 from iic.files import read_text
 from iic.params import Params, read_tree

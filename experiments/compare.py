@@ -7,8 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.cli import run_main
-from benchmarks.experiments import array_of, columns_of, metrics_of, settings_of
+from experiments.cli import run_main
+from experiments.reading import array_of, columns_of, metrics_of, settings_of
 from iic.comparison import ComparedRun, render_comparison
 from iic.files import write_text
 from stages.common import ACCURACY, HISTORY, IMAGES, PREDICTIONS, REPORTS

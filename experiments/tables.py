@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.claims import COLUMNS
-from benchmarks.measures import Result
+from experiments.claims import COLUMNS
+from experiments.measures import Result
 from iic.errors import InputError
 from iic.files import read_text, write_table
 

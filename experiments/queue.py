@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from benchmarks.grid import Experiment
+from experiments.grid import Experiment
 from iic.errors import InputError
 
 # Asking DVC takes a second of one core, which the experiments could use.

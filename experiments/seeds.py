@@ -14,10 +14,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.cli import run_main
-from benchmarks.costs import read_costs
-from benchmarks.experiments import metrics_of
-from benchmarks.recipes import DEFAULT, recipe_options, recipe_params
+from experiments.cli import run_main
+from experiments.costs import read_costs
+from experiments.reading import metrics_of
+from experiments.recipes import DEFAULT, recipe_options, recipe_params
 from iic.errors import InputError
 from iic.files import write_table
 from iic.params import Params

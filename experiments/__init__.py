@@ -1,0 +1,1 @@
+"""What a person runs around DVC's experiments: recipes, seeds, grids, sweeps, comparisons."""
