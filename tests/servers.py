@@ -250,8 +250,7 @@ class WebDav(Server):
             f"DAV On\nAuthType Basic\nAuthName models\nAuthUserFile {folder / 'users'}\n"
             "Require valid-user\n</Directory>\n",
         )
-        self.url = f"webdav://{HOST}:{self.fuse.port}/models"
-        self.options = {"user": USER}
+        self.url = f"webdav://{USER}@{HOST}:{self.fuse.port}/models"
         self.secrets = {"password": self.password}
 
     def commands(self) -> list[list[str]]:
