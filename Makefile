@@ -18,7 +18,7 @@ JOBS   ?= 1
 AGAIN  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-remotes remotes lint format recipe seeds study show compare bench readme lock clean
+.PHONY: help repro test test-remotes test-cluster remotes cluster lint format recipe seeds study show compare bench readme lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,11 @@ test-remotes: $(VENV)/.dev $(VENV)/.remotes ## push and pull through real server
 	@$(RUN) pytest -n 2 -m remotes
 
 remotes: $(VENV)/.remotes ## install what DVC needs for SSH, S3 and WebDAV remotes
+
+test-cluster: $(VENV)/.dev $(VENV)/.cluster ## sweep over two machines in network namespaces (as root)
+	@$(RUN) pytest -m cluster
+
+cluster: $(VENV)/.cluster ## install Ray, for sweeps (see docs/scaling.md)
 
 lint: $(VENV)/.dev ## lint and type-check only
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
@@ -71,6 +76,7 @@ lock: ## pin the requirements again (needs uv; see CONTRIBUTING.md)
 	$(LOCK) pyproject.toml -o requirements.txt
 	$(LOCK) --group dev -c requirements.txt -o requirements-dev.txt
 	$(LOCK) pyproject.toml --extra remotes -c requirements.txt -o requirements-remotes.txt
+	$(LOCK) pyproject.toml --extra cluster -c requirements.txt -o requirements-cluster.txt
 	$(LOCK) --group bench -c requirements.txt -o requirements-bench.txt
 
 clean: ## remove the environment and caches of tools, but no result
@@ -86,6 +92,6 @@ $(VENV)/.run: $(VENV)/bin/python requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.dev $(VENV)/.bench $(VENV)/.remotes: $(VENV)/.%: $(VENV)/.run requirements-%.txt
+$(VENV)/.dev $(VENV)/.bench $(VENV)/.remotes $(VENV)/.cluster: $(VENV)/.%: $(VENV)/.run requirements-%.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-$*.txt
 	@touch $@

@@ -1,0 +1,191 @@
+"""A sweep over a real Ray cluster of three machines, some of which go down. `make test-cluster`."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from conftest import commit, make_clone, run
+from machines import PORT, Machine, missing, network, wait_for
+
+from experiments.task import THREADS
+
+pytestmark = pytest.mark.cluster
+
+GRID = """\
+recipe: default
+seeds: [0, 1]
+variants:
+  alpha-1:
+    loss: {alpha: 1.0}
+  alpha-2:
+    loss: {alpha: 2.0}
+  rotation:
+    augment: {ops: [rotation]}
+"""
+# A step of such a size leads to numbers that are none.
+BROKEN = """\
+recipe: default
+seeds: [0]
+variants:
+  good:
+    loss: {alpha: 1.0}
+  broken:
+    train: {learning_rate: 1.0e+30, learning_rate_final: 1.0e+30}
+"""
+
+
+class Cluster(NamedTuple):
+    head: Machine
+    workers: list[Machine]
+    caller: Path
+
+    def sweep(self, grid: str, *options: str):
+        """Start a sweep from the head; what it says is in the head's log."""
+        address = f"{self.head.address}:{PORT}"
+        words = ("iic", "sweep", f"study/{grid}.yaml", "--cluster", address, "--memory", "1")
+        return self.head.start(*words, *options, cwd=self.caller)
+
+    def log(self) -> str:
+        return (self.head.folder / "log").read_text("utf-8", "replace")
+
+    def results(self) -> dict[str, str]:
+        """Commit by name of what is published."""
+        # By its path: only the machines reach its address.
+        hub = self.caller.with_name("hub.git")
+        form = "--format=%(objectname) %(refname)"
+        lines = run("git", "for-each-ref", form, "refs/exps", cwd=hub).stdout.splitlines()
+        return {line.rpartition("/")[2]: line.split()[0] for line in lines}
+
+    def start_worker(self, worker: Machine) -> None:
+        worker.start_ray("--address", f"{self.head.address}:{PORT}", "--num-cpus", "1")
+
+
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory) -> Path:
+    """A clone with data, draws and neighbours, and two grids."""
+    folder = make_clone(tmp_path_factory.mktemp("cluster") / "caller")
+    (folder / "study/six.yaml").write_text(GRID)
+    (folder / "study/broken.yaml").write_text(BROKEN)
+    run("dvc", "repro", "neighbors", cwd=folder)
+    run("dvc", "remote", "add", "--default", "share", str(folder.with_name("share")), cwd=folder)
+    commit(folder)
+    run("dvc", "push", cwd=folder)
+    run("git", "clone", "--quiet", "--bare", str(folder), "hub.git", cwd=folder.parent)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster(baseline) -> Iterator[Cluster]:
+    if lacks := missing():
+        pytest.skip(lacks)
+    # Ray's sockets allow no long paths.
+    folder = Path(tempfile.mkdtemp(prefix="iic-"))
+    with network(["head", "a", "b"], folder) as (head, *workers):
+        cluster = Cluster(head, workers, baseline)
+        head.start_ray(
+            "--head", "--port", str(PORT), "--num-cpus", "0", "--include-dashboard", "false"
+        )
+        wait_for(lambda: f"{head.address}:{PORT}" in cluster.log())
+        for worker in workers:
+            cluster.start_worker(worker)
+        wait_for(lambda: head.members() == 3)
+        # The code travels over the network; the DVC remote is a disk that all machines share.
+        top = str(baseline.parent)
+        head.start(
+            "git", "daemon", "--export-all", "--enable=receive-pack", f"--base-path={top}", top
+        )
+        url = f"git://{head.address}/hub.git"
+        run("git", "remote", "add", "origin", url, cwd=baseline)
+        yield cluster
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_sweep_survives_its_caller_and_a_machine(cluster):
+    caller = cluster.sweep("six")
+    wait_for(lambda: len(cluster.results()) == 1)
+    caller.kill()
+    # What it had started ends with it, though nobody told DVC so.
+    wait_for(lambda: not any(at_work(worker) for worker in cluster.workers))
+    first = cluster.results()
+    assert 1 <= len(first) < 6
+
+    caller = cluster.sweep("six")
+    wait_for(lambda: len(cluster.results()) > len(first))
+    lost = cluster.workers[0]
+    wait_for(lambda: "stages.train" in " ".join(lost.commands()))
+    lost.kill()
+    assert caller.wait(timeout=300) == 0, cluster.log()
+    results = cluster.results()
+    assert len(results) == 6
+    # Commits have times: another run would be another commit.
+    assert first.items() <= results.items()
+    said = cluster.log()
+    assert f"{len(first)} have results, {6 - len(first)} to run" in said
+    assert f"{6 - len(first)} of {6 - len(first)}: " in said
+    here = run("dvc", "exp", "list", "--name-only", cwd=cluster.caller).stdout.split()
+    assert sorted(here) == sorted(results)
+
+
+def at_work(machine: Machine) -> list[str]:
+    """Commands of tasks that run on a machine."""
+    return [line for line in machine.commands() if re.search("stages|dvc|git", line)]
+
+
+def test_nothing_runs_again(cluster):
+    before = cluster.results()
+    assert cluster.sweep("six").wait(timeout=60) == 0
+    assert "6 have results, 0 to run" in cluster.log()
+    assert cluster.results() == before
+
+
+def test_results_are_those_of_one_machine_byte_for_byte(cluster, tmp_path):
+    serial = shutil.copytree(cluster.caller, tmp_path / "serial", symlinks=True)
+    shutil.rmtree(serial / ".dvc/cache/runs")
+    theirs = trees_of(cluster.caller)
+    for reference in theirs:
+        run("git", "update-ref", "-d", reference, cwd=serial)
+    run("git", "remote", "remove", "origin", cwd=serial)
+    wanted = run("iic", "sweep", "study/six.yaml", "--dry-run", cwd=serial).stdout.splitlines()
+    # Sums over other numbers of threads are rounded otherwise.
+    environment = dict.fromkeys(THREADS, "1")
+    for name, *options in map(str.split, wanted):
+        command = ("dvc", "exp", "run", "--temp", "--name", name, *options)
+        run(*command, cwd=serial, env=environment)
+    assert len(theirs) == 6
+    assert trees_of(serial) == theirs
+
+
+def trees_of(folder: Path) -> dict[str, str]:
+    """Hash of all files of each experiment: tables, figures, and dvc.lock with all others' hashes."""
+    form = "--format=%(refname) %(tree)"
+    lines = run("git", "for-each-ref", form, "refs/exps/*/*/six-*", cwd=folder).stdout.splitlines()
+    return dict(line.split() for line in lines)
+
+
+def test_a_failing_variant_stops_no_other(cluster):
+    sweep = cluster.sweep("broken")
+    assert sweep.wait(timeout=180) == 1
+    (good,) = [name for name in cluster.results() if name.startswith("broken-good")]
+    assert good in run("dvc", "exp", "list", "--name-only", cwd=cluster.caller).stdout
+    (log,) = (cluster.caller / ".dvc/tmp/sweep").iterdir()
+    assert log.name.startswith("broken-broken-seed-0")
+    (reason,) = [line for line in log.read_text().splitlines() if line.startswith("error: ")]
+    said = cluster.log()
+    assert f"    {reason}" in said
+    assert said.splitlines()[-1].startswith("error: failed: broken-broken-seed-0")
+    assert "Traceback" not in said
+
+
+def test_a_wrong_address_or_too_large_a_task_is_named(cluster):
+    # The head alone has no core for a task.
+    assert cluster.sweep("broken", "--cores", "64").wait(timeout=60) == 1
+    assert "no machine of the cluster has 64 cores, 1 GB" in cluster.log()
+    wrong = cluster.head.start(
+        "iic", "sweep", "study/broken.yaml", "--cluster", "10.77.0.9:6379", cwd=cluster.caller
+    )
+    assert wrong.wait(timeout=120) == 1
+    assert cluster.log().splitlines()[-1].startswith("error: --cluster 10.77.0.9:6379: ")
