@@ -66,7 +66,7 @@ show: $(VENV)/.run ## list the experiments on HEAD, the most accurate first, by 
 compare: $(VENV)/.run ## write reports/compare.html about RUNS, two or more experiments or commits
 	@$(RUN) python -m experiments.compare $(RUNS)
 
-bench: $(VENV)/.bench ## measure recipes, stages and other methods side by side (about an hour)
+bench: $(VENV)/.bench $(VENV)/.cluster ## measure recipes, stages and other methods side by side (about an hour)
 	@$(RUN) python -m benchmarks.bench
 
 readme: $(VENV)/.run ## rewrite the generated parts of README.md

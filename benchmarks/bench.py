@@ -14,10 +14,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks import pipeline, scaling, steps
+from benchmarks import pipeline, scaling, steps, sweeps
 from benchmarks.alternatives import METHODS, UMAP
 from benchmarks.results import read_benchmark, write_benchmark
 from experiments.cli import run_main, run_module
+from experiments.cluster import check_installed
 from experiments.recipes import DEFAULT, recipe_params
 from iic.errors import InputError
 
@@ -53,6 +54,7 @@ SECTIONS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "trainings": lambda: pipeline.measure_trainings(RECIPES),
     "alternatives": measure_alternatives,
     "scaling": lambda: iter([scaling.measure()]),
+    "sweep": sweeps.measure,
 }
 
 
@@ -89,6 +91,8 @@ def _check(chosen: list[str]) -> None:
     if data != "mnist":
         raise InputError(f"data.name: the benchmark is of mnist, not of {data}; set it back")
     steps.training_data()
+    if "sweep" in chosen:
+        check_installed()
     if "alternatives" in chosen and find_spec(UMAP) is None:
         raise InputError(f"{UMAP}: not installed; `make bench` installs requirements-bench.txt")
 

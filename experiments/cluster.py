@@ -1,7 +1,7 @@
 """Tasks on the machines of a Ray cluster, placed by what they need and tried again if lost."""
 
+import importlib
 import importlib.util
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -62,11 +62,12 @@ def check_installed() -> None:
 
 
 @contextmanager
-def connected(address: str | None) -> Iterator[ModuleType]:
+def connected(address: str | None, cores: int | None = None) -> Iterator[ModuleType]:
     """Ray, connected to a cluster, or to one of its own on this machine that ends with the block.
 
     Args:
         address: of the cluster's head, or None.
+        cores: that Ray of its own may use; None = all.
 
     Raises:
         InputError: nothing answers there, or it is of another version.
@@ -74,16 +75,17 @@ def connected(address: str | None) -> Iterator[ModuleType]:
     check_installed()
     import ray
 
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address is None:
-        options |= {"include_dashboard": False, "num_cpus": os.cpu_count()}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
-        ray.init(address, **options)
+        if address is None:
+            ray.init("local", num_cpus=cores, include_dashboard=False, **quiet)
+        else:
+            ray.init(address, **quiet)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        why = str(error).strip().splitlines()
+        why = " ".join(str(error).split()) or "no answer"
+        where = f"--cluster {address}" if address else "Ray on this machine"
         raise InputError(
-            f"--cluster {address}: {why[0] if why else 'no answer'}; `ray start --head` on one "
-            "machine prints the address, and `ray status` there lists the machines"
+            f"{where}: {why}; `ray start --head` prints the address, `ray status` lists machines"
         ) from error
     try:
         yield ray

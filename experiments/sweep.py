@@ -7,6 +7,7 @@ the DVC remote. What can be seen there is finished, whoever asks and whenever.
 import subprocess
 import sys
 from collections.abc import Sequence
+from configparser import ConfigParser
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from experiments.grid import Experiment, experiments_of, read_grid
 from experiments.progress import Progress
 from experiments.task import Outcome, Source, Task, installed
 from iic.errors import InputError
-from iic.files import write_text
+from iic.files import read_text, write_text
 
+_CONFIG = Path(".dvc/config")
 # What decides a result beside the options of an experiment.
-_STATE = ("iic", "stages", "dvc.yaml", "dvc.lock", "params.yaml", ".dvc/config")
+_STATE = ("iic", "stages", "dvc.yaml", "dvc.lock", "params.yaml", str(_CONFIG))
 # A worker with others of these would give other results.
 _PACKAGES = ["dvc", "keras", "numpy", "tensorflow"]
 LOGS = Path(".dvc/tmp/sweep")
@@ -112,23 +114,24 @@ def _git_url(remote: str, commit: str) -> str:
 
 def _remote(name: str | None) -> str:
     """Name of the DVC remote, if machines that clone the repository would find it."""
-    listed = _dvc("remote", "list", "--project").splitlines()
-    urls = {words[0]: words[1] for words in map(str.split, listed)}
-    chosen = name or _dvc("config", "--project", "core.remote", check=False).strip()
+    # As written: DVC itself tells no whole path from one that it has made whole.
+    config = ConfigParser(interpolation=None)
+    config.read_string(read_text(_CONFIG, "restore it", "save it as UTF-8"))
+    chosen = name or config.get("core", "remote", fallback=None)
     if not chosen:
         raise InputError(
             "no DVC remote in .dvc/config, through which the machines share results; "
             "docs/sharing.md tells how to add one"
         )
-    if chosen not in urls:
+    url = config.get(f"'remote \"{chosen}\"'", "url", fallback=None)
+    if url is None:
         raise InputError(
             f"DVC remote {chosen}: not in .dvc/config, so other machines do not know it; "
             f"`dvc remote add {chosen} URL` and commit the file"
         )
-    if "://" not in urls[chosen] and not Path(urls[chosen]).is_absolute():
+    if "://" not in url and not Path(url).is_absolute():
         raise InputError(
-            f"DVC remote {chosen}: {urls[chosen]} would be another folder in each clone; "
-            "give its whole path"
+            f"DVC remote {chosen}: {url} would be another folder in each clone; give its whole path"
         )
     return chosen
 
@@ -187,12 +190,15 @@ def _git(*words: str) -> str:
     return _command("git", *words)
 
 
-def _dvc(*words: str, check: bool = True) -> str:
-    return _command("dvc", *words, check=check)
+def _dvc(*words: str) -> str:
+    return _command("dvc", *words)
 
 
-def _command(*words: str, check: bool = True) -> str:
+def _command(*words: str) -> str:
     done = subprocess.run(  # noqa: S603 - a list, no shell
-        words, capture_output=True, text=True, check=check
+        words, capture_output=True, text=True, check=False
     )
+    if done.returncode != 0:
+        said = " ".join((done.stderr or done.stdout).split())
+        raise InputError(f"{' '.join(words[:3])}: {said}")
     return done.stdout

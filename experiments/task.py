@@ -12,10 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
 from pathlib import Path
 
 # How many threads TensorFlow and the libraries below it start.
@@ -91,6 +92,7 @@ class Outcome:
         machine: that ran it.
         seconds: that it took.
         log: the last lines of what was printed.
+        steps: seconds of each step, by what was told of it.
     """
 
     name: str
@@ -98,6 +100,7 @@ class Outcome:
     machine: str
     seconds: float
     log: str = ""
+    steps: Mapping[str, float] = field(default_factory=dict)
 
 
 class _StepFailedError(Exception):
@@ -113,14 +116,26 @@ def run(task: Task, tell: Callable[[str], None]) -> Outcome:
         task: the experiment.
         tell: is called with each step as it begins.
     """
-    start, lines = time.monotonic(), list[str]()
+    begins, lines = [("", time.monotonic())], list[str]()
+
+    def note(step: str) -> None:
+        begins.append((step, time.monotonic()))
+        tell(step)
+
     try:
-        status = _run(task, tell, lines)
+        status = _run(task, note, lines)
     except (_StepFailedError, OSError) as error:
         status = "failed"
         lines.append(f"{error}\n")
-    seconds = time.monotonic() - start
-    return Outcome(task.name, status, platform.node(), seconds, "".join(lines[-_LOG_LINES:]))
+    begins.append(("", time.monotonic()))
+    return Outcome(
+        task.name,
+        status,
+        platform.node(),
+        seconds=begins[-1][1] - begins[0][1],
+        log="".join(lines[-_LOG_LINES:]),
+        steps={step: after - start for (step, start), (_, after) in pairwise(begins) if step},
+    )
 
 
 def installed(names: list[str]) -> dict[str, str]:
@@ -152,6 +167,7 @@ def _run(task: Task, tell: Callable[[str], None], lines: list[str]) -> str:
         _clone(shell, source, cache)
         tell("pulls")
         shell.network("dvc", "pull", "--quiet", "--run-cache", "--allow-missing", *SHARED_STAGES)
+        tell("starts")
         shell.run("dvc", "exp", "run", "--pull", "--name", task.name, *task.options)
         tell("pushes")
         shell.network("dvc", "push", "--run-cache")

@@ -26,7 +26,6 @@ variants:
   rotation:
     augment: {ops: [rotation]}
 """
-# A step of such a size leads to numbers that are none.
 BROKEN = """\
 recipe: default
 seeds: [0]
@@ -34,7 +33,7 @@ variants:
   good:
     loss: {alpha: 1.0}
   broken:
-    train: {learning_rate: 1.0e+30, learning_rate_final: 1.0e+30}
+    data: {name: mnist, local_dir: /nowhere}
 """
 
 
@@ -160,7 +159,7 @@ def test_results_are_those_of_one_machine_byte_for_byte(cluster, tmp_path):
 
 
 def trees_of(folder: Path) -> dict[str, str]:
-    """Hash of all files of each experiment: tables, figures, and dvc.lock with all others' hashes."""
+    """Hash of all files of each experiment: figures, tables, and dvc.lock that names all others."""
     form = "--format=%(refname) %(tree)"
     lines = run("git", "for-each-ref", form, "refs/exps/*/*/six-*", cwd=folder).stdout.splitlines()
     return dict(line.split() for line in lines)

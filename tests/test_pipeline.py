@@ -144,6 +144,23 @@ def test_the_library_knows_nothing_of_the_pipeline():
         assert not imported & {"dvc", "dvclive", "argparse", "sys", "stages"}, path
 
 
+# What each package may import beside itself.
+BELOW = {
+    "iic": set(),
+    "stages": {"iic"},
+    "experiments": {"iic", "stages"},
+    "commands": {"iic", "stages", "experiments"},
+    "benchmarks": {"iic", "stages", "experiments"},
+}
+
+
+def test_packages_import_one_way():
+    for package, below in BELOW.items():
+        for path in (ROOT / package).rglob("*.py"):
+            for other in local_imports(path.relative_to(ROOT)):
+                assert other.parts[0] in {package, *below}, f"{path} imports {other}"
+
+
 @pytest.mark.parametrize("stage", ["download", "augment", "neighbors", "report"])
 def test_light_stages_do_not_import_tensorflow(stage):
     code = (

@@ -1,0 +1,303 @@
+"""A sweep without a cluster: tasks, plans, refusals, what is shown."""
+
+import ast
+import fcntl
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, commit, environment, make_clone, run
+from rich.console import Console
+
+from commands.main import cli
+from experiments import cluster, task
+from experiments.cluster import Needs
+from experiments.progress import Progress, duration, seconds_left
+from experiments.sweep import Settings, finished_in, source_of, sweep
+from experiments.task import Outcome, Source, Task
+from iic.errors import InputError
+
+GRID = """\
+recipe: default
+seeds: [0]
+variants:
+  three:
+    report: {digit: 3}
+  four:
+    report: {digit: 4}
+"""
+
+
+@pytest.fixture
+def source(pipeline_run, tmp_path) -> Source:
+    """Of a finished pipeline: a bare repository, and its cache as the DVC remote."""
+    hub = tmp_path / "hub.git"
+    run("git", "clone", "--quiet", "--bare", str(pipeline_run), str(hub), cwd=tmp_path)
+    cache = shutil.copytree(pipeline_run / ".dvc/cache", tmp_path / "cache")
+    head = run("git", "rev-parse", "HEAD", cwd=pipeline_run).stdout.strip()
+    return Source(hub.as_uri(), head, "share", str(cache))
+
+
+def make_task(source: Source, tmp_path: Path, *options: str, **changes) -> Task:
+    values = {"name": "mine", "threads": 1, "scratch": str(tmp_path), "packages": {}} | changes
+    return Task(source=source, options=options, **values)
+
+
+def published(source: Source) -> list[str]:
+    found = run("git", "ls-remote", source.git, "refs/exps/*", cwd=Path("/"))
+    return found.stdout.split()[1::2]
+
+
+def test_a_task_publishes_what_it_gave_and_never_again(source, tmp_path):
+    told: list[str] = []
+    mine = make_task(source, tmp_path, "-S", "report.digit=3")
+    outcome = task.run(mine, told.append)
+    assert outcome.status == "done", outcome.log
+    # All but the report comes from the remote.
+    assert told == ["clones", "pulls", "starts", "runs report", "pushes"]
+    assert list(outcome.steps) == told
+    assert sum(outcome.steps.values()) == pytest.approx(outcome.seconds, abs=0.1)
+    assert published(source) == [source.reference("mine")]
+    hub = tmp_path / "hub.git"
+    params = run("git", "show", f"{source.reference('mine')}:params.yaml", cwd=hub).stdout
+    assert "digit: 3" in params
+    # The clone is gone, the cache stays for the next task.
+    assert [p.name for p in (tmp_path / f"iic-sweep-{os.getuid()}").iterdir()] == ["cache"]
+    again = task.run(mine, told.append)
+    assert again.status == "found"
+    assert told[5:] == ["clones"]
+
+
+def test_a_task_that_fails_publishes_nothing_and_says_why(source, tmp_path):
+    outcome = task.run(make_task(source, tmp_path, "-S", "report.digit=77"), lambda _: None)
+    assert outcome.status == "failed"
+    assert "error: params.yaml: report.digit" in outcome.log
+    assert outcome.log.splitlines()[-1].startswith("exit status")
+    assert published(source) == []
+    assert not list(tmp_path.glob("iic-sweep-*/task-*"))
+
+
+def test_a_machine_with_other_packages_does_no_work(source, tmp_path):
+    for packages, said in (
+        ({"numpy": "0.1"}, f"numpy {task.installed(['numpy'])['numpy']} on "),
+        ({"no-such-package": "1"}, "no-such-package missing on "),
+    ):
+        told: list[str] = []
+        outcome = task.run(make_task(source, tmp_path, packages=packages), told.append)
+        assert outcome.status == "failed"
+        assert outcome.log.startswith(said)
+        assert told == []
+    here = task.installed(["numpy"])
+    assert here["python"] == f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def test_commands_end_with_the_process_that_waits_for_them(tmp_path):
+    code = (
+        "from pathlib import Path; from experiments.task import _Shell\n"
+        f"shell = _Shell(Path({str(tmp_path)!r}), 1, print, [])\n"
+        "shell.run('sh', '-c', 'echo $$ > pid; sleep 300')"
+    )
+    waits = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment())
+    pid = tmp_path / "pid"
+    wait_until(lambda: pid.exists() and pid.read_text().strip())
+    sleeper = Path(f"/proc/{pid.read_text().strip()}")
+    assert sleeper.exists()
+    waits.send_signal(signal.SIGKILL)
+    waits.wait()
+    wait_until(lambda: not sleeper.exists())
+
+
+def wait_until(condition) -> None:
+    give_up = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+
+
+def test_clones_of_lost_tasks_are_removed_and_others_are_not(source, tmp_path):
+    top = tmp_path / f"iic-sweep-{os.getuid()}"
+    for name in ("task-lost", "task-busy"):
+        (top / name / "clone").mkdir(parents=True)
+        (top / name / "lock").touch()
+    with (top / "task-busy/lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with task._scratch(make_task(source, tmp_path)):
+            assert not (top / "task-lost").exists()
+            assert (top / "task-busy").exists()
+
+
+def test_the_task_needs_nothing_of_this_project():
+    tree = ast.parse((ROOT / "experiments/task.py").read_text("utf-8"))
+    names = [
+        name.split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module] if isinstance(node, ast.ImportFrom) else [node.names[0].name])
+    ]
+    assert set(names) <= sys.stdlib_module_names
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> Path:
+    """A clone with a grid, no results and no remote."""
+    folder = make_clone(tmp_path_factory.mktemp("sweep") / "clone")
+    (folder / "study/mine.yaml").write_text(GRID)
+    commit(folder)
+    return folder
+
+
+@pytest.fixture
+def clone(plain, tmp_path, monkeypatch) -> Iterator[Path]:
+    """A copy of it that is the working folder, with `dvc` first on PATH."""
+    folder = shutil.copytree(plain, tmp_path / "clone", symlinks=True)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PATH", environment()["PATH"])
+    return folder
+
+
+NEEDS = Needs(cores=1, memory=1.0, gpus=None, retries=0)
+HERE = Settings(None, NEEDS)
+THERE = Settings("10.0.0.1:6379", NEEDS)
+
+
+def test_on_one_machine_the_repository_is_its_own_remote(clone):
+    source = source_of(HERE)
+    assert source.git == clone.as_uri()
+    assert source.remote_url == str(clone / ".dvc/cache")
+    assert finished_in(source) == set()
+
+
+@pytest.mark.parametrize("name", ["params.yaml", "iic/loss.py", "stages/train.py", "iic/new.py"])
+def test_what_is_not_committed_is_named(clone, name):
+    with Path(name).open("a") as file:
+        file.write("# changed\n")
+    with pytest.raises(InputError, match=f"^{name}: not committed; .*`git commit`"):
+        source_of(HERE)
+
+
+def test_a_grid_need_not_be_committed(clone):
+    Path("study/mine.yaml").write_text(GRID + "title: New\n")
+    assert source_of(HERE).git == clone.as_uri()
+
+
+def test_each_thing_that_other_machines_would_lack_is_named_in_turn(clone, tmp_path):
+    def refused() -> str:
+        with pytest.raises(InputError) as caught:
+            source_of(THERE)
+        return str(caught.value)
+
+    assert refused().startswith("--git-remote origin: no such Git remote")
+    hub = tmp_path / "hub.git"
+    run("git", "init", "--quiet", "--bare", str(hub), cwd=tmp_path)
+    run("git", "remote", "add", "origin", str(hub), cwd=clone)
+    assert "not on origin, where the machines look; `git push`" in refused()
+    run("git", "push", "--quiet", "origin", "main", cwd=clone)
+    assert refused().startswith("no DVC remote in .dvc/config")
+    run("dvc", "remote", "add", "--local", "--default", "own", "/srv/iic", cwd=clone)
+    assert refused().startswith("no DVC remote in .dvc/config")
+    with pytest.raises(InputError, match="^DVC remote own: not in .dvc/config"):
+        source_of(Settings("10.0.0.1:6379", NEEDS, remote="own"))
+    run("dvc", "remote", "add", "--default", "near", "../near", cwd=clone)
+    assert refused().startswith(".dvc/config: not committed")
+    run("git", "commit", "--quiet", "--all", "--message", "near", cwd=clone)
+    run("git", "push", "--quiet", "origin", "main", cwd=clone)
+    assert "DVC remote near: ../../near would be another folder in each clone" in refused()
+    run("dvc", "remote", "modify", "near", "url", "/srv/iic", cwd=clone)
+    run("git", "commit", "--quiet", "--all", "--message", "whole path", cwd=clone)
+    run("git", "push", "--quiet", "origin", "main", cwd=clone)
+    head = run("git", "rev-parse", "HEAD", cwd=clone).stdout.strip()
+    assert source_of(THERE) == Source(hub.as_uri(), head, "near")
+
+
+def test_a_dry_run_prints_what_is_missing(clone, capsys):
+    source = source_of(HERE)
+    sweep(Path("study/mine.yaml"), HERE, dry_run=True)
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    names = [line.split()[0] for line in lines]
+    assert [line.split(" ", 1)[1] for line in lines] == ["-S report.digit=3", "-S report.digit=4"]
+    assert "2 experiments" in printed.err
+    run("git", "update-ref", source.reference(names[0]), "HEAD", cwd=clone)
+    sweep(Path("study/mine.yaml"), HERE, dry_run=True)
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == lines[1:]
+    assert "1 have results, 1 to run" in printed.err
+
+
+def test_ray_is_asked_for_before_any_work(clone, monkeypatch):
+    monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match="ray: not installed; `make cluster`"):
+        sweep(Path("study/mine.yaml"), HERE)
+
+
+def test_the_command_line_ends_in_one_line(clone):
+    done = run("iic", "sweep", "study/nowhere.yaml", "--dry-run", cwd=clone, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: study/nowhere.yaml: ")
+    assert len(done.stderr.splitlines()) == 1
+    wrong = run("iic", "sweep", "study/mine.yaml", "--cores", "0", cwd=clone, check=False)
+    assert wrong.returncode == 2
+    assert "--cores" in wrong.stderr
+
+
+def test_help_needs_no_heavy_library():
+    code = (
+        "import sys, commands.main\n"
+        "print([n for n in ('tensorflow', 'dvc', 'ray', 'numpy') if n in sys.modules])"
+    )
+    done = run(sys.executable, "-c", code, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+    assert set(cli.commands) == {"sweep"}
+
+
+@pytest.mark.parametrize(
+    ("done", "ages", "unfinished", "expected"),
+    [
+        ([], {"a": 3.0}, 4, None),
+        ([10.0], {}, 4, None),
+        # Six seconds of one task, then two whole ones.
+        ([10.0], {"a": 4.0}, 3, 26.0),
+        # Two workers share what is left, and one that is late counts as nearly done.
+        ([10.0, 20.0], {"a": 5.0, "b": 99.0}, 4, 20.0),
+    ],
+)
+def test_time_left(done, ages, unfinished, expected):
+    assert seconds_left(done, ages, unfinished) == expected
+
+
+def test_durations():
+    assert [duration(s) for s in (5.9, 65, 3725)] == ["0:05", "1:05", "1:02:05"]
+
+
+def test_progress_on_a_terminal_shows_each_task_and_totals():
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
+    progress = Progress(3, console)
+    with progress.shown():
+        progress.update({"alpha-1": ("10.0.0.2", "runs train"), "alpha-2": ("10.0.0.3", "pulls")})
+        progress.end(Outcome("alpha-0", "failed", "10.0.0.2", 7.0))
+        with console.capture() as captured:
+            console.print(progress.lines())
+    lines = captured.get().splitlines()
+    assert lines[0].split() == ["10.0.0.2", "alpha-1", "runs", "train", "0:00"]
+    assert lines[1].split() == ["10.0.0.3", "alpha-2", "pulls", "0:00"]
+    assert lines[2] == "1 of 3 ended, 1 failed; 2 at work, 0:00 gone"
+
+
+def test_progress_on_a_pipe_prints_a_line_for_each_end():
+    file = io.StringIO()
+    progress = Progress(2, Console(file=file))
+    with progress.shown():
+        progress.update({"alpha-1": ("10.0.0.2", "runs train")})
+        progress.end(Outcome("alpha-1", "done", "10.0.0.2", 7.4))
+        progress.end(Outcome("alpha-2", "found", "10.0.0.3", 0.2))
+    assert file.getvalue().splitlines() == [
+        "1 of 2: alpha-1 done, 7 s on 10.0.0.2",
+        "2 of 2: alpha-2 had results already, 0 s on 10.0.0.3",
+    ]
