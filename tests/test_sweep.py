@@ -29,9 +29,9 @@ recipe: default
 seeds: [0]
 variants:
   three:
-    report: {digit: 3}
+    loss: {alpha: 3.0}
   four:
-    report: {digit: 4}
+    loss: {alpha: 4.0}
 """
 
 
@@ -222,7 +222,7 @@ def test_a_dry_run_prints_what_is_missing(clone, capsys):
     printed = capsys.readouterr()
     lines = printed.out.splitlines()
     names = [line.split()[0] for line in lines]
-    assert [line.split(" ", 1)[1] for line in lines] == ["-S report.digit=3", "-S report.digit=4"]
+    assert [line.split(" ", 1)[1] for line in lines] == ["-S loss.alpha=3.0", "-S loss.alpha=4.0"]
     assert "2 experiments" in printed.err
     run("git", "update-ref", source.reference(names[0]), "HEAD", cwd=clone)
     sweep(Path("study/mine.yaml"), HERE, dry_run=True)
