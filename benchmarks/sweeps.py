@@ -1,6 +1,5 @@
 """What a sweep costs beside its trainings, and how it scales from one worker to two."""
 
-import os
 import shutil
 import statistics
 import subprocess
@@ -62,7 +61,8 @@ def _efficiency(top: Path, base: Path) -> dict[str, Any]:
             with _copy(top, base) as folder, connected(None, cores=workers) as ray:
                 tasks = _tasks(folder)
                 # Ray starts its processes with the first tasks.
-                ray.get([ray.remote(num_cpus=1)(os.getpid).remote() for _ in range(workers)])
+                rest = ray.remote(num_cpus=1)(lambda: time.sleep(1))
+                ray.get([rest.remote() for _ in range(workers)])
                 start = time.monotonic()
                 ended = list(run_tasks(ray, tasks, _NEEDS, lambda _: None))
                 measured.append(time.monotonic() - start)
@@ -111,15 +111,11 @@ def _traffic(top: Path, base: Path) -> dict[str, float]:
 
 def _empty_tasks_per_second(ray: Any, task: Task) -> float:  # noqa: ANN401 - the module
     """All handed in at once, as a sweep does, each with what a task is told."""
-    nothing = ray.remote(num_cpus=1)(_nothing)
+    nothing = ray.remote(num_cpus=1)(lambda task: task.name)
     ray.get(nothing.remote(task))
     start = time.monotonic()
     ray.get([nothing.remote(task) for _ in range(NO_OPS)])
     return NO_OPS / (time.monotonic() - start)
-
-
-def _nothing(task: Task) -> str:
-    return task.name
 
 
 def _growth(top: Path, base: Path, finished: int) -> dict[str, float]:

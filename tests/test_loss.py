@@ -169,3 +169,35 @@ def test_cross_entropy_teaches_what_is_sure_of_something_else():
     with tf.GradientTape() as tape:
         value = cross_entropy(tf.constant([[1.0, 0.0]]), tf.nn.softmax(logits))
     np.testing.assert_allclose(tape.gradient(value, logits), [[-1.0, 1.0]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 10.0])
+@pytest.mark.parametrize("sizes", [[12, 12, 12], [1, 30, 5]])
+def test_machines_with_parts_of_a_batch_add_up_to_its_gradient(random, alpha, sizes):
+    """Each sends its (k, k) counts, gets their sum back, and sends the gradient of its own part."""
+    x, x_t = random.normal(size=(2, sum(sizes), 7))
+    weights = tf.Variable(random.normal(size=(7, 4)))
+    with tf.GradientTape() as tape:
+        z, z_t = (tf.nn.softmax(view @ weights) for view in (x, x_t))
+        loss = iic_loss(z, z_t, alpha)
+    whole = tape.gradient(loss, weights)
+
+    ends = np.cumsum(sizes)[:-1]
+    parts = list(zip(np.split(x, ends), np.split(x_t, ends), strict=True))
+
+    def counts_of(views: tuple[np.ndarray, np.ndarray]) -> tf.Tensor:
+        z, z_t = (tf.nn.softmax(view @ weights) for view in views)
+        return tf.matmul(z, z_t, transpose_a=True)
+
+    total = tf.add_n([counts_of(views) for views in parts])
+    with tf.GradientTape() as tape:
+        tape.watch(total)
+        loss_of_sum = -mutual_information(normalize_joint(total), alpha)
+    sent = tape.gradient(loss_of_sum, total)
+    gradients = []
+    for views in parts:
+        with tf.GradientTape() as tape:
+            counts = counts_of(views)
+        gradients.append(tape.gradient(counts, weights, output_gradients=sent))
+    assert float(loss_of_sum) == pytest.approx(float(loss), rel=1e-12)
+    np.testing.assert_allclose(tf.add_n(gradients), whole, rtol=1e-9, atol=1e-12)
