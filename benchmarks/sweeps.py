@@ -23,8 +23,8 @@ TASKS = 4
 ROUNDS = 3
 # Experiments that are finished already when a task looks, pulls and pushes.
 FINISHED = (0, 1000, 10_000)
-# Of the run-cache, for each experiment: train and evaluate.
-RECORDS = 2
+# Of the run-cache, for each experiment: train, evaluate and report.
+RECORDS = 3
 NO_OPS = 10_000
 _NEEDS = Needs(cores=1, memory=2.0, gpus=0.0, retries=0)
 
@@ -98,6 +98,8 @@ def _traffic(top: Path, base: Path) -> dict[str, float]:
         clone = _size(shallow / ".git")
         shutil.rmtree(shallow)
         before = _size(folder / ".dvc/cache")
+        records = folder / ".dvc/cache/runs"
+        records_before = _size(records)
         with connected(None, cores=1) as ray:
             (outcome,) = run_tasks(ray, _tasks(folder)[:1], _NEEDS, lambda _: None)
             _check([outcome])
@@ -105,6 +107,7 @@ def _traffic(top: Path, base: Path) -> dict[str, float]:
                 "clone_mb": round(clone, 2),
                 "shared_data_mb": round(before, 1),
                 "pushed_mb": round(_size(folder / ".dvc/cache") - before, 2),
+                "records_kb": round(1000 * (_size(records) - records_before), 1),
                 "empty_tasks_per_second": round(_empty_tasks_per_second(ray, _tasks(folder)[0])),
             }
 
@@ -131,7 +134,12 @@ def _growth(top: Path, base: Path, finished: int) -> dict[str, float]:
                 outcomes += list(run_tasks(ray, [again], _NEEDS, lambda _: None))
             _check(outcomes)
         steps = _steps(outcomes[1:])
-        return {step: steps[step] for step in ("clones", "pulls", "pushes")}
+        # A push begins with all references that the server has; a fetch asks for the one it wants.
+        shown = _run("git", "receive-pack", "--http-backend-info-refs", ".", folder=folder)
+        return {
+            **{step: steps[step] for step in ("clones", "pulls", "pushes")},
+            "references_mb": round(len(shown) / 1e6, 2),
+        }
 
 
 def _pretend(folder: Path, source: Source, count: int) -> None:

@@ -42,10 +42,10 @@ class Cluster(NamedTuple):
     workers: list[Machine]
     caller: Path
 
-    def sweep(self, grid: str, *options: str):
+    def sweep(self, grid: str, *options: str, address: str | None = None):
         """Start a sweep from the head; what it says is in the head's log."""
-        address = f"{self.head.address}:{PORT}"
-        words = ("iic", "sweep", f"study/{grid}.yaml", "--cluster", address, "--memory", "1")
+        cluster = address or f"{self.head.address}:{PORT}"
+        words = ("iic", "sweep", f"study/{grid}.yaml", "--cluster", cluster, "--memory", "1")
         return self.head.start(*words, *options, cwd=self.caller)
 
     def log(self) -> str:
@@ -179,12 +179,20 @@ def test_a_failing_variant_stops_no_other(cluster):
     assert "Traceback" not in said
 
 
+def test_a_caller_outside_the_cluster_runs_what_had_failed(cluster):
+    before = cluster.results()
+    sweep = cluster.sweep("broken", address=f"ray://{cluster.head.address}:10001")
+    assert sweep.wait(timeout=180) == 1
+    said = cluster.log()
+    assert "1 have results, 1 to run" in said
+    assert said.splitlines()[-1].startswith("error: failed: broken-broken-seed-0")
+    assert cluster.results() == before
+
+
 def test_a_wrong_address_or_too_large_a_task_is_named(cluster):
     # The head alone has no core for a task.
     assert cluster.sweep("broken", "--cores", "64").wait(timeout=60) == 1
     assert "no machine of the cluster has 64 cores, 1 GB" in cluster.log()
-    wrong = cluster.head.start(
-        "iic", "sweep", "study/broken.yaml", "--cluster", "10.77.0.9:6379", cwd=cluster.caller
-    )
+    wrong = cluster.sweep("broken", address="10.77.0.9:6379")
     assert wrong.wait(timeout=120) == 1
     assert cluster.log().splitlines()[-1].startswith("error: --cluster 10.77.0.9:6379: ")
