@@ -1,14 +1,16 @@
-"""The generated parts of README.md: results, targets, speed, other methods, the pipeline graph.
+"""The generated parts of the pages: results, targets, speed, other methods, the pipeline graph.
 
 `python -m benchmarks.readme` rewrites them; a test fails where they are stale.
 """
 
 import statistics
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks import estimate
+from benchmarks.estimate import NOT_MEASURED
 from benchmarks.results import read_benchmark
 from experiments.cli import run_main
 from experiments.recipes import DEFAULT, recipe_names, recipe_params
@@ -16,8 +18,6 @@ from experiments.seeds import rows_of
 from iic.errors import InputError
 from iic.files import write_text
 
-README = Path("README.md")
-NOT_MEASURED = "Not measured yet: `make bench`."
 # Of a figure: scale, digits and unit.
 _Format = tuple[float, int, str]
 _PERCENT: _Format = (100, 2, " %")
@@ -230,20 +230,29 @@ def graph() -> str:
     return shown.stdout.strip()
 
 
-def render(text: str) -> str:
-    """Put each generated part between its markers."""
-    parts = {
+PAGES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
+    Path("README.md"): {
         "results": results,
         "targets": targets,
         "speed": speed,
         "details": details,
         "methods": methods,
         "graph": graph,
-    }
-    for name, make in parts.items():
+    },
+    Path("docs/scaling.md"): {
+        "costs": estimate.costs,
+        "sweep": estimate.sweep,
+        "estimate": estimate.estimate,
+    },
+}
+
+
+def render(page: Path, text: str) -> str:
+    """Put each generated part of a page between its markers."""
+    for name, make in PAGES[page].items():
         begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->\n"
         if text.count(begin) != 1 or text.count(end) != 1:
-            raise InputError(f"{README}: expected one pair of markers for {name!r}")
+            raise InputError(f"{page}: expected one pair of markers for {name!r}")
         before, _, rest = text.partition(begin)
         text = before + begin + make() + "\n" + end + rest.partition(end)[2]
     return text
@@ -253,7 +262,8 @@ def main(arguments: list[str]) -> None:
     """Rewrite the generated parts."""
     if arguments:
         raise InputError("python -m benchmarks.readme takes no argument")
-    write_text(README, render(README.read_text("utf-8")))
+    for page in PAGES:
+        write_text(page, render(page, page.read_text("utf-8")))
 
 
 if __name__ == "__main__":

@@ -72,6 +72,7 @@ def _efficiency(top: Path, base: Path) -> dict[str, Any]:
     return {
         "tasks": TASKS,
         "epochs": EPOCHS,
+        "rounds": ROUNDS,
         "seconds": {"1": round(one, 1), "2": round(two, 1)},
         "efficiency": round(one / (2 * two), 3),
         "steps": _steps(outcomes),

@@ -30,11 +30,12 @@ from iic.params import Params, parse_params
 from stages.common import COSTS
 
 
-def test_the_generated_parts_are_current(monkeypatch):
+@pytest.mark.parametrize("page", readme.PAGES, ids=str)
+def test_the_generated_parts_are_current(page, monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("PATH", environment()["PATH"])
-    text = (ROOT / "README.md").read_text("utf-8")
-    assert readme.render(text) == text
+    text = page.read_text("utf-8")
+    assert readme.render(page, text) == text
 
 
 def test_recipes_tell_what_to_expect(monkeypatch):
