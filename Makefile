@@ -37,7 +37,7 @@ test-remotes: $(VENV)/.dev $(VENV)/.remotes ## push and pull through real server
 
 remotes: $(VENV)/.remotes ## install what DVC needs for SSH, S3 and WebDAV remotes
 
-test-cluster: $(VENV)/.dev $(VENV)/.cluster ## sweep over two machines in network namespaces (as root)
+test-cluster: $(VENV)/.dev $(VENV)/.cluster ## sweep over a cluster of network namespaces (as root)
 	@$(RUN) pytest -m cluster
 
 cluster: $(VENV)/.cluster ## install Ray, for sweeps (see docs/scaling.md)

@@ -54,7 +54,8 @@ SECTIONS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "trainings": lambda: pipeline.measure_trainings(RECIPES),
     "alternatives": measure_alternatives,
     "scaling": lambda: iter([scaling.measure()]),
-    "sweep": sweeps.measure,
+    "sweep": sweeps.measure_workers,
+    "traffic": sweeps.measure_traffic,
 }
 
 
@@ -91,7 +92,7 @@ def _check(chosen: list[str]) -> None:
     if data != "mnist":
         raise InputError(f"data.name: the benchmark is of mnist, not of {data}; set it back")
     steps.training_data()
-    if "sweep" in chosen:
+    if {"sweep", "traffic"} & set(chosen):
         check_installed()
     if "alternatives" in chosen and find_spec(UMAP) is None:
         raise InputError(f"{UMAP}: not installed; `make bench` installs requirements-bench.txt")

@@ -1,11 +1,10 @@
-"""The generated parts of docs/scaling.md: what a sweep costs, measured, and a large one, estimated."""
+"""The generated parts of docs/scaling.md: what a sweep costs, measured and estimated."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.results import read_benchmark
 from experiments.recipes import DEFAULT
-from stages.common import BENCHMARK
 
 NOT_MEASURED = "Not measured yet: `make bench`."
 VARIANTS, MACHINES = 10_000, 200
@@ -31,7 +30,7 @@ def costs() -> str:
     ]
     for kind, name in names.items():
         seconds = measured["scaling"][kind]
-        first, last = list(seconds)[0], list(seconds)[-1]
+        first, *_, last = seconds
         lines.append(
             f"| {name} | {_count(first)} | {_count(last)} "
             f"| {seconds[first]:.1f} to {seconds[last]:.1f} |"
@@ -42,10 +41,10 @@ def costs() -> str:
 def sweep() -> str:
     """Efficiency of two workers, seconds of a task's steps, and how they grow."""
     measured = read_benchmark()
-    if "sweep" not in measured or "growth" not in measured["sweep"]:
+    if not _is_measured(measured):
         return NOT_MEASURED
-    figures = measured["sweep"]
-    seconds, steps, growth = figures["seconds"], figures["steps"], figures["growth"]
+    figures, growth = measured["sweep"], measured["traffic"]["growth"]
+    seconds, steps = figures["seconds"], figures["steps"]
     training = steps["runs train"]
     beside = sum(steps.values()) - training
     columns = list(growth)
@@ -76,15 +75,15 @@ def sweep() -> str:
 def estimate() -> str:
     """A sweep that does not fit these machines, from what was measured on them."""
     measured = read_benchmark()
-    if "sweep" not in measured or "growth" not in measured["sweep"]:
+    if not _is_measured(measured):
         return NOT_MEASURED
-    figures, training = measured["sweep"], measured["trainings"][DEFAULT]["seconds"]
-    traffic = figures["traffic"]
+    figures, traffic = measured["sweep"], measured["traffic"]
+    training = measured["trainings"][DEFAULT]["seconds"]
     each = VARIANTS // MACHINES
     still = sum(figures["steps"].get(step, 0.0) for step in _STILL)
-    first, *_, last = (_growing(row) + still for row in figures["growth"].values())
+    first, *_, last = (_growing(row) + still for row in traffic["growth"].values())
     hours = each * (training + (first + last) / 2) / 3600
-    shown = list(figures["growth"].values())[-1]["references_mb"]
+    shown = traffic["growth"][str(VARIANTS)]["references_mb"]
     rate = VARIANTS / (3600 * hours)
     data, clone, pushed = (traffic[f"{k}_mb"] for k in ("shared_data", "clone", "pushed"))
     records = traffic["records_kb"] / 1000
@@ -97,12 +96,12 @@ def estimate() -> str:
         (
             "data, once a machine",
             f"{data:.0f} MB",
-            f"{MACHINES * data / 1000:.0f} GB; without the shared cache {VARIANTS * data / 1e6:.1f} TB",
+            f"{MACHINES * data / 1000:.0f} GB; once a task, {VARIANTS * data / 1e6:.1f} TB",
         ),
         (
-            "records of the run-cache, all of them to each machine",
-            f"{1000 * records:.0f} kB",
-            f"{VARIANTS * records * MACHINES / 1000:.0f} GB",
+            "run-cache, what has finished so far to each task",
+            f"up to {VARIANTS * records:.0f} MB",
+            f"{VARIANTS**2 * records / 2 / 1000:,.0f} GB",
         ),
         ("results, to the DVC remote", f"{pushed:.1f} MB", f"{VARIANTS * pushed / 1000:.0f} GB"),
         (
@@ -118,6 +117,10 @@ def estimate() -> str:
     ]
     lines = ["| what | a task | in all |", "| --- | --- | --- |"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def _is_measured(measured: Mapping[str, Any]) -> bool:
+    return {"sweep", "trainings"} <= measured.keys() and "growth" in measured.get("traffic", {})
 
 
 def _growing(row: Mapping[str, Any]) -> float:

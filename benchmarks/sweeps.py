@@ -13,7 +13,7 @@ from typing import Any
 
 from experiments.cluster import Needs, connected, run_tasks
 from experiments.recipes import options_of, recipe_params, with_overrides
-from experiments.task import SHARED_STAGES, Outcome, Source, Task
+from experiments.task import SHARED_STAGES, Outcome, Place, Source, Task
 from iic.errors import InputError
 from iic.files import write_text
 
@@ -29,20 +29,30 @@ NO_OPS = 10_000
 _NEEDS = Needs(cores=1, memory=2.0, gpus=0.0, retries=0)
 
 
-def measure() -> Iterator[dict[str, Any]]:
-    """One and two workers, one core each; then traffic, and how it grows with what is finished."""
+def measure_workers() -> Iterator[dict[str, Any]]:
+    """One and two workers, one core each."""
+    with _base() as (top, base):
+        yield _efficiency(top, base)
+
+
+def measure_traffic() -> Iterator[dict[str, Any]]:
+    """What a task moves, and how its steps grow with what has finished."""
+    with _base() as (top, base):
+        figures: dict[str, Any] = _traffic(top, base)
+        yield figures
+        yield figures | {"growth": {str(n): _growth(top, base, n) for n in FINISHED}}
+
+
+@contextmanager
+def _base() -> Iterator[tuple[Path, Path]]:
+    """A folder, and in it a clone of what is committed, with the shared data in its own cache."""
     with tempfile.TemporaryDirectory(prefix="iic-bench-") as name:
         base = Path(name) / "base"
         _make_base(base)
-        figures: dict[str, Any] = _efficiency(Path(name), base)
-        yield figures
-        figures |= {"traffic": _traffic(Path(name), base)}
-        yield figures
-        yield figures | {"growth": {str(n): _growth(Path(name), base, n) for n in FINISHED}}
+        yield Path(name), base
 
 
 def _make_base(base: Path) -> None:
-    """A clone of what is committed, with the shared stages' outputs in a cache of its own."""
     _run("git", "clone", "--quiet", Path.cwd().as_uri(), str(base), folder=base.parent)
     cache = _run("dvc", "cache", "dir", folder=Path()).strip()
     write_text(
@@ -169,14 +179,14 @@ def _copy(top: Path, base: Path) -> Iterator[Path]:
 
 def _tasks(folder: Path) -> list[Task]:
     commit = _run("git", "rev-parse", "HEAD", folder=folder).strip()
-    source = Source(folder.as_uri(), commit, "cache", str(folder / ".dvc/cache"))
-    scratch = str(folder.parent / "scratch")
+    source = Source(f"file://{folder}", commit, "cache", str(folder / ".dvc/cache"))
+    place = Place(_NEEDS.cores, 0.0, str(folder.parent / "scratch"), packages={})
     tasks = []
     for seed in range(TASKS):
         changes = {"seed": seed, "train": {"epochs": EPOCHS}}
         params = with_overrides(recipe_params("fast"), changes, "benchmark")
         options = tuple(options_of(params))
-        tasks.append(Task(f"seed-{seed}", options, source, _NEEDS.cores, scratch, packages={}))
+        tasks.append(Task(f"seed-{seed}", options, source, place))
     return tasks
 
 

@@ -1,5 +1,6 @@
 """The command `iic` and what each of its subcommands takes."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -40,12 +41,15 @@ def cli() -> None:
     show_default=True,
     help="How often a task is tried again after its machine was lost.",
 )
-@click.option(
-    "--git-remote", default="origin", show_default=True, help="Git remote that all machines share."
-)
+@click.option("--git-remote", help="Git remote that all machines share; by default origin.")
 @click.option("--remote", help="DVC remote that all machines share; by default the default one.")
 @click.option(
     "--scratch", metavar="DIR", help="For clones, on each machine; by default below /tmp."
+)
+@click.option(
+    "--run-cache/--no-run-cache",
+    default=True,
+    help="Whether to look for each training in the DVC remote's run-cache; not for thousands.",
 )
 @click.option("--dry-run", is_flag=True, help="Only print what would run.")
 def sweep(
@@ -55,9 +59,10 @@ def sweep(
     memory: float,
     gpus: float | None,
     retries: int,
-    git_remote: str,
+    git_remote: str | None,
     remote: str | None,
     scratch: str | None,
+    run_cache: bool,
     dry_run: bool,
 ) -> None:
     """Run what is missing of GRID, a file in study/, on several machines.
@@ -72,11 +77,17 @@ def sweep(
     from experiments.sweep import sweep as run_sweep
 
     needs = Needs(cores, memory, gpus, retries)
-    settings = Settings(cluster, needs, git_remote, remote, scratch)
+    settings = Settings(cluster, needs, git_remote, remote, scratch, run_cache)
     run_sweep(grid, settings, dry_run=dry_run)
 
 
 def main() -> None:
     """Run the command line; a user's mistake ends it with one line."""
     with one_line_errors("what was finished is kept; run this again for the rest"):
-        cli(standalone_mode=True)
+        try:
+            cli.main(standalone_mode=False)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except click.Abort as error:
+            raise KeyboardInterrupt from error

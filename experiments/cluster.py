@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from experiments import task as tasks
-from experiments.task import Outcome, Task
+from experiments.task import Outcome, Place, Source, Task
 from iic.errors import InputError
 
 _LOOK_SECONDS = 0.5
@@ -70,27 +70,90 @@ def connected(address: str | None, cores: int | None = None) -> Iterator[ModuleT
         cores: that Ray of its own may use; None = all.
 
     Raises:
-        InputError: nothing answers there, or it is of another version.
+        InputError: nothing answers there, or it is of another version, or the connection is lost.
     """
     check_installed()
     import ray
 
+    where = f"--cluster {address}" if address else "Ray on this machine"
+    faults = (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, TimeoutError)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address is None:
             ray.init("local", num_cpus=cores, include_dashboard=False, **quiet)
         else:
             ray.init(address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        why = " ".join(str(error).split()) or "no answer"
-        where = f"--cluster {address}" if address else "Ray on this machine"
+    except faults as error:
         raise InputError(
-            f"{where}: {why}; `ray start --head` prints the address, `ray status` lists machines"
+            f"{where}: {_first_line(error)}; docs/scaling.md tells how to start a cluster and to "
+            "share its token"
         ) from error
     try:
         yield ray
+    except (ray.exceptions.RayError, ConnectionError) as error:
+        raise InputError(
+            f"{where}: lost ({_first_line(error)}); what was finished is kept, run this again for "
+            "the rest"
+        ) from error
     finally:
         ray.shutdown()
+        for module in _shipped():
+            ray.cloudpickle.unregister_pickle_by_value(module)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def _shipped() -> tuple[ModuleType, ModuleType]:
+    """What workers run; theirs may be of another commit."""
+    return tasks, importlib.import_module(__name__)
+
+
+def place_of(ray: ModuleType, needs: Needs, scratch: str | None, packages: dict[str, str]) -> Place:
+    """What each task may use of its machine; a GPU where the cluster has any and none is named."""
+    has_gpu = ray.cluster_resources().get("GPU", 0) > 0
+    gpus = float(has_gpu) if needs.gpus is None else needs.gpus
+    return Place(needs.cores, gpus, scratch, packages)
+
+
+def prepare_machines(ray: ModuleType, source: Source, place: Place, needs: Needs) -> None:
+    """Bring the shared data to each machine, and see that tasks can run there.
+
+    Raises:
+        InputError: no machine has room for a task, or some cannot run any.
+    """
+    _ship(ray)
+    wanted = {"CPU": place.threads, "memory": needs.memory * 1e9, "GPU": place.gpus}
+    fit = [
+        node
+        for node in ray.nodes()
+        if node["Alive"] and all(node["Resources"].get(k, 0) >= v for k, v in wanted.items())
+    ]
+    if not fit:
+        raise InputError(
+            f"no machine of the cluster has {place.threads} cores, {needs.memory:g} GB and "
+            f"{place.gpus:g} GPUs for a task; see --cores, --memory and --gpus, and `ray status`"
+        )
+    on = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+    prepare = ray.remote(num_cpus=0, max_retries=0)(tasks.prepare)
+    waiting = {
+        prepare.options(scheduling_strategy=on(node["NodeID"], soft=False)).remote(
+            source, place
+        ): node["NodeManagerAddress"]
+        for node in fit
+    }
+    unfit = []
+    for reference, address in waiting.items():
+        try:
+            why = ray.get(reference)
+        except ray.exceptions.RayError:
+            continue  # Has just been lost, which the tasks live with.
+        if why:
+            unfit.append(f"{address}: {why}")
+    if unfit:
+        raise InputError(f"no task can run on {'; '.join(unfit)}")
 
 
 def run_tasks(
@@ -103,22 +166,33 @@ def run_tasks(
         wanted: the tasks.
         needs: of each.
         show: is called twice a second with what is at work.
-
-    Raises:
-        InputError: no machine of the cluster has room for even one task.
     """
-    resources = _resources(ray, needs)
-    for module in (tasks, importlib.import_module(__name__)):
-        ray.cloudpickle.register_pickle_by_value(module)
+    _ship(ray)
     # On the head, which is the machine that cannot be lost anyway.
-    board = ray.remote(num_cpus=0, resources={"node:__internal_head__": 0.001})(Board).remote()
-    work = ray.remote(max_retries=needs.retries, **resources)(_work)
-    names = {work.options(name=task.name).remote(task, board): task.name for task in wanted}
+    board = (
+        ray.remote(num_cpus=0, resources={"node:__internal_head__": 0.001}, max_restarts=-1)(Board)
+        .options(max_task_retries=-1)
+        .remote()
+    )
+    work = ray.remote(max_retries=needs.retries, num_cpus=needs.cores, memory=needs.memory * 1e9)(
+        _work
+    )
+    names = {
+        work.options(name=task.name, num_gpus=task.place.gpus).remote(task, board): task.name
+        for task in wanted
+    }
     while names:
         ended, _ = ray.wait(list(names), timeout=_LOOK_SECONDS)
         for reference in ended:
             yield _outcome(ray, reference, names.pop(reference))
-        show(ray.get(board.read.remote()))
+        left = set(names.values())
+        # A task that was lost cannot take its own line away.
+        show({name: at for name, at in ray.get(board.read.remote()).items() if name in left})
+
+
+def _ship(ray: ModuleType) -> None:
+    for module in _shipped():
+        ray.cloudpickle.register_pickle_by_value(module)
 
 
 def _work(task: Task, board: Any) -> Outcome:  # noqa: ANN401 - a handle of Ray's
@@ -137,20 +211,6 @@ def _outcome(ray: ModuleType, reference: object, name: str) -> Outcome:
     try:
         found: Outcome = ray.get(reference)
     except ray.exceptions.RayError as error:
-        # Its machine was lost more often than it is tried again, or memory ran out.
-        return Outcome(name, "failed", "", 0.0, f"{error}\n")
+        # Its machine was lost more often than it is tried again, for one.
+        return Outcome(name, "failed", "", 0.0, f"{type(error).__name__}: {error}\n")
     return found
-
-
-def _resources(ray: ModuleType, needs: Needs) -> dict[str, float]:
-    """What Ray sets aside for a task, where some machine has as much."""
-    has_gpu = ray.cluster_resources().get("GPU", 0) > 0
-    gpus = float(has_gpu) if needs.gpus is None else needs.gpus
-    wanted = {"CPU": needs.cores, "memory": needs.memory * 1e9, "GPU": gpus}
-    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    if not any(all(has.get(k, 0) >= v for k, v in wanted.items()) for has in machines):
-        raise InputError(
-            f"no machine of the cluster has {needs.cores} cores, {needs.memory:g} GB and "
-            f"{gpus:g} GPUs for a task; see --cores, --memory and --gpus, and `ray status`"
-        )
-    return {"num_cpus": needs.cores, "memory": needs.memory * 1e9, "num_gpus": gpus}

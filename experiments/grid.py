@@ -1,5 +1,6 @@
 """Grids of variants and seeds, described as data in study/."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
@@ -14,7 +15,8 @@ from iic.files import read_text
 from iic.params import Params, read_tree
 
 # DVC makes a Git reference of an experiment's name.
-_Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+_NAME = r"^[a-z0-9][a-z0-9-]*$"
+_Name = Annotated[str, Field(pattern=_NAME)]
 _Overrides = dict[str, object]
 
 
@@ -105,6 +107,10 @@ def experiments_of(grid: Grid, path: Path) -> list[Experiment]:
     Raises:
         InputError: a setting is wrong, or two variants are the same settings.
     """
+    if not re.fullmatch(_NAME, path.stem):
+        raise InputError(
+            f"{path}: its name begins those of experiments; use a-z, 0-9 and -, such as mine.yaml"
+        )
     base = with_overrides(recipe_params(grid.recipe), grid.settings, f"{path}: settings")
     owner: dict[str, str] = {}
     experiments = []

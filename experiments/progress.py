@@ -39,8 +39,14 @@ class Progress:
     def update(self, work: Work) -> None:
         """Take in what is at work now."""
         now = time.monotonic()
+        # One that was lost begins anew on another machine.
+        self._began = {
+            name: self._began[name]
+            if name in self._began and self._work[name][0] == machine
+            else now
+            for name, (machine, _) in work.items()
+        }
         self._work = dict(work)
-        self._began = {name: self._began.get(name, now) for name in work}
         if self._live is not None:
             self._live.update(self.lines())
 
@@ -58,12 +64,17 @@ class Progress:
         )
 
     def lines(self) -> RenderableType:
-        """A line for each task at work, then the totals."""
+        """The totals, then a line for each task at work, as many as the terminal has room for."""
         now = time.monotonic()
+        room = max(1, self._console.height - _OTHER_LINES)
+        ordered = sorted(self._work.items(), key=lambda item: item[1][0])
         table = Table.grid(padding=(0, 2))
-        for name, (machine, step) in sorted(self._work.items(), key=lambda item: item[1][0]):
+        for name, (machine, step) in ordered[:room]:
             table.add_row(machine, name, step, duration(now - self._began[name]))
-        return Group(table, Text(self.totals(now)))
+        hidden = len(ordered) - room
+        return Group(
+            Text(self.totals(now)), table, *([Text(f"and {hidden} more")] if hidden > 0 else [])
+        )
 
     def totals(self, now: float) -> str:
         """How many have ended, and how long the rest will take."""
@@ -77,6 +88,8 @@ class Progress:
         )
 
 
+# Totals, what is hidden, and the prompt.
+_OTHER_LINES = 3
 _SAID = {"done": "done", "found": "had results already", "failed": "FAILED"}
 
 
@@ -92,7 +105,7 @@ def seconds_left(done: list[float], ages: Mapping[str, float], unfinished: int) 
         return None
     mean = sum(done) / len(done)
     running = sum(max(0.0, mean - age) for age in ages.values())
-    return (running + mean * (unfinished - len(ages))) / len(ages)
+    return (running + mean * max(0, unfinished - len(ages))) / len(ages)
 
 
 def duration(seconds: float) -> str:

@@ -4,25 +4,40 @@ Each experiment runs in a clone of the committed state and is published to the G
 the DVC remote. What can be seen there is finished, whoever asks and whenever.
 """
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from configparser import ConfigParser
+from configparser import ConfigParser, Error
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from experiments.cluster import Needs, check_installed, connected, run_tasks
+from experiments.cluster import (
+    Needs,
+    check_installed,
+    connected,
+    place_of,
+    prepare_machines,
+    run_tasks,
+)
 from experiments.grid import Experiment, experiments_of, read_grid
 from experiments.progress import Progress
-from experiments.task import Outcome, Source, Task, installed
+from experiments.task import SHARED_STAGES, Outcome, Source, Task, environment, installed, masked
 from iic.errors import InputError
 from iic.files import read_text, write_text
+from stages.common import BENCHMARK
 
 _CONFIG = Path(".dvc/config")
 # What decides a result beside the options of an experiment.
-_STATE = ("iic", "stages", "dvc.yaml", "dvc.lock", "params.yaml", str(_CONFIG))
+_STATE = (
+    "iic", "stages", "dvc.yaml", "dvc.lock", "params.yaml", str(BENCHMARK), str(_CONFIG)
+)  # fmt: skip
 # A worker with others of these would give other results.
-_PACKAGES = ["dvc", "keras", "numpy", "tensorflow"]
+_PACKAGES = [
+    "dvc", "keras", "matplotlib", "numpy", "pillow", "scikit-learn", "scipy", "tensorflow"
+]  # fmt: skip
+_ORIGIN = "origin"
 LOGS = Path(".dvc/tmp/sweep")
 _SHOWN_LINES = 15
 
@@ -34,16 +49,18 @@ class Settings:
     Attributes:
         cluster: address of Ray's head; None = Ray on this machine.
         needs: of each task.
-        git_remote: name of the Git remote that the machines share.
+        git_remote: name of the Git remote that the machines share; None = origin.
         remote: name of the DVC remote that they share; None = the default one.
         scratch: folder for clones on each machine; None = the system's.
+        run_cache: whether trainings that the DVC remote knows are taken from there.
     """
 
     cluster: str | None
     needs: Needs
-    git_remote: str = "origin"
+    git_remote: str | None = None
     remote: str | None = None
     scratch: str | None = None
+    run_cache: bool = True
 
 
 def sweep(path: Path, settings: Settings, *, dry_run: bool = False) -> None:
@@ -59,6 +76,7 @@ def sweep(path: Path, settings: Settings, *, dry_run: bool = False) -> None:
             experiments have failed, after all others have finished.
     """
     experiments = experiments_of(read_grid(path), path)
+    _check(settings)
     if not dry_run:
         check_installed()
     source = source_of(settings)
@@ -73,11 +91,31 @@ def sweep(path: Path, settings: Settings, *, dry_run: bool = False) -> None:
             sys.stdout.write(f"{experiment.name} {' '.join(experiment.options)}\n")
         return
     failed = _run(missing, source, settings) if missing else []
+    for outcome in failed:
+        last = outcome.log.rstrip().splitlines()[-_SHOWN_LINES:]
+        _say("\n".join([f"\n{outcome.name}:", *(f"    {line}" for line in last)]))
     if settings.cluster is not None:
         gone = {outcome.name for outcome in failed}
-        _pull([e.name for e in experiments if e.name not in gone], source, settings.git_remote)
+        _pull([e.name for e in experiments if e.name not in gone], source, settings)
     if failed:
-        _report(failed)
+        names = ", ".join(outcome.name for outcome in failed)
+        raise InputError(f"failed: {names}; logs are in {LOGS}/, all others are finished")
+
+
+def _check(settings: Settings) -> None:
+    """Raise InputError for settings that would have no effect, or another one on each machine."""
+    if settings.cluster == "":
+        raise InputError("--cluster: an address is missing, such as 10.0.0.1:6379")
+    for option, value in (("--git-remote", settings.git_remote), ("--remote", settings.remote)):
+        if settings.cluster is None and value is not None:
+            raise InputError(f"{option} {value}: only with --cluster; on one machine none is used")
+    if settings.scratch is not None and not Path(settings.scratch).is_absolute():
+        raise InputError(
+            f"--scratch {settings.scratch}: give the whole path, it is for all machines"
+        )
+    gpus = settings.needs.gpus
+    if gpus is not None and gpus != int(gpus) and not 0.01 <= gpus < 1:
+        raise InputError(f"--gpus {gpus:g}: a whole number, or a share of one GPU from 0.01")
 
 
 def source_of(settings: Settings) -> Source:
@@ -91,9 +129,17 @@ def source_of(settings: Settings) -> Source:
     commit = _git("rev-parse", "HEAD").strip()
     if settings.cluster is None:
         # A cache has the layout of a remote, so on one machine it is one.
-        cache = _dvc("cache", "dir").strip()
-        return Source(Path.cwd().as_uri(), commit, "cache", str(Path(cache).absolute()))
-    return Source(_git_url(settings.git_remote, commit), commit, _remote(settings.remote))
+        cache = str(Path(_dvc("cache", "dir").strip()).absolute())
+        return Source(_folder_url(Path.cwd()), commit, "cache", cache, settings.run_cache)
+    git = _git_url(settings.git_remote or _ORIGIN, commit)
+    return Source(git, commit, _remote(settings.remote), run_cache=settings.run_cache)
+
+
+def _folder_url(folder: Path) -> str:
+    """As a URL, since a shallow clone of a plain path is a whole one; DVC decodes no escapes."""
+    if set(str(folder)) & set("%#?"):
+        raise InputError(f"{folder}: %, # and ? mean something else in a URL; rename the folder")
+    return f"file://{folder.absolute()}"
 
 
 def _git_url(remote: str, commit: str) -> str:
@@ -107,16 +153,24 @@ def _git_url(remote: str, commit: str) -> str:
         raise InputError(
             f"commit {commit[:7]}: not on {remote}, where the machines look; `git push`"
         )
-    url = _git("remote", "get-url", remote).strip()
-    # A shallow clone of a plain path is a whole one.
-    return Path(url).absolute().as_uri() if Path(url).is_dir() else url
+    # As written: a rule that puts a token into it is this machine's.
+    url = _git("config", "--get", f"remote.{remote}.url").strip()
+    if urlsplit(url).password:
+        raise InputError(
+            f"--git-remote {remote}: its URL holds a password, which would travel to all machines; "
+            "leave it out and give each machine a credential helper"
+        )
+    return _folder_url(Path(url)) if Path(url).is_dir() else url
 
 
 def _remote(name: str | None) -> str:
     """Name of the DVC remote, if machines that clone the repository would find it."""
     # As written: DVC itself tells no whole path from one that it has made whole.
     config = ConfigParser(interpolation=None)
-    config.read_string(read_text(_CONFIG, "restore it", "save it as UTF-8"))
+    try:
+        config.read_string(read_text(_CONFIG, "restore it", "save it as UTF-8"))
+    except Error as error:
+        raise InputError(f"{_CONFIG}: damaged; `git restore {_CONFIG}` brings it back") from error
     chosen = name or config.get("core", "remote", fallback=None)
     if not chosen:
         raise InputError(
@@ -128,6 +182,12 @@ def _remote(name: str | None) -> str:
         raise InputError(
             f"DVC remote {chosen}: not in .dvc/config, so other machines do not know it; "
             f"`dvc remote add {chosen} URL` and commit the file"
+        )
+    url = url.strip("'\"")
+    if url.startswith(("http://", "https://")):
+        raise InputError(
+            f"DVC remote {chosen}: {url} can only be read; docs/sharing.md names kinds that take "
+            "results"
         )
     if "://" not in url and not Path(url).is_absolute():
         raise InputError(
@@ -144,42 +204,34 @@ def finished_in(source: Source) -> set[str]:
 
 def _run(missing: Sequence[Experiment], source: Source, settings: Settings) -> list[Outcome]:
     """Run experiments; return those that have failed, whose logs are then in LOGS."""
-    needs = settings.needs
-    packages = installed(_PACKAGES)
-    wanted = [
-        Task(e.name, tuple(e.options), source, needs.cores, settings.scratch, packages)
-        for e in missing
-    ]
+    for old in LOGS.glob("*.log"):
+        old.unlink()
+    if settings.cluster is not None:
+        # What the tasks would else make anew; and whether the remote lets us in.
+        _dvc("push", "--remote", source.remote, *SHARED_STAGES)
     failed = []
-    progress = Progress(len(wanted))
-    with connected(settings.cluster) as ray, progress.shown():
-        for outcome in run_tasks(ray, wanted, needs, progress.update):
-            progress.end(outcome)
-            if outcome.status == "failed":
-                failed.append(outcome)
-                write_text(LOGS / f"{outcome.name}.log", outcome.log)
+    with connected(settings.cluster) as ray:
+        place = place_of(ray, settings.needs, settings.scratch, installed(_PACKAGES))
+        prepare_machines(ray, source, place, settings.needs)
+        wanted = [Task(e.name, tuple(e.options), source, place) for e in missing]
+        progress = Progress(len(wanted))
+        with progress.shown():
+            for outcome in run_tasks(ray, wanted, settings.needs, progress.update):
+                progress.end(outcome)
+                if outcome.status == "failed":
+                    failed.append(outcome)
+                    write_text(LOGS / f"{outcome.name}.log", outcome.log)
     return failed
 
 
-def _pull(names: Sequence[str], source: Source, git_remote: str) -> None:
+def _pull(names: Sequence[str], source: Source, settings: Settings) -> None:
     """Bring experiments here, with all that they have in the DVC remote."""
-    here = _git("for-each-ref", "--format=%(refname)", source.reference("")).splitlines()
-    known = {line.rpartition("/")[2] for line in here}
-    lacking = [name for name in names if name not in known]
-    if lacking:
-        _say(f"pulling {len(lacking)} experiments; `make show` lists them")
-    # A command line has room for so many names.
-    for some in (lacking[i : i + 500] for i in range(0, len(lacking), 500)):
-        _dvc("exp", "pull", "--run-cache", "--remote", source.remote, git_remote, *some)
-
-
-def _report(failed: Sequence[Outcome]) -> None:
-    """Raise InputError after the end of each failed experiment's log."""
-    for outcome in failed:
-        last = outcome.log.rstrip().splitlines()[-_SHOWN_LINES:]
-        _say("\n".join([f"\n{outcome.name}:", *(f"    {line}" for line in last)]))
-    names = ", ".join(outcome.name for outcome in failed)
-    raise InputError(f"failed: {names}; what they printed is in {LOGS}/, the others are finished")
+    _say(f"pulling {len(names)} experiments; `make show` lists them")
+    options = ["--remote", source.remote, *(["--run-cache"] if source.run_cache else [])]
+    # A command line has room for so many names. Those that are here may lack what a pull that was
+    # cut off did not bring.
+    for some in (names[i : i + 500] for i in range(0, len(names), 500)):
+        _dvc("exp", "pull", *options, settings.git_remote or _ORIGIN, *some)
 
 
 def _say(line: str) -> None:
@@ -196,9 +248,9 @@ def _dvc(*words: str) -> str:
 
 def _command(*words: str) -> str:
     done = subprocess.run(  # noqa: S603 - a list, no shell
-        words, capture_output=True, text=True, check=False
+        words, capture_output=True, text=True, check=False, env=os.environ | environment()
     )
     if done.returncode != 0:
         said = " ".join((done.stderr or done.stdout).split())
-        raise InputError(f"{' '.join(words[:3])}: {said}")
+        raise InputError(masked(f"{' '.join(words[:3])}: {said}"))
     return done.stdout

@@ -7,7 +7,10 @@ it imports nothing of this project and nothing that a worker lacks.
 import fcntl
 import os
 import platform
+import random
+import re
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -23,12 +26,12 @@ from pathlib import Path
 THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 # Stages whose outputs all variants share.
 SHARED_STAGES = ("download", "augment", "neighbors")
-# The server may be busy with other tasks.
-_TRIES = 3
+# A server may be busy with other tasks, or start anew: two to five minutes in all.
+_TRIES = 6
 _PAUSE_SECONDS = 5.0
-_LOG_LINES = 200
+_LOG_LINES = 2000
 
-# Runs a command until it ends, or until the process that reads the other end of stdin is gone: what
+# Runs a command until it ends, or until the process that holds the other end of stdin is gone: what
 # DVC has started would else go on for hours on a machine whose worker was killed.
 _WATCH = """
 import os, signal, subprocess, sys, threading
@@ -49,16 +52,35 @@ class Source:
         commit: that the experiments start from.
         remote: name of the DVC remote in the commit's configuration.
         remote_url: where that remote is, if the commit's configuration does not say so.
+        run_cache: whether trainings that the DVC remote knows are taken from there.
     """
 
     git: str
     commit: str
     remote: str
     remote_url: str | None = None
+    run_cache: bool = True
 
     def reference(self, name: str = "*") -> str:
         """Git reference that DVC gives an experiment of this commit; by default of any."""
         return f"refs/exps/{self.commit[:2]}/{self.commit[2:]}/{name}"
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a machine must have, and what of it a task may use.
+
+    Attributes:
+        threads: that TensorFlow may start.
+        gpus: that the task has, or a share of one.
+        scratch: folder for clones and the cache that a machine's tasks share; None = the system's.
+        packages: versions by name, so that all results are of the same.
+    """
+
+    threads: int
+    gpus: float
+    scratch: str | None
+    packages: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -69,17 +91,13 @@ class Task:
         name: of the experiment.
         options: of `dvc exp run`.
         source: of code and data, and where results go.
-        threads: that TensorFlow may start.
-        scratch: folder for clones and the cache that a machine's tasks share; None = the system's.
-        packages: versions by name that a worker must have, so that all results are of the same.
+        place: what it takes of a machine.
     """
 
     name: str
     options: tuple[str, ...]
     source: Source
-    threads: int
-    scratch: str | None
-    packages: dict[str, str]
+    place: Place
 
 
 @dataclass(frozen=True)
@@ -138,6 +156,20 @@ def run(task: Task, tell: Callable[[str], None]) -> Outcome:
     )
 
 
+def prepare(source: Source, place: Place) -> str:
+    """Why no task can run on this machine, or nothing; its cache then has the shared data."""
+    lines: list[str] = []
+    try:
+        _check_packages(place.packages)
+        with _scratch(place) as folder:
+            shell = _Shell(folder / "clone", place, lines)
+            _clone(shell, source)
+            shell.network("git", "push", "--quiet", "--dry-run", "origin", "HEAD:refs/exps/any")
+    except (_StepFailedError, OSError) as error:
+        return " ".join("".join([*lines[-5:], str(error)]).split())
+    return ""
+
+
 def installed(names: list[str]) -> dict[str, str]:
     """Versions of some packages here, and of Python; those that are not installed are left out."""
     found = {"python": ".".join(platform.python_version_tuple()[:2])}
@@ -149,64 +181,104 @@ def installed(names: list[str]) -> dict[str, str]:
     return found
 
 
-def _run(task: Task, tell: Callable[[str], None], lines: list[str]) -> str:
-    has = installed([name for name in task.packages if name != "python"])
-    for name, wanted in task.packages.items():
-        if has.get(name) != wanted:
+def _check_packages(packages: Mapping[str, str]) -> None:
+    here = installed([name for name in packages if name != "python"])
+    for name, wanted in packages.items():
+        if here.get(name) != wanted:
             raise _StepFailedError(
-                f"{name} {has.get(name, 'missing')} on {platform.node()}, {wanted} where the sweep "
-                "was started: install the same requirements on all machines"
+                f"{name} {here.get(name, 'missing')} on {platform.node()}, {wanted} where the "
+                "sweep was started: install the same requirements on all machines"
             )
+
+
+def _run(task: Task, tell: Callable[[str], None], lines: list[str]) -> str:
+    _check_packages(task.place.packages)
     source = task.source
-    with _scratch(task) as (folder, cache):
-        shell = _Shell(folder, task.threads, tell, lines)
+    with _scratch(task.place) as folder:
+        shell = _Shell(folder / "clone", task.place, lines)
         tell("clones")
         reference = source.reference(task.name)
         if reference in shell.network("git", "ls-remote", source.git, reference):
             return "found"
-        _clone(shell, source, cache)
-        tell("pulls")
-        shell.network("dvc", "pull", "--quiet", "--run-cache", "--allow-missing", *SHARED_STAGES)
+        _clone(shell, source, lambda: tell("pulls"))
         tell("starts")
-        shell.run("dvc", "exp", "run", "--pull", "--name", task.name, *task.options)
+        _run_experiment(shell, task, folder / "cache/runs", tell)
         tell("pushes")
-        shell.network("dvc", "push", "--run-cache")
+        shell.network("dvc", "push", *_if(source.run_cache, "--run-cache"))
         shell.network("dvc", "exp", "push", "--no-cache", "origin", task.name)
     return "done"
 
 
-def _clone(shell: "_Shell", source: Source, cache: Path) -> None:
-    """The commit alone, without what came before it."""
+def _clone(shell: "_Shell", source: Source, pulls: Callable[[], None] = lambda: None) -> None:
+    """The commit alone, without what came before it, and the data that all variants share."""
     shell.run("git", "init", "--quiet")
     shell.run("git", "remote", "add", "origin", source.git)
     shell.network("git", "fetch", "--quiet", "--depth", "1", "origin", source.commit)
     shell.run("git", "checkout", "--quiet", "--detach", "FETCH_HEAD")
-    url = f"    url = {source.remote_url}\n" if source.remote_url is not None else ""
+    cache = shell.folder.parent / "cache"
+    url = f'    url = "{source.remote_url}"\n' if source.remote_url is not None else ""
     # As `dvc config --local` would write it, which takes a second for these lines.
     (shell.folder / ".dvc/config.local").write_text(
-        f"[core]\n    remote = {source.remote}\n[cache]\n    dir = {cache}\n"
+        f'[core]\n    remote = {source.remote}\n[cache]\n    dir = "{cache}"\n'
         f"['remote \"{source.remote}\"']\n{url}    verify = true\n",
         encoding="utf-8",
     )
+    pulls()
+    shell.network("dvc", "pull", "--quiet", "--allow-missing", *SHARED_STAGES)
+
+
+def _run_experiment(
+    shell: "_Shell", task: Task, records: Path, tell: Callable[[str], None]
+) -> None:
+    """Run it; only its own records are left in the run-cache, since DVC would push all again."""
+    pulled: list[Path] | None = None
+
+    def heard(line: str) -> None:
+        nonlocal pulled
+        if line.startswith("Running stage '"):
+            if pulled is None:
+                pulled = _files(records)
+            tell(f"runs {line.split(chr(39))[1]}")
+
+    # `--pull` brings the run-cache first, and then outputs of trainings that it knows.
+    pull = _if(task.source.run_cache, "--pull")
+    shell.run("dvc", "exp", "run", *pull, "--name", task.name, *task.options, heard=heard)
+    for record in _files(records) if pulled is None else pulled:
+        record.unlink()
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def _if(condition: bool, word: str) -> list[str]:
+    return [word] if condition else []
 
 
 @contextmanager
-def _scratch(task: Task) -> Iterator[tuple[Path, Path]]:
-    """A folder for the clone, and one for DVC's cache that all tasks of this machine share."""
-    top = Path(task.scratch or tempfile.gettempdir()) / f"iic-sweep-{os.getuid()}"
+def _scratch(place: Place) -> Iterator[Path]:
+    """A folder with an empty `clone`, and with a `cache` whose files all tasks here share."""
+    top = Path(place.scratch or tempfile.gettempdir()) / f"iic-sweep-{os.getuid()}"
     top.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if top.stat().st_uid != os.getuid():
-        raise PermissionError(f"{top}: belongs to another user; choose another --scratch")
-    _remove_abandoned(top)
-    folder = Path(tempfile.mkdtemp(prefix="task-", dir=top))
-    with (folder / "lock").open("w") as lock:
+    status = top.lstat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o077 or not stat.S_ISDIR(status.st_mode):
+        raise PermissionError(f"{top}: open to other users; remove it or choose another --scratch")
+    (top / "files").mkdir(exist_ok=True)
+    # Else another task could take the new folder for an abandoned one.
+    with (top / "lock").open("w") as door:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        _remove_abandoned(top)
+        folder = Path(tempfile.mkdtemp(prefix="task-", dir=top))
+        lock = (folder / "lock").open("w")
         fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            clone = folder / "clone"
-            clone.mkdir()
-            yield clone, top / "cache"
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    try:
+        (folder / "clone").mkdir()
+        (folder / "cache").mkdir()
+        (folder / "cache/files").symlink_to(top / "files")
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.close()
 
 
 def _remove_abandoned(top: Path) -> None:
@@ -227,19 +299,15 @@ class _Shell:
         folder: in which they run.
     """
 
-    def __init__(
-        self, folder: Path, threads: int, tell: Callable[[str], None], lines: list[str]
-    ) -> None:
-        self.folder, self._tell, self._lines = folder, tell, lines
-        # The interpreter's own `dvc` comes first, as `make` has it.
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    def __init__(self, folder: Path, place: Place, lines: list[str]) -> None:
+        self.folder, self._lines = folder, lines
         self._environment = {
             **{key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
-            **dict.fromkeys(THREADS, str(threads)),
-            "PATH": path,
-            "DVC_NO_ANALYTICS": "1",
-            "GIT_TERMINAL_PROMPT": "0",
-            "TF_CPP_MIN_LOG_LEVEL": "2",
+            **environment(),
+            **dict.fromkeys(THREADS, str(place.threads)),
+            **_gpu_environment(place.gpus),
+            # DVC's own is open to all users of a machine, and it unpickles what it finds there.
+            "DVC_SITE_CACHE_DIR": str(folder.parent / "site"),
             # A worker may have no identity for the commits that DVC makes of experiments.
             "GIT_AUTHOR_NAME": "iic sweep",
             "GIT_AUTHOR_EMAIL": "iic-sweep@localhost",
@@ -248,17 +316,24 @@ class _Shell:
         }
 
     def network(self, *command: str) -> str:
-        """Run a command that talks to a server, some times if need be."""
-        for _ in range(_TRIES - 1):
+        """Run a command that talks to a server, again after pauses if need be."""
+        for attempt in range(_TRIES - 1):
             try:
                 return self.run(*command)
             except _StepFailedError:
-                time.sleep(_PAUSE_SECONDS)
+                # All tasks of a sweep may have met the same fault at once.
+                time.sleep(_PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1))  # noqa: S311
         return self.run(*command)
 
-    def run(self, *command: str) -> str:
-        """Run a command; return what it printed."""
-        self._lines.append(f"$ {' '.join(command)}\n")
+    def run(self, *command: str, heard: Callable[[str], None] = lambda _: None) -> str:
+        """Run a command; return what it printed.
+
+        Args:
+            command: words.
+            heard: is called with each line that it prints.
+        """
+        said = " ".join(command)
+        self._keep(f"$ {said}\n")
         first = len(self._lines)
         with subprocess.Popen(  # noqa: S603 - a list, no shell
             [sys.executable, "-c", _WATCH, *command],
@@ -272,9 +347,33 @@ class _Shell:
             start_new_session=True,
         ) as process:
             for line in process.stdout or ():
-                self._lines.append(line)
-                if line.startswith("Running stage '"):
-                    self._tell(f"runs {line.split(chr(39))[1]}")
+                self._keep(line)
+                heard(line)
         if process.returncode != 0:
-            raise _StepFailedError(f"exit status {process.returncode}: {' '.join(command)}")
+            raise _StepFailedError(masked(f"exit status {process.returncode}: {said}"))
         return "".join(self._lines[first:])
+
+    def _keep(self, line: str) -> None:
+        self._lines.append(masked(line))
+
+
+def environment() -> dict[str, str]:
+    """The interpreter's own `dvc` first on PATH, as `make` has it; nothing that asks or notes."""
+    return {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "DVC_NO_ANALYTICS": "1",
+        "GIT_TERMINAL_PROMPT": "0",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
+
+
+def masked(text: str) -> str:
+    """The text without user names and passwords in URLs."""
+    return re.sub(r"://[^/@\s]+@", "://…@", text)
+
+
+def _gpu_environment(gpus: float) -> dict[str, str]:
+    """Ray shows a task its own GPUs; none means all to TensorFlow, and so does a share of one."""
+    if gpus == 0:
+        return {"CUDA_VISIBLE_DEVICES": ""}
+    return {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if gpus < 1 else {}

@@ -10,18 +10,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, commit, environment, make_clone, run
 from rich.console import Console
 
-from commands.main import cli
+from commands.main import cli, main
 from experiments import cluster, task
 from experiments.cluster import Needs
 from experiments.progress import Progress, duration, seconds_left
 from experiments.sweep import Settings, finished_in, source_of, sweep
-from experiments.task import Outcome, Source, Task
+from experiments.task import Outcome, Place, Source, Task
 from iic.errors import InputError
 
 GRID = """\
@@ -38,16 +39,15 @@ variants:
 @pytest.fixture
 def source(pipeline_run, tmp_path) -> Source:
     """Of a finished pipeline: a bare repository, and its cache as the DVC remote."""
-    hub = tmp_path / "hub.git"
+    hub = tmp_path / "my hüb.git"
     run("git", "clone", "--quiet", "--bare", str(pipeline_run), str(hub), cwd=tmp_path)
     cache = shutil.copytree(pipeline_run / ".dvc/cache", tmp_path / "cache")
     head = run("git", "rev-parse", "HEAD", cwd=pipeline_run).stdout.strip()
-    return Source(hub.as_uri(), head, "share", str(cache))
+    return Source(f"file://{hub}", head, "share", str(cache))
 
 
-def make_task(source: Source, tmp_path: Path, *options: str, **changes) -> Task:
-    values = {"name": "mine", "threads": 1, "scratch": str(tmp_path), "packages": {}} | changes
-    return Task(source=source, options=options, **values)
+def make_task(source: Source, tmp_path: Path, *options: str, packages=None) -> Task:
+    return Task("mine", options, source, Place(1, 0.0, str(tmp_path), packages or {}))
 
 
 def published(source: Source) -> list[str]:
@@ -65,14 +65,38 @@ def test_a_task_publishes_what_it_gave_and_never_again(source, tmp_path):
     assert list(outcome.steps) == told
     assert sum(outcome.steps.values()) == pytest.approx(outcome.seconds, abs=0.1)
     assert published(source) == [source.reference("mine")]
-    hub = tmp_path / "hub.git"
+    hub = tmp_path / "my hüb.git"
     params = run("git", "show", f"{source.reference('mine')}:params.yaml", cwd=hub).stdout
     assert "digit: 3" in params
     # The clone is gone, the cache stays for the next task.
-    assert [p.name for p in (tmp_path / f"iic-sweep-{os.getuid()}").iterdir()] == ["cache"]
+    top = tmp_path / f"iic-sweep-{os.getuid()}"
+    assert {path.name for path in top.iterdir()} == {"files", "lock"}
+    assert top.stat().st_mode & 0o077 == 0
     again = task.run(mine, told.append)
     assert again.status == "found"
     assert told[5:] == ["clones"]
+
+
+@pytest.mark.parametrize("run_cache", [True, False])
+def test_a_training_that_the_remote_knows_is_taken_if_wanted(source, tmp_path, run_cache):
+    """The commit's own, with the lock file gone; other records than its own are not pushed again."""
+    copy = tmp_path / "copy"
+    run("git", "clone", "--quiet", str(tmp_path / "my hüb.git"), str(copy), cwd=tmp_path)
+    run("git", "rm", "--quiet", "dvc.lock", cwd=copy)
+    run(*_COMMIT, "no lock", cwd=copy)
+    run("git", "push", "--quiet", "origin", "main", cwd=copy)
+    head = run("git", "rev-parse", "HEAD", cwd=copy).stdout.strip()
+    records = Path(source.remote_url) / "runs"
+    before = {path: path.stat().st_mtime_ns for path in records.rglob("*") if path.is_file()}
+    source = replace(source, commit=head, run_cache=run_cache)
+    told: list[str] = []
+    outcome = task.run(make_task(source, tmp_path, "-S", "report.digit=3"), told.append)
+    assert outcome.status == "done", outcome.log
+    assert ("runs train" in told) is not run_cache
+    assert before.items() <= {path: path.stat().st_mtime_ns for path in before}.items()
+
+
+_COMMIT = ("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--message")
 
 
 def test_a_task_that_fails_publishes_nothing_and_says_why(source, tmp_path):
@@ -98,10 +122,51 @@ def test_a_machine_with_other_packages_does_no_work(source, tmp_path):
     assert here["python"] == f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
+def test_a_machine_is_prepared_or_says_what_is_wrong(source, tmp_path, monkeypatch):
+    place = Place(1, 0.0, str(tmp_path), {})
+    assert task.prepare(source, place) == ""
+    files = list((tmp_path / f"iic-sweep-{os.getuid()}/files").rglob("*"))
+    assert sum(path.is_file() for path in files) == 4  # images, labels, draws, neighbours
+    monkeypatch.setattr(task, "_PAUSE_SECONDS", 0.0)
+    nowhere = replace(source, git="file:///nowhere.git")
+    assert "'/nowhere.git' does not appear to be a git repository" in task.prepare(nowhere, place)
+    hub = Path(source.git.removeprefix("file://"))
+    (hub / "hooks/pre-receive").write_text("#!/bin/sh\nexit 1\n")
+    assert task.prepare(source, place) == ""  # A dry run asks no hook.
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open" / f"iic-sweep-{os.getuid()}").mkdir(mode=0o755)
+    said = task.prepare(source, replace(place, scratch=str(tmp_path / "open")))
+    assert "open to other users; remove it or choose another --scratch" in said
+
+
+def test_passwords_in_urls_are_masked():
+    said = "fatal: https://ann:secret@example.org/iic.git and git://example.org/iic.git"
+    assert task.masked(said) == (
+        "fatal: https://…@example.org/iic.git and git://example.org/iic.git"
+    )
+
+
+@pytest.mark.parametrize(
+    ("gpus", "expected"),
+    [
+        (0.0, {"CUDA_VISIBLE_DEVICES": ""}),
+        (0.5, {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}),
+        (1.0, {}),
+    ],
+)
+def test_what_tensorflow_sees_of_gpus(tmp_path, gpus, expected):
+    shell = task._Shell(tmp_path, Place(3, gpus, None, {}), [])
+    script = 'for n in "$@"; do printenv "$n" || echo none; done'
+    names = ["CUDA_VISIBLE_DEVICES", "TF_FORCE_GPU_ALLOW_GROWTH", *task.THREADS]
+    said = shell.run("sh", "-c", script, "sh", *names).splitlines()
+    wanted = [os.environ.get(name, "none") for name in names[:2]]
+    assert said == [expected.get(n, w) for n, w in zip(names, wanted, strict=False)] + ["3"] * 3
+
+
 def test_commands_end_with_the_process_that_waits_for_them(tmp_path):
     code = (
-        "from pathlib import Path; from experiments.task import _Shell\n"
-        f"shell = _Shell(Path({str(tmp_path)!r}), 1, print, [])\n"
+        "from pathlib import Path; from experiments.task import Place, _Shell\n"
+        f"shell = _Shell(Path({str(tmp_path)!r}), Place(1, 0.0, None, {{}}), [])\n"
         "shell.run('sh', '-c', 'echo $$ > pid; sleep 300')"
     )
     waits = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment())
@@ -121,14 +186,15 @@ def wait_until(condition) -> None:
         time.sleep(0.05)
 
 
-def test_clones_of_lost_tasks_are_removed_and_others_are_not(source, tmp_path):
+def test_clones_of_lost_tasks_are_removed_and_others_are_not(tmp_path):
     top = tmp_path / f"iic-sweep-{os.getuid()}"
+    top.mkdir(mode=0o700)
     for name in ("task-lost", "task-busy"):
         (top / name / "clone").mkdir(parents=True)
         (top / name / "lock").touch()
     with (top / "task-busy/lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with task._scratch(make_task(source, tmp_path)):
+        with task._scratch(Place(1, 0.0, str(tmp_path), {})):
             assert not (top / "task-lost").exists()
             assert (top / "task-busy").exists()
 
@@ -169,7 +235,7 @@ THERE = Settings("10.0.0.1:6379", NEEDS)
 
 def test_on_one_machine_the_repository_is_its_own_remote(clone):
     source = source_of(HERE)
-    assert source.git == clone.as_uri()
+    assert source.git == f"file://{clone}"
     assert source.remote_url == str(clone / ".dvc/cache")
     assert finished_in(source) == set()
 
@@ -184,7 +250,7 @@ def test_what_is_not_committed_is_named(clone, name):
 
 def test_a_grid_need_not_be_committed(clone):
     Path("study/mine.yaml").write_text(GRID + "title: New\n")
-    assert source_of(HERE).git == clone.as_uri()
+    assert source_of(HERE).git == f"file://{clone}"
 
 
 def test_each_thing_that_other_machines_would_lack_is_named_in_turn(clone, tmp_path):
@@ -213,7 +279,38 @@ def test_each_thing_that_other_machines_would_lack_is_named_in_turn(clone, tmp_p
     run("git", "commit", "--quiet", "--all", "--message", "whole path", cwd=clone)
     run("git", "push", "--quiet", "origin", "main", cwd=clone)
     head = run("git", "rev-parse", "HEAD", cwd=clone).stdout.strip()
-    assert source_of(THERE) == Source(hub.as_uri(), head, "near")
+    assert source_of(THERE) == Source(f"file://{hub}", head, "near")
+    run("dvc", "remote", "modify", "near", "url", "https://example.org/iic", cwd=clone)
+    run("git", "commit", "--quiet", "--all", "--message", "HTTP", cwd=clone)
+    run("git", "push", "--quiet", "origin", "main", cwd=clone)
+    assert refused().startswith("DVC remote near: https://example.org/iic can only be read")
+    run("git", "config", "remote.origin.pushurl", str(hub), cwd=clone)
+    run("git", "config", f"url.{hub}.insteadOf", "https://ann:secret@example.org/iic", cwd=clone)
+    run("git", "remote", "set-url", "origin", "https://ann:secret@example.org/iic", cwd=clone)
+    said = refused()
+    assert said.startswith("--git-remote origin: its URL holds a password")
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cluster": ""}, "--cluster: an address is missing"),
+        ({"cluster": None, "git_remote": "hub"}, "--git-remote hub: only with --cluster"),
+        ({"cluster": None, "remote": "share"}, "--remote share: only with --cluster"),
+        ({"scratch": "here"}, "--scratch here: give a whole path"),
+        ({"needs": Needs(1, 1.0, 1.5, 0)}, "--gpus 1.5: a whole number, or a share"),
+    ],
+)
+def test_settings_without_a_meaning_are_refused(clone, changes, message):
+    with pytest.raises(InputError, match=f"^{message}"):
+        sweep(Path("study/mine.yaml"), replace(THERE, **changes), dry_run=True)
+
+
+def test_a_grid_whose_name_no_experiment_can_have_is_refused(clone):
+    Path("study/My grid.yaml").write_text(GRID)
+    with pytest.raises(InputError, match="^study/My grid.yaml: its name begins those of exp"):
+        sweep(Path("study/My grid.yaml"), HERE, dry_run=True)
 
 
 def test_a_dry_run_prints_what_is_missing(clone, capsys):
@@ -247,6 +344,19 @@ def test_the_command_line_ends_in_one_line(clone):
     assert "--cores" in wrong.stderr
 
 
+def test_an_interruption_says_what_is_kept(monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("experiments.sweep.sweep", interrupted)
+    monkeypatch.setattr(sys, "argv", ["iic", "sweep", "study/mine.yaml"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == (
+        "interrupted; what was finished is kept; run this again for the rest"
+    )
+
+
 def test_help_needs_no_heavy_library():
     code = (
         "import sys, commands.main\n"
@@ -266,6 +376,7 @@ def test_help_needs_no_heavy_library():
         ([10.0], {"a": 4.0}, 3, 26.0),
         # Two workers share what is left, and one that is late counts as nearly done.
         ([10.0, 20.0], {"a": 5.0, "b": 99.0}, 4, 20.0),
+        ([10.0], {"a": 4.0, "b": 4.0}, 1, 6.0),
     ],
 )
 def test_time_left(done, ages, unfinished, expected):
@@ -285,9 +396,32 @@ def test_progress_on_a_terminal_shows_each_task_and_totals():
         with console.capture() as captured:
             console.print(progress.lines())
     lines = captured.get().splitlines()
-    assert lines[0].split() == ["10.0.0.2", "alpha-1", "runs", "train", "0:00"]
-    assert lines[1].split() == ["10.0.0.3", "alpha-2", "pulls", "0:00"]
-    assert lines[2] == "1 of 3 ended, 1 failed; 2 at work, 0:00 gone"
+    assert lines[0] == "1 of 3 ended, 1 failed; 2 at work, 0:00 gone"
+    assert lines[1].split() == ["10.0.0.2", "alpha-1", "runs", "train", "0:00"]
+    assert lines[2].split() == ["10.0.0.3", "alpha-2", "pulls", "0:00"]
+
+
+def test_progress_on_a_low_terminal_keeps_the_totals():
+    console = Console(
+        file=io.StringIO(), force_terminal=True, width=80, height=5, color_system=None
+    )
+    progress = Progress(9, console)
+    progress.update({f"alpha-{n}": (f"10.0.0.{n}", "pulls") for n in range(6)})
+    with console.capture() as captured:
+        console.print(progress.lines())
+    lines = captured.get().splitlines()
+    assert [line.split()[0] for line in lines] == ["0", "10.0.0.0", "10.0.0.1", "and"]
+    assert lines[-1] == "and 4 more"
+
+
+def test_a_task_that_was_lost_begins_anew(monkeypatch):
+    now = iter([0.0, 5.0, 9.0, 20.0])
+    monkeypatch.setattr("experiments.progress.time.monotonic", lambda: next(now))
+    progress = Progress(1, Console(file=io.StringIO()))
+    progress.update({"alpha-1": ("10.0.0.2", "pulls")})
+    progress.update({"alpha-1": ("10.0.0.3", "clones")})
+    progress.update({"alpha-1": ("10.0.0.3", "pulls")})
+    assert progress._began == {"alpha-1": 9.0}
 
 
 def test_progress_on_a_pipe_prints_a_line_for_each_end():
