@@ -2,17 +2,20 @@
 
 import importlib
 import importlib.util
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 from experiments import task as tasks
 from experiments.task import Outcome, Place, Source, Task
 from iic.errors import InputError
 
 _LOOK_SECONDS = 0.5
+_REACH_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ def connected(address: str | None, cores: int | None = None) -> Iterator[ModuleT
         InputError: nothing answers there, or it is of another version, or the connection is lost.
     """
     check_installed()
+    if address is not None:
+        _check_reachable(address)
     import ray
 
     where = f"--cluster {address}" if address else "Ray on this machine"
@@ -99,6 +104,24 @@ def connected(address: str | None, cores: int | None = None) -> Iterator[ModuleT
         ray.shutdown()
         for module in _shipped():
             ray.cloudpickle.unregister_pickle_by_value(module)
+
+
+def _check_reachable(address: str) -> None:
+    """Raise InputError if nobody listens there; Ray itself would try for minutes."""
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    try:
+        port = parts.port
+    except ValueError:
+        port = None
+    if not parts.hostname or port is None:
+        raise InputError(f"--cluster {address}: expected HOST:PORT or ray://HOST:PORT")
+    try:
+        socket.create_connection((parts.hostname, port), timeout=_REACH_SECONDS).close()
+    except OSError as error:
+        raise InputError(
+            f"--cluster {address}: nobody answers ({error.strerror or error}); `ray start --head` "
+            "on the cluster's first machine prints the address"
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

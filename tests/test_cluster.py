@@ -33,7 +33,7 @@ variants:
   good:
     loss: {alpha: 1.0}
   broken:
-    data: {name: mnist, local_dir: /nowhere}
+    augment: {neighbors: 5000}  # more than there are images
 """
 
 
@@ -179,6 +179,19 @@ def test_a_failing_variant_stops_no_other(cluster):
     assert "Traceback" not in said
 
 
+def test_a_machine_on_which_no_task_can_run_is_named_before_any_does(cluster):
+    """Here because of the folder for its clones."""
+    worker = next(machine for machine in cluster.workers if machine.processes())
+    top = worker.folder / "iic-sweep-0"
+    top.chmod(0o755)
+    before = cluster.results()
+    assert cluster.sweep("broken").wait(timeout=60) == 1
+    top.chmod(0o700)
+    said = cluster.log().splitlines()[-1]
+    assert said.startswith(f"error: no task can run on {worker.address}: {top}: open to other")
+    assert cluster.results() == before
+
+
 def test_a_caller_outside_the_cluster_runs_what_had_failed(cluster):
     before = cluster.results()
     sweep = cluster.sweep("broken", address=f"ray://{cluster.head.address}:10001")
@@ -189,10 +202,30 @@ def test_a_caller_outside_the_cluster_runs_what_had_failed(cluster):
     assert cluster.results() == before
 
 
+def test_without_a_cluster_ray_runs_here(cluster, tmp_path):
+    """In a clone that knows no remote; its own repository and cache are enough."""
+    folder = shutil.copytree(cluster.caller, tmp_path / "clone", symlinks=True)
+    for reference in run(
+        "git", "for-each-ref", "--format=%(refname)", "refs/exps", cwd=folder
+    ).stdout.split():
+        run("git", "update-ref", "-d", reference, cwd=folder)
+    run("git", "remote", "remove", "origin", cwd=folder)
+    words = ("iic", "sweep", "study/broken.yaml", "--memory", "1", "--scratch", str(tmp_path))
+    done = run(*words, cwd=folder, check=False)
+    assert done.returncode == 1
+    (good,) = run("dvc", "exp", "list", "--name-only", cwd=folder).stdout.split()
+    assert good.startswith("broken-good")
+    assert "2 of 2: " in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: failed: broken-broken-seed-0")
+    shown = run("dvc", "exp", "show", "--csv", cwd=folder).stdout
+    assert good in shown
+
+
 def test_a_wrong_address_or_too_large_a_task_is_named(cluster):
     # The head alone has no core for a task.
     assert cluster.sweep("broken", "--cores", "64").wait(timeout=60) == 1
     assert "no machine of the cluster has 64 cores, 1 GB" in cluster.log()
+    assert "Traceback" not in cluster.log()
     wrong = cluster.sweep("broken", address="10.77.0.9:6379")
-    assert wrong.wait(timeout=120) == 1
+    assert wrong.wait(timeout=60) == 1
     assert cluster.log().splitlines()[-1].startswith("error: --cluster 10.77.0.9:6379: ")

@@ -79,7 +79,7 @@ def test_a_task_publishes_what_it_gave_and_never_again(source, tmp_path):
 
 @pytest.mark.parametrize("run_cache", [True, False])
 def test_a_training_that_the_remote_knows_is_taken_if_wanted(source, tmp_path, run_cache):
-    """The commit's own, with the lock file gone; other records than its own are not pushed again."""
+    """The commit's own, its lock file gone; records that were there are not pushed again."""
     copy = tmp_path / "copy"
     run("git", "clone", "--quiet", str(tmp_path / "my hüb.git"), str(copy), cwd=tmp_path)
     run("git", "rm", "--quiet", "dvc.lock", cwd=copy)
@@ -298,7 +298,7 @@ def test_each_thing_that_other_machines_would_lack_is_named_in_turn(clone, tmp_p
         ({"cluster": ""}, "--cluster: an address is missing"),
         ({"cluster": None, "git_remote": "hub"}, "--git-remote hub: only with --cluster"),
         ({"cluster": None, "remote": "share"}, "--remote share: only with --cluster"),
-        ({"scratch": "here"}, "--scratch here: give a whole path"),
+        ({"scratch": "here"}, "--scratch here: give the whole path"),
         ({"needs": Needs(1, 1.0, 1.5, 0)}, "--gpus 1.5: a whole number, or a share"),
     ],
 )
@@ -332,6 +332,24 @@ def test_ray_is_asked_for_before_any_work(clone, monkeypatch):
     monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="ray: not installed; `make cluster`"):
         sweep(Path("study/mine.yaml"), HERE)
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("10.0.0.1", "expected HOST:PORT"),
+        ("127.0.0.1:x", "expected HOST:PORT"),
+        ("ray://127.0.0.1:1", r"nobody answers \(Connection refused\); `ray start --head`"),
+        ("127.0.0.1:1", "nobody answers"),
+    ],
+)
+def test_an_address_at_which_nobody_is_is_named(monkeypatch, address, message):
+    monkeypatch.setattr(cluster, "check_installed", lambda: None)
+    with (
+        pytest.raises(InputError, match=f"^--cluster {address}: {message}"),
+        cluster.connected(address),
+    ):
+        pass
 
 
 def test_the_command_line_ends_in_one_line(clone):
@@ -393,8 +411,11 @@ def test_progress_on_a_terminal_shows_each_task_and_totals():
     with progress.shown():
         progress.update({"alpha-1": ("10.0.0.2", "runs train"), "alpha-2": ("10.0.0.3", "pulls")})
         progress.end(Outcome("alpha-0", "failed", "10.0.0.2", 7.0))
-        with console.capture() as captured:
-            console.print(progress.lines())
+    shown = console.file.getvalue()
+    assert "1 of 3: alpha-0 FAILED, 7 s on 10.0.0.2" in shown
+    assert "2 at work" in shown
+    with console.capture() as captured:
+        console.print(progress.lines())
     lines = captured.get().splitlines()
     assert lines[0] == "1 of 3 ended, 1 failed; 2 at work, 0:00 gone"
     assert lines[1].split() == ["10.0.0.2", "alpha-1", "runs", "train", "0:00"]
