@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.results import read_benchmark
+from benchmarks.sweeps import GROWING, RECORDS
 from experiments.recipes import DEFAULT
 
 NOT_MEASURED = "Not measured yet: `make bench`."
 VARIANTS, MACHINES = 10_000, 200
-# Steps of a task that are not the training itself, nor grow with what has finished.
-_STILL = ("starts", "runs augment", "runs evaluate", "runs report")
-_GROWING = ("clones", "pulls", "pushes")
+# Steps of a task that are not the training itself, nor depend on what has finished.
+_STILL = ("runs augment", "runs evaluate", "runs report")
 
 
 def costs() -> str:
@@ -61,8 +61,9 @@ def sweep() -> str:
         "| --- |" + " --- |" * len(columns),
     ]
     rows = {
-        "looks, clones": ("clones", "{:.2f} s"),
-        "pulls, from the second task of a machine on": ("pulls", "{:.2f} s"),
+        "looks for results, clones": ("clones", "{:.2f} s"),
+        "pulls the shared data, which is on the machine": ("pulls", "{:.2f} s"),
+        "starts, pulls the run-cache": ("starts", "{:.2f} s"),
         "pushes": ("pushes", "{:.2f} s"),
         "Git references that a push is shown": ("references_mb", "{:.2f} MB"),
     }
@@ -100,7 +101,7 @@ def estimate() -> str:
         ),
         (
             "run-cache, what has finished so far to each task",
-            f"up to {VARIANTS * records:.0f} MB",
+            f"up to {VARIANTS * records:.0f} MB in {VARIANTS * RECORDS:,} files",
             f"{VARIANTS**2 * records / 2 / 1000:,.0f} GB",
         ),
         ("results, to the DVC remote", f"{pushed:.1f} MB", f"{VARIANTS * pushed / 1000:.0f} GB"),
@@ -124,7 +125,7 @@ def _is_measured(measured: Mapping[str, Any]) -> bool:
 
 
 def _growing(row: Mapping[str, Any]) -> float:
-    return sum(float(row[step]) for step in _GROWING)
+    return sum(float(row[step]) for step in GROWING)
 
 
 def _share(seconds: float, training: float) -> str:

@@ -26,6 +26,8 @@ FINISHED = (0, 1000, 10_000)
 # Of the run-cache, for each experiment: train and evaluate; DVC pushes none of report.
 RECORDS = 2
 NO_OPS = 10_000
+# Steps of a task that depend on what has finished; "starts" brings the run-cache.
+GROWING = ("clones", "pulls", "starts", "pushes")
 _NEEDS = Needs(cores=1, memory=2.0, gpus=0.0, retries=0)
 
 
@@ -148,7 +150,7 @@ def _growth(top: Path, base: Path, finished: int) -> dict[str, float]:
         # A push begins with all references that the server has; a fetch asks for the one it wants.
         shown = _run("git", "receive-pack", "--http-backend-info-refs", ".", folder=folder)
         return {
-            **{step: steps[step] for step in ("clones", "pulls", "pushes")},
+            **{step: steps[step] for step in GROWING},
             "references_mb": round(len(shown) / 1e6, 2),
         }
 

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -85,6 +86,8 @@ def connected(address: str | None, cores: int | None = None) -> Iterator[ModuleT
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address is None:
+            # Ray's own limit is none: a task that memory has no room for would never end.
+            os.environ.setdefault("RAY_task_oom_retries", "1")
             ray.init("local", num_cpus=cores, include_dashboard=False, **quiet)
         else:
             ray.init(address, **quiet)
@@ -93,6 +96,10 @@ def connected(address: str | None, cores: int | None = None) -> Iterator[ModuleT
             f"{where}: {_first_line(error)}; docs/scaling.md tells how to start a cluster and to "
             "share its token"
         ) from error
+    # What workers run; their own copies may be of another commit.
+    shipped = (tasks, importlib.import_module(__name__))
+    for module in shipped:
+        ray.cloudpickle.register_pickle_by_value(module)
     try:
         yield ray
     except (ray.exceptions.RayError, ConnectionError) as error:
@@ -102,7 +109,7 @@ def connected(address: str | None, cores: int | None = None) -> Iterator[ModuleT
         ) from error
     finally:
         ray.shutdown()
-        for module in _shipped():
+        for module in shipped:
             ray.cloudpickle.unregister_pickle_by_value(module)
 
 
@@ -129,11 +136,6 @@ def _first_line(error: Exception) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
-def _shipped() -> tuple[ModuleType, ModuleType]:
-    """What workers run; theirs may be of another commit."""
-    return tasks, importlib.import_module(__name__)
-
-
 def place_of(ray: ModuleType, needs: Needs, scratch: str | None, packages: dict[str, str]) -> Place:
     """What each task may use of its machine; a GPU where the cluster has any and none is named."""
     has_gpu = ray.cluster_resources().get("GPU", 0) > 0
@@ -147,7 +149,6 @@ def prepare_machines(ray: ModuleType, source: Source, place: Place, needs: Needs
     Raises:
         InputError: no machine has room for a task, or some cannot run any.
     """
-    _ship(ray)
     wanted = {"CPU": place.threads, "memory": needs.memory * 1e9, "GPU": place.gpus}
     fit = [
         node
@@ -190,7 +191,6 @@ def run_tasks(
         needs: of each.
         show: is called twice a second with what is at work.
     """
-    _ship(ray)
     # On the head, which is the machine that cannot be lost anyway.
     board = (
         ray.remote(num_cpus=0, resources={"node:__internal_head__": 0.001}, max_restarts=-1)(Board)
@@ -211,11 +211,6 @@ def run_tasks(
         left = set(names.values())
         # A task that was lost cannot take its own line away.
         show({name: at for name, at in ray.get(board.read.remote()).items() if name in left})
-
-
-def _ship(ray: ModuleType) -> None:
-    for module in _shipped():
-        ray.cloudpickle.register_pickle_by_value(module)
 
 
 def _work(task: Task, board: Any) -> Outcome:  # noqa: ANN401 - a handle of Ray's

@@ -8,15 +8,16 @@ import keras
 import numpy as np
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, run
 
-from benchmarks import bench, pipeline, readme, results, scaling, steps
+from benchmarks import bench, estimate, pipeline, readme, results, scaling, steps, sweeps
 from benchmarks.alternatives import k_means
 from benchmarks.results import read_benchmark, write_benchmark
 from benchmarks.steps import useful_flops
 from benchmarks.timing import take_turns
 from experiments.costs import Cost
 from experiments.recipes import recipe_params
+from experiments.task import Outcome, Source
 from iic.errors import InputError
 from iic.model import build_network
 from iic.params import parse_params
@@ -272,3 +273,89 @@ def test_k_means_assigns_each_test_image_to_one_of_ten_clusters(digits):
     assigned = k_means(train, test)
     assert assigned.shape == (len(test),)
     assert set(np.unique(assigned)) <= set(range(10))
+
+
+def test_what_a_sweep_costs(file):
+    growth = {"clones": 0.2, "pulls": 0.5, "starts": 1.0, "pushes": 0.3, "references_mb": 0.0}
+    late = growth | {"starts": 61.0, "pushes": 4.3, "references_mb": 1.5}
+    file.write_text(
+        json.dumps(
+            {
+                "scaling": {
+                    "images": {"15000": 9.29, "60000": 22.28},
+                    "overclusters": {"10": 15.9, "1000": 20.6},
+                    "width": {"0.25": 7.06, "1.0": 16.07, "2.0": 44.5},
+                    "head_layers": {"1": 15.5, "4": 16.3},
+                },
+                "trainings": {"default": {"seconds": 300.0}},
+                "sweep": {
+                    "tasks": 4, "epochs": 1, "rounds": 3, "efficiency": 0.918,
+                    "seconds": {"1": 168.3, "2": 91.6},
+                    "steps": {"clones": 0.2, "pulls": 0.8, "starts": 1.0, "runs augment": 1.0,
+                              "runs train": 26.4, "runs evaluate": 8.0, "runs report": 5.0,
+                              "pushes": 1.0},
+                },
+                "traffic": {
+                    "clone_mb": 1.3, "shared_data_mb": 91.4, "pushed_mb": 2.5, "records_kb": 5.0,
+                    "empty_tasks_per_second": 1165, "growth": {"0": growth, "10000": late},
+                },
+            }
+        )
+    )  # fmt: skip
+    assert estimate.costs().splitlines()[2:] == [
+        "| images | 15,000 | 60,000 | 9.3 to 22.3 |",
+        "| overclusters | 10 | 1,000 | 15.9 to 20.6 |",
+        "| channels, of the network's | 0.25 | 2.0 | 7.1 to 44.5 |",
+        "| layers of a head | 1 | 4 | 15.5 to 16.3 |",
+    ]
+    first, _, head, _, *rows = estimate.sweep().splitlines()
+    assert first == (
+        "4 tasks of 1 epoch of `fast`, one core each, took 168 s with one worker and 92 s with two, "
+        "median of 3: **92 % efficiency**. Of a task, 26 s were the training and 17 s what is "
+        "around it, with 13 s for `evaluate` and `report`."
+    )
+    assert head.endswith("| 0 | 10,000 |")
+    assert "| starts, pulls the run-cache | 1.00 s | 61.00 s |" in rows
+    assert "| Git references that a push is shown | 0.00 MB | 1.50 MB |" in rows
+    rows = estimate.estimate().splitlines()[2:]
+    # 2 s that grow to 66 s, and 14 s that do not; 50 tasks of 300 s a machine.
+    assert rows[:4] == [
+        "| training of `default`, two cores | 300 s | 50 a machine, one by one |",
+        "| around it, at first | 16 s | 5 % of the training |",
+        "| around it, beside 10,000 finished | 80 s | 27 % of the training |",
+        "| the whole sweep |  | **4.8 hours** |",
+    ]
+    assert rows[4:] == [
+        "| clones, from the Git server | 1.3 MB | 13 GB |",
+        "| data, once a machine | 91 MB | 18 GB; once a task, 0.9 TB |",
+        "| run-cache, what has finished so far to each task | up to 50 MB in 20,000 files | 250 GB |",
+        "| results, to the DVC remote | 2.5 MB | 25 GB |",
+        "| Git references that a push is shown | up to 1.5 MB | 8 GB |",
+        "| tasks that Ray hands out | 0.57 a second | 1,165 a second are possible |",
+    ]
+
+
+def test_no_sweep_measured_is_said(file):
+    assert estimate.costs() == estimate.sweep() == estimate.estimate() == readme.NOT_MEASURED
+
+
+def test_finished_experiments_are_pretended(tmp_path):
+    run("git", "init", "--quiet", cwd=tmp_path)
+    commit = ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--allow-empty")
+    run("git", *commit, "--message", "first", cwd=tmp_path)
+    head = run("git", "rev-parse", "HEAD", cwd=tmp_path).stdout.strip()
+    sweeps._pretend(tmp_path, Source("", head, ""), 12)
+    shown = run("git", "ls-remote", ".", "refs/exps/*", cwd=tmp_path).stdout.splitlines()
+    assert len(shown) == 12
+    records = [path for path in (tmp_path / ".dvc/cache/runs").rglob("*") if path.is_file()]
+    assert len(records) == 24
+    assert 1e6 * sweeps._size(tmp_path / ".dvc/cache/runs") / 24 == pytest.approx(2562, rel=0.1)
+
+
+def test_steps_are_medians_over_the_tasks_that_had_them():
+    outcomes = [
+        Outcome("a", "done", "", 0.0, steps={"pulls": 1.0, "runs augment": 4.0}),
+        Outcome("b", "done", "", 0.0, steps={"pulls": 2.0}),
+        Outcome("c", "done", "", 0.0, steps={"pulls": 9.0}),
+    ]
+    assert sweeps._steps(outcomes) == {"pulls": 2.0, "runs augment": 4.0}
