@@ -100,11 +100,15 @@ def estimate() -> str:
             f"{MACHINES * data / 1000:.0f} GB; once a task, {VARIANTS * data / 1e6:.1f} TB",
         ),
         (
-            "run-cache, what has finished so far to each task",
+            "run-cache, of all that has finished",
             f"up to {VARIANTS * records:.0f} MB in {VARIANTS * RECORDS:,} files",
             f"{VARIANTS**2 * records / 2 / 1000:,.0f} GB",
         ),
-        ("results, to the DVC remote", f"{pushed:.1f} MB", f"{VARIANTS * pushed / 1000:.0f} GB"),
+        (
+            "results, as of `fast`, to the DVC remote",
+            f"{pushed:.1f} MB",
+            f"{VARIANTS * pushed / 1000:.0f} GB",
+        ),
         (
             "Git references that a push is shown",
             f"up to {shown:.1f} MB",

@@ -310,8 +310,8 @@ def test_what_a_sweep_costs(file):
     ]
     first, _, head, _, *rows = estimate.sweep().splitlines()
     assert first == (
-        "4 tasks of 1 epoch of `fast`, one core each, took 168 s with one worker and 92 s with two, "
-        "median of 3: **92 % efficiency**. Of a task, 26 s were the training and 17 s what is "
+        "4 tasks of 1 epoch of `fast`, one core each, took 168 s with one worker and 92 s with "
+        "two, median of 3: **92 % efficiency**. Of a task, 26 s were the training and 17 s what is "
         "around it, with 13 s for `evaluate` and `report`."
     )
     assert head.endswith("| 0 | 10,000 |")
@@ -328,8 +328,8 @@ def test_what_a_sweep_costs(file):
     assert rows[4:] == [
         "| clones, from the Git server | 1.3 MB | 13 GB |",
         "| data, once a machine | 91 MB | 18 GB; once a task, 0.9 TB |",
-        "| run-cache, what has finished so far to each task | up to 50 MB in 20,000 files | 250 GB |",
-        "| results, to the DVC remote | 2.5 MB | 25 GB |",
+        "| run-cache, of all that has finished | up to 50 MB in 20,000 files | 250 GB |",
+        "| results, as of `fast`, to the DVC remote | 2.5 MB | 25 GB |",
         "| Git references that a push is shown | up to 1.5 MB | 8 GB |",
         "| tasks that Ray hands out | 0.57 a second | 1,165 a second are possible |",
     ]
