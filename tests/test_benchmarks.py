@@ -15,6 +15,7 @@ from benchmarks.alternatives import k_means
 from benchmarks.results import read_benchmark, write_benchmark
 from benchmarks.steps import useful_flops
 from benchmarks.timing import take_turns
+from experiments import cluster
 from experiments.costs import Cost
 from experiments.recipes import recipe_params
 from experiments.task import Outcome, Source
@@ -102,12 +103,23 @@ def test_the_benchmark_is_not_of_other_images_in_the_same_format(at_root, monkey
         bench.main(["steps"])
 
 
-def test_what_is_not_installed_is_said_before_anything_is_measured(at_root, monkeypatch):
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("alternatives", "no_such_module: not installed; `make bench` installs"),
+        ("sweep", "ray: not installed; `make cluster` installs"),
+        ("traffic", "ray: not installed; `make cluster` installs"),
+    ],
+)
+def test_what_is_not_installed_is_said_before_anything_is_measured(
+    at_root, monkeypatch, section, message
+):
     monkeypatch.setattr(bench, "UMAP", "no_such_module")
+    monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(steps, "training_data", lambda: None)
     monkeypatch.setattr(bench, "measure", lambda sections: pytest.fail("measured"))
-    with pytest.raises(InputError, match="no_such_module: not installed; `make bench` installs"):
-        bench.main([])
+    with pytest.raises(InputError, match=message):
+        bench.main([section])
 
 
 def test_an_unknown_section_names_the_known_ones(at_root):
