@@ -105,7 +105,7 @@ def cluster(baseline) -> Iterator[Cluster]:
 
 def test_a_sweep_survives_its_caller_and_a_machine(cluster):
     caller = cluster.sweep("six")
-    wait_for(lambda: len(cluster.results()) == 1)
+    wait_for(lambda: len(cluster.results()) >= 1)
     caller.kill()
     # What it had started ends with it, though nobody told DVC so.
     wait_for(lambda: not any(at_work(worker) for worker in cluster.workers))
