@@ -103,25 +103,26 @@ def _steps(outcomes: Sequence[Outcome]) -> dict[str, float]:
 def _traffic(top: Path, base: Path) -> dict[str, float]:
     """Megabytes that a task moves, and tasks a second that Ray can hand out."""
     with _copy(top, base) as folder:
-        commit = _run("git", "rev-parse", "HEAD", folder=folder).strip()
+        task, *_ = _tasks(folder)
+        git, commit = task.source.git, task.source.commit
         shallow = top / "shallow"
         shallow.mkdir()
         _run("git", "init", "--quiet", folder=shallow)
-        _run("git", "fetch", "--quiet", "--depth", "1", folder.as_uri(), commit, folder=shallow)
+        _run("git", "fetch", "--quiet", "--depth", "1", git, commit, folder=shallow)
         clone = _size(shallow / ".git")
         shutil.rmtree(shallow)
         before = _size(folder / ".dvc/cache")
         records = folder / ".dvc/cache/runs"
         records_before = _size(records)
         with connected(None, cores=1) as ray:
-            (outcome,) = run_tasks(ray, _tasks(folder)[:1], _NEEDS, lambda _: None)
+            (outcome,) = run_tasks(ray, [task], _NEEDS, lambda _: None)
             _check([outcome])
             return {
                 "clone_mb": round(clone, 2),
                 "shared_data_mb": round(before, 1),
                 "pushed_mb": round(_size(folder / ".dvc/cache") - before, 2),
                 "records_kb": round(1000 * (_size(records) - records_before), 1),
-                "empty_tasks_per_second": round(_empty_tasks_per_second(ray, _tasks(folder)[0])),
+                "empty_tasks_per_second": round(_empty_tasks_per_second(ray, task)),
             }
 
 

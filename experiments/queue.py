@@ -12,13 +12,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from experiments.grid import Experiment
+from experiments.task import THREADS
 from iic.errors import InputError
 
 # Asking DVC takes a second of one core, which the experiments could use.
 _POLL_SECONDS = 10.0
 # A worker takes seconds to start; one that is not there after so many looks has died.
 _PATIENCE = 6
-_THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 def run_missing(experiments: Sequence[Experiment], jobs: int = 1) -> Iterator[Experiment]:
@@ -88,7 +88,7 @@ def _put_in_queue(experiments: dict[str, Experiment]) -> None:
 def _start_worker(jobs: int) -> None:
     """DVC starts none beside one that is alive."""
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
-    limits = dict.fromkeys(_THREADS, threads) if jobs > 1 else {}
+    limits = dict.fromkeys(THREADS, threads) if jobs > 1 else {}
     # The worker keeps what it inherits open: a pipe would only end with it.
     with tempfile.TemporaryFile() as said:
         done = subprocess.run(  # noqa: S603 - a list, no shell

@@ -164,6 +164,7 @@ def prepare(source: Source, place: Place) -> str:
         with _scratch(place) as folder:
             shell = _Shell(folder / "clone", place, lines)
             _clone(shell, source)
+            _pull_shared(shell)
             shell.network("git", "push", "--quiet", "--dry-run", "origin", "HEAD:refs/exps/any")
     except (_StepFailedError, OSError) as error:
         return " ".join("".join([*lines[-5:], str(error)]).split())
@@ -200,7 +201,9 @@ def _run(task: Task, tell: Callable[[str], None], lines: list[str]) -> str:
         reference = source.reference(task.name)
         if reference in shell.network("git", "ls-remote", source.git, reference):
             return "found"
-        _clone(shell, source, lambda: tell("pulls"))
+        _clone(shell, source)
+        tell("pulls")
+        _pull_shared(shell)
         tell("starts")
         _run_experiment(shell, task, folder / "cache/runs", tell)
         tell("pushes")
@@ -209,8 +212,8 @@ def _run(task: Task, tell: Callable[[str], None], lines: list[str]) -> str:
     return "done"
 
 
-def _clone(shell: "_Shell", source: Source, pulls: Callable[[], None] = lambda: None) -> None:
-    """The commit alone, without what came before it, and the data that all variants share."""
+def _clone(shell: "_Shell", source: Source) -> None:
+    """The commit alone, without what came before it."""
     shell.run("git", "init", "--quiet")
     shell.run("git", "remote", "add", "origin", source.git)
     shell.network("git", "fetch", "--quiet", "--depth", "1", "origin", source.commit)
@@ -223,7 +226,10 @@ def _clone(shell: "_Shell", source: Source, pulls: Callable[[], None] = lambda: 
         f"['remote \"{source.remote}\"']\n{url}    verify = true\n",
         encoding="utf-8",
     )
-    pulls()
+
+
+def _pull_shared(shell: "_Shell") -> None:
+    """The data that all variants share, as far as the remote has it."""
     shell.network("dvc", "pull", "--quiet", "--allow-missing", *SHARED_STAGES)
 
 
@@ -322,7 +328,7 @@ class _Shell:
                 return self.run(*command)
             except _StepFailedError:
                 # All tasks of a sweep may have met the same fault at once.
-                time.sleep(_PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1))  # noqa: S311
+                time.sleep(_PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1))  # noqa: S311 - no secret
         return self.run(*command)
 
     def run(self, *command: str, heard: Callable[[str], None] = lambda _: None) -> str:

@@ -142,12 +142,9 @@ def test_nothing_runs_again(cluster):
 
 
 def test_results_are_those_of_one_machine_byte_for_byte(cluster, tmp_path):
-    serial = shutil.copytree(cluster.caller, tmp_path / "serial", symlinks=True)
+    serial = alone(cluster.caller, tmp_path / "serial")
     shutil.rmtree(serial / ".dvc/cache/runs")
     theirs = trees_of(cluster.caller)
-    for reference in theirs:
-        run("git", "update-ref", "-d", reference, cwd=serial)
-    run("git", "remote", "remove", "origin", cwd=serial)
     wanted = run("iic", "sweep", "study/six.yaml", "--dry-run", cwd=serial).stdout.splitlines()
     # Sums over other numbers of threads are rounded otherwise.
     environment = dict.fromkeys(THREADS, "1")
@@ -156,6 +153,16 @@ def test_results_are_those_of_one_machine_byte_for_byte(cluster, tmp_path):
         run(*command, cwd=serial, env=environment)
     assert len(theirs) == 6
     assert trees_of(serial) == theirs
+
+
+def alone(caller: Path, folder: Path) -> Path:
+    """A copy that knows no remote repository and no experiment."""
+    shutil.copytree(caller, folder, symlinks=True)
+    listed = run("git", "for-each-ref", "--format=%(refname)", "refs/exps", cwd=folder).stdout
+    for reference in listed.split():
+        run("git", "update-ref", "-d", reference, cwd=folder)
+    run("git", "remote", "remove", "origin", cwd=folder)
+    return folder
 
 
 def trees_of(folder: Path) -> dict[str, str]:
@@ -204,12 +211,7 @@ def test_a_caller_outside_the_cluster_runs_what_had_failed(cluster):
 
 def test_without_a_cluster_ray_runs_here(cluster, tmp_path):
     """In a clone that knows no remote; its own repository and cache are enough."""
-    folder = shutil.copytree(cluster.caller, tmp_path / "clone", symlinks=True)
-    for reference in run(
-        "git", "for-each-ref", "--format=%(refname)", "refs/exps", cwd=folder
-    ).stdout.split():
-        run("git", "update-ref", "-d", reference, cwd=folder)
-    run("git", "remote", "remove", "origin", cwd=folder)
+    folder = alone(cluster.caller, tmp_path / "clone")
     words = ("iic", "sweep", "study/broken.yaml", "--memory", "1", "--scratch", str(tmp_path))
     done = run(*words, cwd=folder, check=False)
     assert done.returncode == 1

@@ -8,13 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, commit, environment, make_clone, run
+from machines import wait_for
 from rich.console import Console
 
 from commands.main import cli, main
@@ -171,19 +171,12 @@ def test_commands_end_with_the_process_that_waits_for_them(tmp_path):
     )
     waits = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment())
     pid = tmp_path / "pid"
-    wait_until(lambda: pid.exists() and pid.read_text().strip())
+    wait_for(lambda: pid.exists() and pid.read_text().strip(), seconds=30)
     sleeper = Path(f"/proc/{pid.read_text().strip()}")
     assert sleeper.exists()
     waits.send_signal(signal.SIGKILL)
     waits.wait()
-    wait_until(lambda: not sleeper.exists())
-
-
-def wait_until(condition) -> None:
-    give_up = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.05)
+    wait_for(lambda: not sleeper.exists(), seconds=30)
 
 
 def test_clones_of_lost_tasks_are_removed_and_others_are_not(tmp_path):
