@@ -41,6 +41,8 @@ def recipe_of(params: Params) -> str:
     content = params.model_dump(
         exclude={"recipe": True, "seed": True, "report": True, "data": {"local_dir"}}
     )
+    if params.data.name != "custom":
+        content["data"] = {"name": params.data.name}
     if not params.loss.teaching_weight:
         del content["loss"]["teaching_from"]
     if not params.committee.members:

@@ -5,7 +5,7 @@ import io
 import json
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,22 +59,28 @@ def write_table(path: Path, columns: Mapping[str, Sequence[object] | np.ndarray]
     write_text(path, text.getvalue())
 
 
-def read_table(path: Path) -> dict[str, np.ndarray]:
-    """Read the numeric columns of a CSV file that write_table wrote.
+def read_table(path: Path, text: Collection[str] = ()) -> dict[str, np.ndarray]:
+    """Read the columns of a CSV file that write_table wrote.
+
+    Args:
+        path: of the file.
+        text: columns of strings; all others are numbers.
 
     Raises:
         InputError: the file is missing, empty, ragged or holds something else than numbers.
     """
-    return parse_table(read_text(path, "run `dvc repro`", "run `dvc repro -f`"), str(path))
+    return parse_table(read_text(path, "run `dvc repro`", "run `dvc repro -f`"), str(path), text)
 
 
-def parse_table(text: str, source: str) -> dict[str, np.ndarray]:
-    """Numeric columns from the text of a CSV file; `source` names it in errors."""
+def parse_table(content: str, source: str, text: Collection[str] = ()) -> dict[str, np.ndarray]:
+    """Columns from the content of a CSV file; `source` names it in errors."""
     try:
-        header, *rows = csv.reader(io.StringIO(text, newline=""))
-        values = np.array(rows, np.float64)
-        return {name: values[:, column] for column, name in enumerate(header)}
-    except (ValueError, IndexError) as error:
+        header, *rows = csv.reader(io.StringIO(content, newline=""))
+        return {
+            name: np.array(column, np.str_ if name in text else np.float64)
+            for name, column in zip(header, zip(*rows, strict=True), strict=True)
+        }
+    except ValueError as error:
         raise InputError(f"{source}: not a table of numbers; run `dvc repro -f`") from error
 
 

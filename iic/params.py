@@ -6,13 +6,23 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from iic.errors import InputError
 
 Operation = Literal["rotation", "distortion", "binarization", "noise"]
 Precision = Literal["float32", "mixed_bfloat16"]
+Fitting = Literal["fit", "stretch", "crop", "refuse"]
+Ink = Literal["auto", "light", "dark"]
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -28,8 +38,24 @@ class Section(BaseModel):
 class DataParams(Section):
     """Where the images come from."""
 
-    name: Literal["mnist", "fashion-mnist", "digits"]
+    name: Literal["mnist", "fashion-mnist", "digits", "custom"]
     local_dir: Annotated[str, Field(min_length=1)] | None
+    path: Annotated[str, Field(min_length=1)] | None
+    size: Fitting
+    color: Literal["grey", "refuse"]
+    ink: Ink
+    broken: Literal["refuse", "skip"]
+    test_share: Annotated[float, Field(gt=0, lt=1)]
+    max_images: Annotated[int, Field(ge=2)]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "DataParams":
+        if (self.name == "custom") != (self.path is not None):
+            raise ValueError(
+                "path: names the images of data.name custom, and of no other; "
+                "set both, or path to null"
+            )
+        return self
 
 
 class AugmentParams(Section):
@@ -107,6 +133,7 @@ class TrainParams(Section):
     learning_rate: Annotated[float, Field(gt=0, le=10)]
     learning_rate_final: Annotated[float, Field(ge=0, le=10)]
     precision: Precision
+    second_seed: Annotated[int, Field(ge=0, lt=2**31)] | None
 
 
 class CommitteeParams(Section):
@@ -120,10 +147,16 @@ class CommitteeParams(Section):
     weight: Annotated[float, Field(gt=0, le=100)]
 
 
+def _plain_number(value: object) -> object:
+    """7 -> "7": a label is a name, though digits look like numbers."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_number else value
+
+
 class ReportParams(Section):
     """What the report shows."""
 
-    digit: Annotated[int, Field(ge=0, le=9)]
+    label: Annotated[str, BeforeValidator(_plain_number), Field(min_length=1)]
 
 
 class Params(Section):
@@ -150,6 +183,11 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "Params":
+        if self.train.second_seed == self.seed:
+            raise ValueError(
+                f"train.second_seed: {self.seed} is the seed of the first training; "
+                "choose another, or null for no second training"
+            )
         if self.committee.members and not self.loss.teaching_weight:
             raise ValueError(
                 "committee.members: a committee teaches nothing while loss.teaching_weight is 0; "

@@ -42,7 +42,7 @@ def main(params: Params) -> None:
         **read_arrays(NEIGHBORS, ["neighbors"]),
         benchmark=read_json(BENCHMARK, "git restore reports/benchmark.json"),
     )
-    pictures = render_pictures(finished, params.report.digit)
+    pictures = render_pictures(finished, params.report.label)
     for picture in pictures:
         write_bytes(FIGURES / picture.name, picture.content)
     write_text(PAGE, render_page(finished, pictures))

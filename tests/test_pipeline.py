@@ -36,7 +36,7 @@ LAYERS = [
         "pages",
         "pictures",
     },
-    {"download", "neighbors", "augmentation", "model", "schedule", "figures", "moves"},
+    {"card", "download", "neighbors", "augmentation", "model", "schedule", "figures", "moves"},
     {"batches", "committee"},
     {"learner"},
     {"recording", "teaching"},

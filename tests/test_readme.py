@@ -73,7 +73,7 @@ def test_the_recipe_is_all_but_the_seed(params_text):
         settings = {key.replace("__", "."): value for key, value in values.items()}
         return recipe_of(parse_params(override(params_text, settings), "p"))
 
-    assert recipe() == recipe(recipe="mine", seed=5, report__digit=3, data__local_dir="x")
+    assert recipe() == recipe(recipe="mine", seed=5, report__label=3, data__local_dir="x")
     assert recipe(loss__alpha=2) == recipe(loss__alpha=2.0) != recipe()
     assert recipe(loss__alpha_final=None) != recipe() != recipe(augment__neighbors=0)
     assert recipe(augment__both_views=False) != recipe()

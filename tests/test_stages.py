@@ -199,7 +199,7 @@ def test_training_never_sees_a_label(clone):
         ({"augment__views": 3}, ["augment", "train", "evaluate", "report"]),
         ({"augment__neighbors": 5}, ["neighbors", "train", "evaluate", "report"]),
         ({"augment__neighbor_share": 0.5}, ["train", "evaluate", "report"]),
-        ({"report__digit": 3}, ["report"]),
+        ({"report__label": 3}, ["report"]),
     ],
 )
 def test_what_reruns_when_a_parameter_changes(clone, values, expected):
@@ -213,7 +213,7 @@ def test_what_reruns_when_a_parameter_changes(clone, values, expected):
 
 
 def test_a_report_setting_reruns_the_report_alone(clone):
-    set_params(clone, report__digit=3)
+    set_params(clone, report__label=3)
     assert stages_run(clone) == ["report"]
 
 

@@ -57,7 +57,7 @@ def published(source: Source) -> list[str]:
 
 def test_a_task_publishes_what_it_gave_and_never_again(source, tmp_path):
     told: list[str] = []
-    mine = make_task(source, tmp_path, "-S", "report.digit=3")
+    mine = make_task(source, tmp_path, "-S", "report.label=3")
     outcome = task.run(mine, told.append)
     assert outcome.status == "done", outcome.log
     # All but the report comes from the remote.
@@ -90,7 +90,7 @@ def test_a_training_that_the_remote_knows_is_taken_if_wanted(source, tmp_path, r
     before = {path: path.stat().st_mtime_ns for path in records.rglob("*") if path.is_file()}
     source = replace(source, commit=head, run_cache=run_cache)
     told: list[str] = []
-    outcome = task.run(make_task(source, tmp_path, "-S", "report.digit=3"), told.append)
+    outcome = task.run(make_task(source, tmp_path, "-S", "report.label=3"), told.append)
     assert outcome.status == "done", outcome.log
     assert ("runs train" in told) is not run_cache
     assert before.items() <= {path: path.stat().st_mtime_ns for path in before}.items()
@@ -100,9 +100,9 @@ _COMMIT = ("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quie
 
 
 def test_a_task_that_fails_publishes_nothing_and_says_why(source, tmp_path):
-    outcome = task.run(make_task(source, tmp_path, "-S", "report.digit=77"), lambda _: None)
+    outcome = task.run(make_task(source, tmp_path, "-S", "report.label=77"), lambda _: None)
     assert outcome.status == "failed"
-    assert "error: params.yaml: report.digit" in outcome.log
+    assert "error: params.yaml: report.label" in outcome.log
     assert outcome.log.splitlines()[-1].startswith("exit status")
     assert published(source) == []
     assert not list(tmp_path.glob("iic-sweep-*/task-*"))

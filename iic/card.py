@@ -1,0 +1,72 @@
+"""What is known of a trained model beside its weights: data, settings, names of its clusters."""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from iic.errors import InputError
+from iic.files import read_text, write_text
+from iic.params import Fitting, Ink, Section
+
+
+class ModelCard(Section):
+    """Stored at evaluation beside the model's folder.
+
+    Attributes:
+        recipe: what the settings were called.
+        seed: of the training.
+        data: name of the data set.
+        size: how images of another size were made to fit.
+        ink: what was taken for ink in custom images.
+        labels: names of the classes; empty where the data have no labels.
+        clusters: class of each cluster, an index into labels; None where it has none.
+        overclusters: the most frequent class of each overcluster, likewise.
+        metrics: reports/metrics.json.
+    """
+
+    recipe: str
+    seed: int
+    data: str
+    size: Fitting
+    ink: Ink
+    labels: list[str]
+    clusters: list[int | None]
+    overclusters: list[int | None]
+    metrics: dict[str, float]
+
+    def cluster_names(self) -> list[str | None]:
+        """Name of the class that each cluster stands for, or None."""
+        return [None if label is None else self.labels[label] for label in self.clusters]
+
+
+def card_path(model: Path) -> Path:
+    """Where the card of a model's folder lies: beside it, since the folder is training's own."""
+    return model.with_name(f"{model.name}-card.json")
+
+
+def write_card(card: ModelCard, path: Path) -> None:
+    """Write a card as JSON, atomically."""
+    write_text(path, card.model_dump_json(indent=2) + "\n")
+
+
+def read_card(path: Path) -> ModelCard | None:
+    """Read a card; None where there is none.
+
+    Raises:
+        InputError: it is damaged, or its clusters name labels that it lacks.
+    """
+    if not path.exists():
+        return None
+    try:
+        card = ModelCard.model_validate_json(read_text(path, "", _REMEDY))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise InputError(f"{path}: {key}: {first['msg']}; {_REMEDY}") from error
+    named = [label for label in (*card.clusters, *card.overclusters) if label is not None]
+    if named and not 0 <= min(named) <= max(named) < len(card.labels):
+        raise InputError(f"{path}: names a label that it does not list; {_REMEDY}")
+    return card
+
+
+_REMEDY = "run `dvc repro evaluate`, or `dvc pull` it"
