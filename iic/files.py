@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import tempfile
 import zipfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,6 +14,10 @@ from typing import Any
 import numpy as np
 
 from iic.errors import InputError
+
+# A lone sign is no formula; apostrophes count, so that taking one off gives the text back.
+_FORMULA = re.compile(r"'*[=+\-@\t\r].", re.DOTALL)
+_NUMBER = re.compile(r"[+-]?[0-9.]+")
 
 
 @contextmanager
@@ -50,13 +55,25 @@ def read_text(path: Path, missing: str, damaged: str) -> str:
 
 
 def write_table(path: Path, columns: Mapping[str, Sequence[object] | np.ndarray]) -> None:
-    """Write named columns of equal length as CSV, atomically; floats to six significant digits."""
+    """Write named columns of equal length as CSV, atomically."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    for row in zip(*columns.values(), strict=True):
-        writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in row])
+    writer.writerows([table_cell(v) for v in row] for row in zip(*columns.values(), strict=True))
     write_text(path, text.getvalue())
+
+
+def table_cell(value: object) -> object:
+    """A value as it stands in a CSV file: floats to six significant digits, text inert.
+
+    A spreadsheet would run text that begins as a formula does, so it gets an apostrophe, as people
+    write it there; `parse_table` takes it off again.
+    """
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value):
+        return f"'{value}"
+    return value
 
 
 def read_table(path: Path, text: Collection[str] = ()) -> dict[str, np.ndarray]:
@@ -77,11 +94,15 @@ def parse_table(content: str, source: str, text: Collection[str] = ()) -> dict[s
     try:
         header, *rows = csv.reader(io.StringIO(content, newline=""))
         return {
-            name: np.array(column, np.str_ if name in text else np.float64)
+            name: np.array([*map(_plain, column)]) if name in text else np.array(column, np.float64)
             for name, column in zip(header, zip(*rows, strict=True), strict=True)
         }
     except ValueError as error:
         raise InputError(f"{source}: not a table of numbers; run `dvc repro -f`") from error
+
+
+def _plain(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:

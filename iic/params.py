@@ -40,22 +40,13 @@ class DataParams(Section):
 
     name: Literal["mnist", "fashion-mnist", "digits", "custom"]
     local_dir: Annotated[str, Field(min_length=1)] | None
-    path: Annotated[str, Field(min_length=1)] | None
+    path: Annotated[str, Field(min_length=1)]
     size: Fitting
     color: Literal["grey", "refuse"]
     ink: Ink
     broken: Literal["refuse", "skip"]
     test_share: Annotated[float, Field(gt=0, lt=1)]
     max_images: Annotated[int, Field(ge=2)]
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> "DataParams":
-        if (self.name == "custom") != (self.path is not None):
-            raise ValueError(
-                "path: names the images of data.name custom, and of no other; "
-                "set both, or path to null"
-            )
-        return self
 
 
 class AugmentParams(Section):

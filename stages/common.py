@@ -23,6 +23,7 @@ DRAWS = Path("data/draws.npz")
 NEIGHBORS = Path("data/neighbors.npz")
 SNAPSHOTS = Path("data/snapshots.npz")
 MODEL = Path("model")
+MODEL_CARD = Path("model-card.json")
 REPORTS = Path("reports")
 HISTORY = REPORTS / "history.csv"
 METRICS = REPORTS / "metrics.json"

@@ -2,23 +2,42 @@
 
 from pathlib import Path
 
+import numpy as np
+
+from iic.custom import custom_dataset
 from iic.datasets import COLLECTIONS, Dataset, digits_dataset
 from iic.download import fetch, sources_of
 from iic.files import write_arrays
+from iic.images import Reading
 from iic.params import DataParams, Params
 from stages.common import IMAGES, LABELS, run
 
 
 def main(params: Params) -> None:
-    """Images and labels go to two files, so that training can depend on the images alone."""
+    """Images and labels go to two files, so that training can depend on the images alone.
+
+    Names of classes and paths tell labels, so they go with these.
+    """
     dataset = _load(params.data)
     write_arrays(IMAGES, {"train_images": dataset.train_images, "test_images": dataset.test_images})
-    write_arrays(LABELS, {"train_labels": dataset.train_labels, "test_labels": dataset.test_labels})
+    write_arrays(
+        LABELS,
+        {
+            "train_labels": dataset.train_labels,
+            "test_labels": dataset.test_labels,
+            "names": np.array(dataset.names, np.str_),
+            "train_paths": np.array(dataset.train_paths, np.str_),
+            "test_paths": np.array(dataset.test_paths, np.str_),
+        },
+    )
 
 
 def _load(data: DataParams) -> Dataset:
     if data.name == "digits":
         return digits_dataset()
+    if data.name == "custom":
+        reading = Reading(data.size, data.color, data.ink, data.broken)
+        return custom_dataset(Path(data.path), reading, data.test_share, data.max_images)
     collection = COLLECTIONS[data.name]
     return fetch(
         collection, sources_of(collection, Path(data.local_dir) if data.local_dir else None)

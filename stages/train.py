@@ -32,7 +32,13 @@ def main(params: Params) -> None:
     columns = result.history[0].keys()
     write_table(HISTORY, {name: [row[name] for row in result.history] for name in columns})
     write_arrays(
-        SNAPSHOTS, {**result.snapshots, "examples": _examples(data, params)}, compress=True
+        SNAPSHOTS,
+        {
+            **result.snapshots,
+            "examples": _examples(data, params),
+            "second_test": _second_clusters(data, params),
+        },
+        compress=True,
     )
     for finding in diagnose(result.history[-1], params.model.head_sizes):
         log.warning("warning: %s", finding)
@@ -45,6 +51,15 @@ def read_data() -> TrainingData:
         **read_arrays(DRAWS, ["draws", "noise_seeds"]),
         **read_arrays(NEIGHBORS, ["neighbors"]),
     )
+
+
+def _second_clusters(data: TrainingData, params: Params) -> np.ndarray:
+    """(m,) uint16 clusters of the test images in a training that differs in its seed alone."""
+    if params.train.second_seed is None:
+        return np.empty(0, np.uint16)
+    log.info("second training, with seed %d", params.train.second_seed)
+    again = train(data, params.model_copy(update={"seed": params.train.second_seed}))
+    return again.snapshots["cluster_test"][-1]
 
 
 def _examples(data: TrainingData, params: Params) -> np.ndarray:

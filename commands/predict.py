@@ -1,0 +1,184 @@
+"""`iic predict`: clusters of people's own images."""
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+if TYPE_CHECKING:
+    from iic.images import Source
+    from iic.model import Assignments
+
+_COLUMNS = ("path", "cluster", "overcluster", "probability")
+# At most so many images that were left out are named.
+_NAMED = 5
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    default=Path("model"),
+    show_default=True,
+    help="Folder of the trained model.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="A .csv or .jsonl file; without it, CSV is printed.",
+)
+@click.option(
+    "--ink",
+    type=click.Choice(["auto", "light", "dark"]),
+    help="Colour of the ink; auto tells by the borders. By default as the model was trained.",
+)
+@click.option(
+    "--size",
+    type=click.Choice(["fit", "stretch", "crop", "refuse"]),
+    help="How images of another size become 28×28: whole with paper around, distorted, cut to the "
+    "ink as MNIST's were, or not at all. By default as the model was trained.",
+)
+@click.option("--skip-broken", is_flag=True, help="Leave out what cannot be read, and count it.")
+@click.option(
+    "--max-images",
+    type=click.IntRange(1),
+    default=1_000_000,
+    show_default=True,
+    help="Refuse more of them in a folder or file.",
+)
+def predict(
+    images: tuple[Path, ...],
+    model: Path,
+    out: Path | None,
+    ink: str | None,
+    size: str | None,
+    skip_broken: bool,
+    max_images: int,
+) -> None:
+    """Put IMAGES into the clusters of a trained model.
+
+    IMAGES are PNG, JPEG, BMP, TIFF or WebP files, folders of them, NPZ or IDX files. For each image
+    there is a row with its cluster, its overcluster and the probability of the cluster, and the
+    label that the cluster stands for where labels were known at evaluation.
+    """
+    if out is not None and out.suffix not in _WRITERS:
+        raise click.UsageError(f"--out {out}: a name that ends in .csv or .jsonl is needed")
+    from tqdm import tqdm
+
+    from iic.card import card_path, read_card
+    from iic.images import Reading, ground_of
+
+    card = read_card(card_path(model))
+    reading = Reading(
+        size=size or (card.size if card else "fit"),  # type: ignore[arg-type] # click has checked
+        ink=ink or (card.ink if card else "auto"),  # type: ignore[arg-type] # likewise
+        broken="skip" if skip_broken else "refuse",
+    )
+    sources = _sources(images, max_images)
+    grounds = [ground_of(source, reading) for source in sources]
+    for source, ground in zip(sources, grounds, strict=True):
+        click.echo(f"{source.title}: {len(source.names):,} images, {ground}", err=True)
+
+    # Not before the images are known to be there: TensorFlow takes seconds.
+    from iic.model import load_network
+    from iic.prediction import predict_source
+
+    network = load_network(model)
+    labels = card.cluster_names() if card and card.labels else None
+    skipped: list[Exception] = []
+    total = sum(len(source.names) for source in sources)
+    with _opened(out) as file, tqdm(total=total, unit="image", leave=False, disable=None) as bar:
+        write = _WRITERS[out.suffix if out else ".csv"](file, labels is not None)
+        for source, ground in zip(sources, grounds, strict=True):
+            for batch in predict_source(network, source, ground, reading, skipped.append):
+                write(_rows([source.names[index] for index in batch.indices], batch.soft, labels))
+                bar.update(len(batch.indices))
+    _tell_skipped(skipped, total)
+    if out is not None:
+        click.echo(str(out), err=True)
+
+
+def _sources(paths: Sequence[Path], max_images: int) -> "list[Source]":
+    """Files that were named one by one are judged together, like those of a folder."""
+    from iic.images import SUFFIXES, FileSource
+    from iic.sources import sources_of
+
+    files = [path for path in paths if path.is_file() and path.suffix.lower() in SUFFIXES]
+    sources: list[Source] = []
+    if files:
+        title = str(files[0]) if len(files) == 1 else f"{len(files):,} files"
+        sources.append(FileSource(title, files))
+    for path in paths:
+        if path not in files:
+            sources += sources_of(path, max_images)
+    return sources
+
+
+def _rows(
+    names: Sequence[str], soft: "Assignments", labels: Sequence[str | None] | None
+) -> Iterator[dict[str, Any]]:
+    """One an image; `labels` are the names of the clusters, where these have any."""
+    clusters, overclusters = soft.cluster.argmax(axis=1), soft.overcluster.argmax(axis=1)
+    probabilities = soft.cluster.max(axis=1)
+    for name, cluster, overcluster, probability in zip(
+        names, clusters.tolist(), overclusters.tolist(), probabilities.tolist(), strict=True
+    ):
+        row = {
+            "path": name,
+            "cluster": cluster,
+            "overcluster": overcluster,
+            "probability": probability,
+        }
+        yield row if labels is None else row | {"label": labels[cluster]}
+
+
+@contextmanager
+def _opened(out: Path | None) -> Iterator[TextIO]:
+    """The file, which appears only once it is whole; or standard output."""
+    from iic.files import replacing
+
+    if out is None:
+        yield sys.stdout
+        return
+    with replacing(out) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+_Write = Callable[[Iterable[dict[str, Any]]], None]
+
+
+def _csv(file: TextIO, has_labels: bool) -> _Write:
+    from iic.files import table_cell
+
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*_COLUMNS, *(["label"] if has_labels else [])])
+
+    def write(rows: Iterable[dict[str, Any]]) -> None:
+        writer.writerows([table_cell(value) for value in row.values()] for row in rows)
+
+    return write
+
+
+def _json_lines(file: TextIO, has_labels: bool) -> _Write:  # noqa: ARG001 - each row tells
+    def write(rows: Iterable[dict[str, Any]]) -> None:
+        for row in rows:
+            rounded = row | {"probability": float(f"{row['probability']:.6g}")}
+            file.write(json.dumps(rounded, ensure_ascii=False) + "\n")
+
+    return write
+
+
+_WRITERS = {".csv": _csv, ".jsonl": _json_lines}
+
+
+def _tell_skipped(skipped: Sequence[Exception], total: int) -> None:
+    for error in skipped[:_NAMED]:
+        click.echo(f"left out: {error}", err=True)
+    if skipped:
+        click.echo(f"{len(skipped):,} of {total:,} images left out", err=True)
