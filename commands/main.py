@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from commands.choose import choose
 from commands.predict import predict
 from commands.sweep import sweep
 from stages.common import one_line_errors
@@ -15,7 +16,7 @@ def cli() -> None:
     """Invariant Information Clustering: images sorted without labels."""
 
 
-for _command in (predict, sweep):
+for _command in (choose, predict, sweep):
     cli.add_command(_command)
 
 

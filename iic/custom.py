@@ -110,7 +110,10 @@ def _folder_part(folder: Path, max_images: int) -> Part:
     """Subfolders are labels; images that lie in the folder itself have none."""
     files = image_files(folder, max_images)
     if not files:
-        raise InputError(f"{folder}: holds no image; put PNG or JPEG files there")
+        raise InputError(
+            f"{folder}: holds no image; put PNG or JPEG files there, and where an experiment runs "
+            "beside the workspace, give data.path as an absolute path"
+        )
     source = FileSource(str(folder), files)
     inside = [file.relative_to(folder) for file in files]
     loose = [file for file in inside if len(file.parts) == 1]

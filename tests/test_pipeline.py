@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from conftest import ROOT, environment, override
@@ -36,10 +37,20 @@ LAYERS = [
         "pages",
         "pictures",
     },
-    {"augmentation", "card", "download", "evaluation", "figures", "images", "model", "moves"},
-    {"neighbors", "schedule", "sources"},
-    {"batches", "committee"},
-    {"learner"},
+    {
+        "augmentation",
+        "card",
+        "download",
+        "evaluation",
+        "figures",
+        "images",
+        "model",
+        "moves",
+        "neighbors",
+        "schedule",
+    },
+    {"batches", "committee", "prediction", "sources"},
+    {"custom", "learner"},
     {"recording", "teaching"},
     {"training", "report", "comparison"},
 ]
@@ -232,7 +243,10 @@ def recording_leaves(params: Params) -> Iterator[set[str]]:
 
 
 # Values with which a stage reads what it else does not.
-MORE_READ = {"download": [{"data.name": "mnist"}], "train": [{"committee.members": 1}]}
+MORE_READ = {
+    "download": [{"data.name": "mnist"}, {"data.name": "custom", "data.path": "images.npz"}],
+    "train": [{"committee.members": 1}],
+}
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -244,6 +258,7 @@ def test_parameters_read_are_the_parameters_declared(
     shutil.copytree(pipeline_run, folder, symlinks=True)
     monkeypatch.chdir(folder)
     monkeypatch.setattr("stages.download.fetch", lambda collection, sources: digits)
+    np.savez("images.npz", images=digits.test_images)
     module = importlib.import_module(f"stages.{stage}")
     text = Path("params.yaml").read_text("utf-8")
     variants = [{}, *MORE_READ.get(stage, [])]

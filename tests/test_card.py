@@ -1,0 +1,51 @@
+"""The card beside a model: what was written is read again, what is damaged is named."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from iic.card import ModelCard, card_path, read_card, write_card
+from iic.errors import InputError
+
+CARD = ModelCard(
+    recipe="default",
+    seed=3,
+    data="custom",
+    size="crop",
+    ink="dark",
+    labels=["cat", "<b>"],
+    clusters=[1, None, 0],
+    overclusters=[0, 0, 1, None],
+    metrics={"acc": 0.5},
+)
+
+
+def test_a_card_comes_back_as_it_was(tmp_path):
+    path = card_path(tmp_path / "models/mine")
+    assert path == tmp_path / "models/mine-card.json"
+    assert read_card(path) is None
+    write_card(CARD, path)
+    assert read_card(path) == CARD
+    assert CARD.cluster_names() == ["<b>", None, "cat"]
+
+
+def test_paths_with_a_slash_at_the_end_are_the_same_model():
+    assert card_path(Path("model/")) == Path("model-card.json")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": ["cat"]}, "names a label that it does not list"),
+        ({"clusters": [-1]}, "names a label that it does not list"),
+        ({"clusters": ["a"]}, r"clusters\.0: Input should be a valid integer"),
+        ({"ink": "red"}, "ink: Input should be 'auto', 'light' or 'dark'"),
+        ({"more": 1}, "more: Extra inputs are not permitted"),
+    ],
+)
+def test_a_damaged_card_is_named_with_the_remedy(tmp_path, changes, message):
+    path = tmp_path / "model-card.json"
+    path.write_text(json.dumps(CARD.model_dump() | changes))
+    with pytest.raises(InputError, match=rf"model-card\.json: {message}; run `dvc repro evaluate`"):
+        read_card(path)
