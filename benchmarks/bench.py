@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks import pipeline, scaling, steps, sweeps
+from benchmarks import pipeline, predictions, scaling, steps, sweeps
 from benchmarks.alternatives import METHODS, UMAP
 from benchmarks.results import read_benchmark, write_benchmark
 from experiments.cli import run_main, run_module
@@ -54,6 +54,7 @@ SECTIONS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "trainings": lambda: pipeline.measure_trainings(RECIPES),
     "alternatives": measure_alternatives,
     "scaling": lambda: iter([scaling.measure()]),
+    "predict": lambda: iter([predictions.measure()]),
     "sweep": sweeps.measure_workers,
     "traffic": sweeps.measure_traffic,
 }

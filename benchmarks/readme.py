@@ -221,6 +221,20 @@ def methods() -> str:
     return "\n".join(lines)
 
 
+def prediction() -> str:
+    """What `iic predict` costs beside the network, from the benchmark."""
+    measured = read_benchmark()
+    if "predict" not in measured:
+        return NOT_MEASURED
+    cost = measured["predict"]
+    npz, png = ((cost[kind] - cost["start"]) / cost["network"] for kind in ("npz", "png"))
+    return (
+        f"A call takes {cost['start']:.1f} s to start. {cost['images']:,} images then take "
+        f"{npz:.2f} times as long as the network alone ({cost['network']:.1f} s) from an NPZ file, "
+        f"{png:.2f} times from PNG files."
+    )
+
+
 def graph() -> str:
     """The stages as `dvc dag` draws them in Mermaid."""
     command = ["dvc", "dag", "--md"]
@@ -238,6 +252,7 @@ PAGES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
         "details": details,
         "methods": methods,
         "graph": graph,
+        "predict": prediction,
     },
     Path("docs/scaling.md"): {
         "costs": estimate.costs,

@@ -23,10 +23,6 @@ from iic.files import write_table
 from iic.params import Params
 from stages.common import COSTS, REPORTS
 
-METRICS = ("acc", "nmi", "ari", "over_acc", "train_acc", "loss")
-# Seconds of the train stage; empty where the run-cache had the result.
-COLUMNS = (*METRICS, "seconds")
-
 
 def table_of(recipe: str) -> Path:
     """Where a recipe's seeds are kept."""
@@ -75,12 +71,16 @@ def write_rows(path: Path, recipe: str, rows: dict[int, dict[str, str]]) -> None
     """Write a recipe's rows in the order of their seeds; rows of others stay, before them."""
     kept = [row for row in _all_rows(path) if row["recipe"] != recipe]
     ordered = [*kept, *(rows[seed] for seed in sorted(rows))]
-    names = ("recipe", "seed", *COLUMNS)
-    write_table(path, {name: [row[name] for row in ordered] for name in names})
+    # Data without labels have other metrics.
+    names = dict.fromkeys(name for row in ordered for name in row)
+    write_table(path, {name: [row.get(name, "") for row in ordered] for name in names})
 
 
 def run_seed(recipe: str, seed: int) -> dict[str, str]:
-    """A row's values of one seed, from an experiment named after recipe and seed."""
+    """A row's values of one seed: its metrics, and the seconds of the train stage.
+
+    These are empty where the run-cache had the result.
+    """
     name = f"{recipe}-seed-{seed}"
     # An experiment of that name may be left from an earlier call. `--force` would overwrite it,
     # but also train again what the run-cache knows.
@@ -95,7 +95,7 @@ def run_seed(recipe: str, seed: int) -> dict[str, str]:
             raise InputError(f"{' '.join(command)}: failed, see above; the table keeps its rows")
         cost = read_costs(costs).get("train")
     metrics = metrics_of(name)
-    return {column: f"{metrics[column]:.6g}" for column in METRICS} | {
+    return {column: f"{value:.6g}" for column, value in metrics.items()} | {
         "seconds": f"{cost.seconds:.1f}" if cost else ""
     }
 

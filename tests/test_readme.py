@@ -15,8 +15,6 @@ from experiments.costs import Cost, read_costs
 from experiments.recipes import main as main_of_recipes
 from experiments.recipes import recipe_names, recipe_options, recipe_params
 from experiments.seeds import (
-    COLUMNS,
-    METRICS,
     main,
     read_rows,
     recipe_of,
@@ -51,6 +49,10 @@ def test_recipes_tell_what_to_expect(monkeypatch):
             assert expected in " ".join(line.partition("#")[2].strip() for line in comments), file
 
 
+METRICS = ("acc", "nmi", "ari", "over_acc", "train_acc", "loss")
+COLUMNS = (*METRICS, "seconds")
+
+
 def row(seed: int, value: float) -> dict[str, str]:
     return {"recipe": "r", "seed": str(seed)} | dict.fromkeys(COLUMNS, f"{value}")
 
@@ -66,6 +68,11 @@ def test_rows_of_another_recipe_do_not_mix(tmp_path):
     assert read_rows(path, "s") == {1: other}
     assert read_rows(path, "other") == {}
     assert read_rows(tmp_path / "none.csv", "r") == {}
+    unlabelled = {"recipe": "u", "seed": "0", "confidence": "0.9", "seconds": "1.5"}
+    write_rows(path, "u", {0: unlabelled})
+    assert read_rows(path, "u")[0].items() >= unlabelled.items()
+    assert read_rows(path, "u")[0]["acc"] == ""
+    assert read_rows(path, "s")[1].items() >= other.items()
 
 
 def test_the_recipe_is_all_but_the_seed(params_text):
