@@ -114,8 +114,9 @@ def _sources(paths: Sequence[Path], max_images: int) -> "list[Source]":
     if files:
         title = str(files[0]) if len(files) == 1 else f"{len(files):,} files"
         sources.append(FileSource(title, files))
+    others = set(paths) - set(files)
     for path in paths:
-        if path not in files:
+        if path in others:
             sources += sources_of(path, max_images)
     return sources
 

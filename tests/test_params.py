@@ -90,6 +90,19 @@ def test_a_committee_that_could_teach_nothing_is_refused(params_text):
         parse_params(override(params_text, values), "params.yaml")
 
 
+def test_a_second_training_with_the_same_seed_is_refused(params_text):
+    (line,) = refused(override(params_text, {"seed": 7, "train.second_seed": 7}))
+    assert line.startswith("params.yaml: train.second_seed: 7 is the seed of the first training")
+
+
+def test_a_label_is_a_name_even_if_it_is_a_number(params_text):
+    params = parse_params(override(params_text, {"report.label": 7}), "params.yaml")
+    assert params.report.label == "7"
+    assert refused(override(params_text, {"report.label": True}))[0].startswith(
+        "params.yaml: report.label: True should be a string"
+    )
+
+
 def test_a_missing_key_is_named(params_text):
     text = "\n".join(line for line in params_text.splitlines() if "batch_size:" not in line)
     assert refused(text) == [
@@ -127,6 +140,9 @@ def test_a_section_that_is_no_section(params_text):
         {"augment.both_views": False, "augment.views": 1},
         {"train.batch_size": 100_000},
         {"data.local_dir": "somewhere"},
+        {"data.name": "custom", "data.path": "/a b/c", "data.size": "crop", "data.ink": "dark"},
+        {"train.second_seed": 1},
+        {"report.label": "T-shirt/top"},
         {"model.head_widths": []},
         TINY,
     ],
