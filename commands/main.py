@@ -4,6 +4,8 @@ import sys
 
 import click
 
+from commands.export import export
+from commands.info import info
 from commands.sweep import sweep
 from stages.common import one_line_errors
 
@@ -13,7 +15,7 @@ def cli() -> None:
     """Invariant Information Clustering: images sorted without labels."""
 
 
-for _command in (sweep,):
+for _command in (export, info, sweep):
     cli.add_command(_command)
 
 

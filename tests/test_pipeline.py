@@ -37,8 +37,8 @@ LAYERS = [
         "pictures",
     },
     {"card", "download", "neighbors", "augmentation", "model", "schedule", "figures", "moves"},
-    {"batches", "committee"},
-    {"learner"},
+    {"batches", "committee", "info"},
+    {"learner", "export"},
     {"recording", "teaching"},
     {"training", "report", "comparison"},
 ]
