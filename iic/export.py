@@ -144,6 +144,8 @@ def _target(name: str, out: Path | None, card: ModelCard | None) -> Path:
     suffix = FORMATS[name].suffix
     if out is None:
         return Path(f"iic-{card.data}{suffix}" if card else f"iic{suffix}")
+    if not out.name:
+        raise InputError(f"{out}: no name for a file; choose another")
     # Keras and LiteRT insist on theirs. A folder may have any name: servers want numbers.
     if name != "savedmodel" and out.suffix != suffix:
         raise InputError(f"{out}: a file of the format {name} is to end in {suffix}")
@@ -155,8 +157,6 @@ def _check_target(name: str, target: Path, beside: Path, force: bool) -> None:
     for path in (target, beside):
         if path.exists() and not force:
             raise InputError(f"{path}: is there already; --force replaces it")
-    if not target.name:
-        raise InputError(f"{target}: no name for a file; choose another")
     is_export = (target / "saved_model.pb").exists() if target.is_dir() else target.is_file()
     if target.exists() and (not is_export or target.is_dir() != (name == "savedmodel")):
         raise InputError(f"{target}: not of the format {name}, so not replaced; choose another")

@@ -103,7 +103,10 @@ def _card(model: Path) -> ModelCard:
     path = card_path(model)
     card = read_card(path)
     if card is None:
-        raise InputError(f"{path}: not found, so recipe, seed and names of clusters are unknown")
+        raise InputError(
+            f"{path}: not found, so recipe, seed and names of clusters are unknown; "
+            "run `dvc repro evaluate`, or `dvc pull` it"
+        )
     return card
 
 
