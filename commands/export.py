@@ -36,7 +36,7 @@ def export(model: Path, name: str, out: Path | None, force: bool) -> None:
         from iic.export import export as export_model
 
         done = export_model(model, name, out, model.parent / IMAGES, force=force)
-    click.echo(f"wrote {done.path} and {done.description}")
+    click.echo(f"wrote {done.path}, {done.size / 1e6:.1f} MB, and {done.description}")
     click.echo(
         f"{done.images}: probabilities differ by {done.difference:.1g} at most ({TOLERANCE:g} "
         "is allowed)"

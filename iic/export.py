@@ -27,7 +27,7 @@ from iic.model import Assignments, load_network, predict
 # Largest difference of a probability; rounding alone makes a hundredth of it.
 TOLERANCE = 1e-4
 _CHECKED = 256
-# Of ONNX Runtime 1.12 (2022) and newer.
+# Version of ONNX's operations, of 2022: older runtimes read it than the newest one's.
 _OPSET = 17
 _INPUT = "images"
 
@@ -56,12 +56,14 @@ class Exported(NamedTuple):
     Attributes:
         path: of the file, or of the folder.
         description: of the JSON beside it.
+        size: of the file, or of all files in the folder, in bytes.
         difference: largest one of a probability between file and network.
         images: what was compared, in words.
     """
 
     path: Path
     description: Path
+    size: int
     difference: float
     images: str
 
@@ -88,12 +90,14 @@ def export(model: Path, name: str, out: Path | None, images: Path, *, force: boo
     network = load_network(model)
     text = json.dumps(_describe(network, card, hash_of_weights(model)), indent=2) + "\n"
     checked, source = _images(images)
+    # Before the converter has had the network in its hands.
+    expected = predict(network, checked)
     with _placing(target, beside) as (temporary, temporary_beside):
         write_text(temporary_beside, text)
         with _one_line(name):
             FORMATS[name].write(deployable(network), temporary, text)
-            difference = check(name, temporary, network, checked)
-    return Exported(target, beside, difference, source)
+            difference = check(name, temporary, checked, expected)
+    return Exported(target, beside, _size(target), difference, source)
 
 
 def check_installed(name: str) -> None:
@@ -113,23 +117,23 @@ def deployable(network: keras.Model) -> keras.Model:
     return keras.Model(images, Assignments(*outputs)._asdict(), name="iic_export")
 
 
-def check(name: str, path: Path, network: keras.Model, images: np.ndarray) -> float:
+def check(name: str, path: Path, images: np.ndarray, expected: Assignments) -> float:
     """Largest difference of a probability between a file in its own runtime and the network.
 
     Args:
         name: of the format.
         path: of the file.
-        network: that the file was made from.
-        images: (n, 28, 28) uint8; compared all at once, and the first one alone.
+        images: (n, 28, 28) uint8; run all at once, and the first one alone.
+        expected: the network's probabilities of these images.
 
     Raises:
         InputError: it is above TOLERANCE, or none.
     """
     run = FORMATS[name].load(path)
     difference = max(
-        float(np.max(np.abs(got - expected)))
-        for part in (images, images[:1])
-        for got, expected in zip(run(part), predict(network, part), strict=True)
+        float(np.max(np.abs(got - wanted[:n])))
+        for n in (len(images), 1)
+        for got, wanted in zip(run(images[:n]), expected, strict=True)
     )
     # Written so that NaN, which is not below anything, fails.
     if not difference <= TOLERANCE:
@@ -222,6 +226,11 @@ def generated_images(n: int) -> np.ndarray:
         coarse = random.integers(0, 256, (IMAGE_SIZE // grain,) * 2, np.uint8)
         images[index] = np.kron(coarse, np.ones((grain, grain), np.uint8))
     return images
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 @contextmanager

@@ -25,7 +25,6 @@ from iic.export import (
     Exported,
     check,
     check_installed,
-    deployable,
     export,
     generated_images,
 )
@@ -142,6 +141,8 @@ def test_the_check_is_on_real_images_and_says_what_it_found(exported, name):
     done = exported(name)
     assert done.images.startswith("40 test images of ")
     assert 0 <= done.difference <= TOLERANCE
+    files = done.path.rglob("*.*") if done.path.is_dir() else [done.path]
+    assert done.size == sum(path.stat().st_size for path in files if path.is_file())
 
 
 @pytest.mark.parametrize(
@@ -244,9 +245,6 @@ def test_a_wrong_file_is_not_kept(place, here, monkeypatch, write, old, message)
         for suffix in ("", ".json"):
             (here / f"iic-mnist.keras{suffix}").write_text("old")
     before = {path.name: path.read_bytes() for path in here.iterdir()}
-    # The network that is compared shares its variables with the one that is written.
-    shared = load_network(place / "model")
-    monkeypatch.setattr("iic.export.deployable", lambda network: deployable(shared))
     monkeypatch.setitem(FORMATS, "keras", FORMATS["keras"]._replace(write=write))
     with pytest.raises(InputError, match=message) as caught:
         export_here(place, force=True)
@@ -255,9 +253,9 @@ def test_a_wrong_file_is_not_kept(place, here, monkeypatch, write, old, message)
 
 
 def test_a_file_of_another_network_fails_the_check(exported, tiny_params, digits):
-    other = network_of(tiny_params.model, seed=1)
+    other, images = network_of(tiny_params.model, seed=1), digits.test_images[:5]
     with pytest.raises(InputError, match="probabilities differ"):
-        check("keras", exported("keras").path, other, digits.test_images[:5])
+        check("keras", exported("keras").path, images, predict(other, images))
 
 
 @pytest.fixture
@@ -373,7 +371,10 @@ def test_the_command_says_what_it_wrote_and_nothing_else(place, here):
     words = ("export", "--model", str(place / "model"), "--format", "savedmodel")
     done = run(sys.executable, "-c", code, *words, cwd=here, env={"PYTHONPATH": str(ROOT)})
     wrote, checked = done.stdout.splitlines()
-    assert wrote == "wrote iic-mnist.savedmodel and iic-mnist.savedmodel.json"
+    size = sum(path.stat().st_size for path in Path("iic-mnist.savedmodel").rglob("*.*"))
+    assert wrote == (
+        f"wrote iic-mnist.savedmodel, {size / 1e6:.1f} MB, and iic-mnist.savedmodel.json"
+    )
     assert checked.startswith(f"40 test images of {place}/data/images.npz: probabilities differ by")
     assert done.stderr == ""
 
