@@ -18,7 +18,7 @@ JOBS   ?= 1
 AGAIN  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-remotes test-cluster remotes cluster lint format recipe seeds study show compare bench readme lock clean
+.PHONY: help repro test test-remotes test-cluster test-export remotes cluster exporters lint format recipe seeds study show compare bench readme lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,11 @@ test-cluster: $(VENV)/.dev $(VENV)/.cluster ## sweep over a cluster of network n
 	@$(RUN) pytest -m cluster
 
 cluster: $(VENV)/.cluster ## install Ray, for sweeps (see docs/scaling.md)
+
+test-export: $(VENV)/.dev $(VENV)/.export ## export to ONNX and LiteRT, and run what comes out
+	@$(RUN) pytest -m exporters
+
+exporters: $(VENV)/.export ## install the converters to ONNX and LiteRT (see docs/export.md)
 
 lint: $(VENV)/.dev ## lint and type-check only
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
@@ -77,6 +82,7 @@ lock: ## pin the requirements again (needs uv; see CONTRIBUTING.md)
 	$(LOCK) --group dev -c requirements.txt -o requirements-dev.txt
 	$(LOCK) pyproject.toml --extra remotes -c requirements.txt -o requirements-remotes.txt
 	$(LOCK) pyproject.toml --extra cluster -c requirements.txt -o requirements-cluster.txt
+	$(LOCK) pyproject.toml --extra export -c requirements.txt -o requirements-export.txt
 	$(LOCK) --group bench -c requirements.txt -o requirements-bench.txt
 
 clean: ## remove the environment and caches of tools, but no result
@@ -92,6 +98,6 @@ $(VENV)/.run: $(VENV)/bin/python requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.dev $(VENV)/.bench $(VENV)/.remotes $(VENV)/.cluster: $(VENV)/.%: $(VENV)/.run requirements-%.txt
+$(VENV)/.dev $(VENV)/.bench $(VENV)/.remotes $(VENV)/.cluster $(VENV)/.export: $(VENV)/.%: $(VENV)/.run requirements-%.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-$*.txt
 	@touch $@

@@ -6,6 +6,8 @@ import sys
 import click
 
 from commands.choose import choose
+from commands.export import export
+from commands.info import info
 from commands.predict import predict
 from commands.sweep import sweep
 from stages.common import one_line_errors
@@ -16,7 +18,7 @@ def cli() -> None:
     """Invariant Information Clustering: images sorted without labels."""
 
 
-for _command in (choose, predict, sweep):
+for _command in (choose, export, info, predict, sweep):
     cli.add_command(_command)
 
 

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from commands.options import model_option
+from commands.quiet import quiet
+
 if TYPE_CHECKING:
     from iic.images import Source
     from iic.model import Assignments
@@ -21,13 +24,7 @@ _NAMED = 5
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    default=Path("model"),
-    show_default=True,
-    help="Folder of the trained model.",
-)
+@model_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -86,10 +83,11 @@ def predict(
         click.echo(f"{source.title}: {len(source.names):,} images, {ground}", err=True)
 
     # Not before the images are known to be there: TensorFlow takes seconds.
-    from iic.model import load_network
-    from iic.prediction import predict_source
+    with quiet():
+        from iic.model import load_network
+        from iic.prediction import predict_source
 
-    network = load_network(model)
+        network = load_network(model)
     labels = card.cluster_names() if card and card.labels else None
     skipped: list[Exception] = []
     total = sum(len(source.names) for source in sources)

@@ -49,8 +49,8 @@ LAYERS = [
         "neighbors",
         "schedule",
     },
-    {"batches", "committee", "prediction", "sources"},
-    {"custom", "learner"},
+    {"batches", "committee", "info", "prediction", "sources"},
+    {"custom", "export", "learner"},
     {"recording", "teaching"},
     {"training", "report", "comparison"},
 ]

@@ -1,0 +1,194 @@
+"""What is to be said of a trained model and of what lies around it, without TensorFlow."""
+
+import hashlib
+import os
+import platform
+import zipfile
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import ValidationError
+
+from iic.card import ModelCard, card_path, read_card
+from iic.errors import InputError
+from iic.files import read_json, read_text
+from iic.params import ModelParams
+
+Facts = dict[str, Any]
+_T = TypeVar("_T")
+
+# As iic.model names them; to import it would be to import TensorFlow, for seconds.
+_CONFIG, _WEIGHTS = "model.json", "model.weights.h5"
+_PACKAGES = {
+    "iic": "iic",
+    "TensorFlow": "tensorflow",
+    "Keras": "keras",
+    "NumPy": "numpy",
+    "DVC": "dvc",
+}
+_EXTRAS = {
+    "ONNX": "onnx",
+    "tf2onnx": "tf2onnx",
+    "ONNX Runtime": "onnxruntime",
+    "LiteRT": "ai-edge-litert",
+    "Ray": "ray",
+}
+_REMEDY = "run `dvc repro`, or `dvc pull` it"
+_REPLACE = "delete it and run `dvc repro`, or `dvc pull` it"
+
+
+def describe(model: Path, images: Path, metrics: Path) -> Facts:
+    """Versions, machine, data, model, training, metrics and clusters, and what of these is missing.
+
+    A part that cannot be told is None, and a line in "missing" says why.
+
+    Args:
+        model: the model's folder; its card lies beside it.
+        images: the arrays of the pipeline's first stage.
+        metrics: what stands for the card's metrics where there is no card.
+    """
+    missing: list[str] = []
+
+    def part(tell: Callable[[], _T]) -> _T | None:
+        try:
+            return tell()
+        except InputError as error:
+            missing.append(str(error))
+            return None
+
+    card = part(lambda: _card(model))
+    return {
+        "versions": versions(),
+        "machine": _machine(),
+        "data": _data(card, part(lambda: count_images(images))),
+        "model": part(lambda: _model(model)),
+        "training": card and {"recipe": card.recipe, "seed": card.seed},
+        "metrics": card.metrics if card else part(lambda: read_json(metrics, "dvc repro")),
+        "clusters": card and card.cluster_names(),
+        "missing": missing,
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """Version of Python and of each package that matters; None = not installed.
+
+    Optional packages are listed where they are installed.
+    """
+    optional = {name: _version(package) for name, package in _EXTRAS.items()}
+    return {
+        "Python": platform.python_version(),
+        **{name: _version(package) for name, package in _PACKAGES.items()},
+        **{name: found for name, found in optional.items() if found},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _machine() -> Facts:
+    # A container or `taskset` may leave this process fewer than there are; macOS cannot say.
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"system": f"{platform.system()} {platform.machine()}", "processors": usable}
+
+
+def _card(model: Path) -> ModelCard:
+    path = card_path(model)
+    card = read_card(path)
+    if card is None:
+        raise InputError(
+            f"{path}: not found, so recipe, seed and names of clusters are unknown; "
+            "run `dvc repro evaluate`, or `dvc pull` it"
+        )
+    return card
+
+
+def _data(card: ModelCard | None, images: dict[str, int] | None) -> Facts | None:
+    known = {"name": card.data, "labels": card.labels} if card else {}
+    counted = {f"{split}_images": count for split, count in (images or {}).items()}
+    return known | counted or None
+
+
+def count_images(path: Path) -> dict[str, int]:
+    """Number of images of each split in an NPZ file, from the heads of its arrays.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {split: _length(archive, f"{split}_images") for split in ("train", "test")}
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: not found; {_REMEDY}") from error
+    except (KeyError, IndexError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: holds no images; {_REPLACE}") from error
+
+
+def _length(archive: zipfile.ZipFile, name: str) -> int:
+    with archive.open(f"{name}.npy") as file:
+        np.lib.format.read_magic(file)
+        shape, _, _ = np.lib.format.read_array_header_1_0(file)
+    return int(shape[0])
+
+
+def _model(folder: Path) -> Facts:
+    params = read_model_params(folder)
+    return {
+        "folder": str(folder),
+        "widths": params.widths,
+        "head_widths": params.head_widths,
+        "clusters": params.clusters,
+        "overclusters": params.overclusters,
+        "parameters": count_parameters(params),
+        "bytes": sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),
+        "weights_sha256": hash_of_weights(folder),
+    }
+
+
+def read_model_params(folder: Path) -> ModelParams:
+    """The parameters that a model's folder was saved with.
+
+    Raises:
+        InputError: they are missing or damaged.
+    """
+    path = folder / _CONFIG
+    try:
+        return ModelParams.model_validate_json(read_text(path, _REMEDY, _REPLACE))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "JSON"
+        raise InputError(f"{path}: {key}: {first['msg']}; {_REPLACE}") from error
+
+
+def count_parameters(params: ModelParams) -> int:
+    """Number of weights of a network: kernels and biases, and four a channel for each norm."""
+    total, channels = 0, 1
+    for width in params.widths:
+        total += 9 * channels * width + width + 4 * width
+        channels = width
+    for k in (params.clusters, params.overclusters):
+        sizes = [channels, *params.head_widths, k]
+        total += sum(before * after + after for before, after in pairwise(sizes))
+        total += 4 * k if params.normalize_logits else 0
+    return total
+
+
+def hash_of_weights(folder: Path) -> str:
+    """SHA-256 of a model's weights, which tells one training from another.
+
+    Raises:
+        InputError: there are none.
+    """
+    path = folder / _WEIGHTS
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: not found; {_REMEDY}") from error
