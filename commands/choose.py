@@ -3,7 +3,7 @@
 import click
 
 
-@click.command()
+@click.command(short_help="Compare numbers of clusters, without labels.")
 @click.argument("numbers", nargs=-1, required=True, type=click.IntRange(2), metavar="K...")
 @click.option("--recipe", default="default", show_default=True, help="A file in recipes/.")
 @click.option(

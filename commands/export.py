@@ -12,7 +12,7 @@ from stages.common import IMAGES
 _FORMATS = ("savedmodel", "keras", "onnx", "litert")
 
 
-@click.command()
+@click.command(short_help="Write the network for another runtime.")
 @model_option
 @click.option("--format", "name", type=click.Choice(_FORMATS), required=True, help="Of the file.")
 @click.option(

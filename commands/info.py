@@ -14,7 +14,7 @@ from stages.common import IMAGES, METRICS
 _GROUPED = {"train_images", "test_images", "parameters", "bytes"}
 
 
-@click.command()
+@click.command(short_help="Tell versions, data, model and metrics.")
 @model_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 def info(model: Path, as_json: bool) -> None:
@@ -34,7 +34,7 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
             yield section
             yield from (_row(key, _text(key, value)) for key, value in facts[section].items())
     if facts["clusters"]:
-        yield "clusters"
+        yield "clusters, and the class that each stands for"
         yield from (_row(str(k), name or "no class") for k, name in enumerate(facts["clusters"]))
     if facts["missing"]:
         yield "missing"

@@ -13,9 +13,26 @@ from commands.sweep import sweep
 from stages.common import one_line_errors
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_HELP = """\
+Invariant Information Clustering: images sorted without labels.
+
+`dvc repro` trains and reports. These commands look at what it made and use it:
+
+\b
+  iic info                                what is here, and how good it is
+  iic predict scans/ --out clusters.csv   clusters of your own images
+  iic explore                             a page to look into the clusters
+  iic export --format onnx                the network for another runtime
+  iic choose 5 10 20                      how many clusters there may be
+  iic sweep study/mine.yaml               a grid on several machines
+
+`iic COMMAND --help` tells the rest.
+"""
+
+
+@click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    """Invariant Information Clustering: images sorted without labels."""
+    """All subcommands."""
 
 
 for _command in (choose, export, info, predict, sweep):

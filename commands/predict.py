@@ -22,7 +22,7 @@ _COLUMNS = ("path", "cluster", "overcluster", "probability")
 _NAMED = 5
 
 
-@click.command()
+@click.command(short_help="Put your own images into clusters.")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @model_option
 @click.option(

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 
-@click.command()
+@click.command(short_help="Run a grid on several machines.")
 @click.argument("grid", type=click.Path(path_type=Path))
 @click.option(
     "--cluster",

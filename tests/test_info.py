@@ -82,7 +82,11 @@ def test_all_is_told(model, card, data):
     }  # fmt: skip
     assert told["training"] == {"recipe": "tour", "seed": "1234567"}
     assert told["metrics"] == {"over_acc": "0.75"}
-    assert told["clusters"] == {"0": "one", "1": "no class", "2": "nought"}
+    assert told["clusters, and the class that each stands for"] == {
+        "0": "one",
+        "1": "no class",
+        "2": "nought",
+    }
     assert told["model"]["widths"] == "8, 8, 16"
     assert told["model"]["folder"] == "model"
     assert len(told["model"]["weights_sha256"]) == 64
@@ -101,7 +105,12 @@ def test_json_is_for_programs(model, card, data):
 def test_without_card_and_data_these_are_missing(model):
     text = info()
     told = rows(text)
-    assert {"data", "training", "metrics", "clusters"}.isdisjoint(told)
+    assert {
+        "data",
+        "training",
+        "metrics",
+        "clusters, and the class that each stands for",
+    }.isdisjoint(told)
     assert told["model"]["clusters"] == "10"
     assert "  model-card.json: not found, so recipe, seed and names of clusters" in text
     assert "  data/images.npz: not found; run `dvc repro`, or `dvc pull` it" in text

@@ -375,6 +375,8 @@ def test_help_needs_no_heavy_library():
     )
     done = run(sys.executable, "-c", code, cwd=ROOT)
     assert done.stdout.strip() == "[]"
+    shown = run("iic", "--help", cwd=ROOT).stdout
+    assert "..." not in shown.replace("[ARGS]...", "")
     assert {"choose", "explore", "export", "info", "predict", "sweep"} == set(cli.commands)
 
 
