@@ -12,7 +12,6 @@ from commands.predict import predict
 from commands.sweep import sweep
 from stages.common import one_line_errors
 
-
 _HELP = """\
 Invariant Information Clustering: images sorted without labels.
 
