@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from commands.explore import explore
 from commands.sweep import sweep
 from stages.common import one_line_errors
 
@@ -13,7 +14,7 @@ def cli() -> None:
     """Invariant Information Clustering: images sorted without labels."""
 
 
-for _command in (sweep,):
+for _command in (sweep, explore):
     cli.add_command(_command)
 
 

@@ -37,10 +37,10 @@ LAYERS = [
         "pictures",
     },
     {"card", "download", "neighbors", "augmentation", "model", "schedule", "figures", "moves"},
-    {"batches", "committee"},
+    {"batches", "committee", "features"},
     {"learner"},
     {"recording", "teaching"},
-    {"training", "report", "comparison"},
+    {"training", "report", "comparison", "explorer"},
 ]
 
 
