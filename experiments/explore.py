@@ -83,7 +83,9 @@ def _read_labels(split: str, n: int) -> _Labels:
     if len(labels) and not 0 <= labels.min() <= labels.max() < len(names):
         raise InputError(f"{LABELS}: {split}_labels has a label without a name; {_AGAIN}")
     return _Labels(
-        labels if len(labels) else None, names, [str(path) for path in paths] if len(paths) else None
+        labels if len(labels) else None,
+        names,
+        [str(path) for path in paths] if len(paths) else None,
     )
 
 

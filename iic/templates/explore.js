@@ -172,6 +172,10 @@ function drawTiles(wanted, colour, pale) {
     if (!wanted(i)) continue;
     const x = Math.round(points[2 * i] * k + left), y = Math.round(points[2 * i + 1] * k + top);
     if (x < -size || y < -size || x > map.width || y > map.height) continue;
+    if (selected.has(i)) {
+      pen.fillStyle = theme.link;
+      pen.fillRect(x - 3 * edge, y - 3 * edge, size + 6 * edge, size + 6 * edge);
+    }
     pen.fillStyle = colour(groupOf[by][i]);
     pen.fillRect(x - edge, y - edge, size + 2 * edge, size + 2 * edge);
     if (pale) pen.globalAlpha = 0.35;
@@ -240,7 +244,6 @@ function drawRings() {
     pen.stroke();
   };
   if (marks.length) ring(marks, 1.5, theme.ink);
-  if (tileSize()) ring(selected, 3, theme.link);
   if (page.image !== undefined) ring([page.image], 3.5, theme.ink);
   if (hovered !== NONE) ring([hovered], 2.5, theme.ink);
 }
@@ -321,9 +324,9 @@ function nearest(x, y, radius) {
 
 function inside([x, y], polygon) {
   let odd = false;
-  polygon.forEach(([ax, ay], k) => {
-    const [bx, by_] = polygon[(k + 1) % polygon.length];
-    if ((ay > y) !== (by_ > y) && x < ax + (y - ay) / (by_ - ay) * (bx - ax)) odd = !odd;
+  polygon.forEach(([x1, y1], k) => {
+    const [x2, y2] = polygon[(k + 1) % polygon.length];
+    if ((y1 > y) !== (y2 > y) && x < x1 + (y - y1) / (y2 - y1) * (x2 - x1)) odd = !odd;
   });
   return odd;
 }
@@ -385,7 +388,7 @@ function takeLasso(lasso, away) {
 
 function click(i, event) {
   if (i !== NONE && (tool() === "select" || event.ctrlKey || event.metaKey)) select([i], !selected.has(i));
-  else if (i !== NONE) open({ type: "group", kind: by, id: groupOf[by][i], image: i });
+  else if (i !== NONE) turnTo({ type: "group", kind: by, id: groupOf[by][i], image: i });
   hover(i, event);
 }
 
@@ -470,7 +473,7 @@ function heading(kind, id) {
 
 function card(i) {
   const row = (term, content) => [element("dt", {}, [term]), element("dd", {}, [content])];
-  const to = kind => button(shortOf(kind, groupOf[kind][i]), () => open({ type: "group", kind, id: groupOf[kind][i], image: i }), { class: "link" });
+  const to = kind => button(shortOf(kind, groupOf[kind][i]), () => turnTo({ type: "group", kind, id: groupOf[kind][i], image: i }), { class: "link" });
   return element("section", { "aria-label": "The image" }, [
     element("div", { class: "card" }, [thumb(i, "large"), element("div", {}, [element("dl", {}, [
       ...row(data.split, String(index[i])),
@@ -480,7 +483,7 @@ function card(i) {
       ...(groupOf.label ? row("label", to("label")) : []),
     ])])]),
     element("div", { class: "row" }, [
-      ...(page.type === "image" ? [] : [button("Images like this one", () => open({ type: "image", image: i }))]),
+      ...(page.type === "image" ? [] : [button("Images like this one", () => turnTo({ type: "image", image: i }))]),
       button(selected.has(i) ? "Deselect" : "Select", () => select([i], !selected.has(i)), { "data-toggles": i }),
       button("Show on the map", () => goTo(i)),
     ]),
@@ -541,7 +544,7 @@ function clickOnGrid(event, made) {
   step(made, item);
   if (event.shiftKey) selectRange(made, item);
   else if (tool() === "select" || event.ctrlKey || event.metaKey) selectOne(made, item);
-  else open({ type: "image", image: imageOf(item) });
+  else turnTo({ type: "image", image: imageOf(item) });
 }
 
 function keyOnGrid(event, made) {
@@ -551,7 +554,7 @@ function keyOnGrid(event, made) {
   const to = { ArrowLeft: at - 1, ArrowRight: at + 1, ArrowUp: at - across, ArrowDown: at + across, Home: 0, End: items.length - 1 }[event.key];
   if (to === undefined && ![" ", "Enter"].includes(event.key)) return;
   event.preventDefault();
-  if (event.key === "Enter") open({ type: "image", image: imageOf(item) });
+  if (event.key === "Enter") turnTo({ type: "image", image: imageOf(item) });
   else if (event.key === " ") (event.shiftKey ? selectRange : selectOne)(made, item);
   else if (items[to]) {
     if (event.shiftKey && !items.includes(made.anchor)) made.anchor = item;
@@ -566,7 +569,7 @@ function groupList(kind, rows, name) {
     const best = ranked(kind, id, true)[0];
     const name = element("span", { class: "name" }, [swatch(kind, id), shortOf(kind, id)]), content = [name, element("span", { class: "quiet" }, [note])];
     if (best !== undefined) content.unshift(thumb(best));
-    return button(content, () => open({ type: "group", kind, id }), { "aria-label": `${titleOf(kind, id)}, ${note}`, title: titleOf(kind, id) });
+    return button(content, () => turnTo({ type: "group", kind, id }), { "aria-label": `${titleOf(kind, id)}, ${note}`, title: titleOf(kind, id) });
   }));
 }
 
@@ -577,7 +580,7 @@ function ranked(kind, id, certain) {
 
 /* Pages of the panel */
 
-function open(next, back = false) {
+function turnTo(next, back = false) {
   const inPanel = get("detail").contains(document.activeElement);
   if (!back && page.type !== "help") trail.push(page);
   if (next.type === "help") trail.length = 0;
@@ -593,7 +596,7 @@ function show() {
   marks = page.type === "image" ? similarTo(page.image) : [];
   const pages = { help: helpPage, group: groupPage, image: imagePage, list: listPage };
   const back = page.type === "help" ? [] : [element("div", { class: "row" }, [
-    ...(trail.length ? [button("← Back", () => open(trail.pop(), true))] : []), button("Close", () => open({ type: "help" }))])];
+    ...(trail.length ? [button("← Back", () => turnTo(trail.pop(), true))] : []), button("Close", () => turnTo({ type: "help" }))])];
   get("detail").replaceChildren(...back, ...pages[page.type]());
   for (const chip of document.querySelectorAll(".chip")) chip.setAttribute("aria-pressed", String(page.type === "group" && page.kind === by && page.id === Number(chip.value)));
   redraw();
@@ -621,10 +624,10 @@ function composition(kind, images) {
 }
 
 function memberPart(kind, id) {
-  const place = element("div", {}), choice = (certain, text) => element("label", {}, [element("input", { type: "radio", name: "certain", checked: certain, onchange: () => fill(certain) }), text]);
-  const fill = certain => place.replaceChildren(grid(ranked(kind, id, certain), `Members, ${certain ? "most" : "least"} certain first`));
+  const row = element("div", {}), choice = (certain, text) => element("label", {}, [element("input", { type: "radio", name: "certain", checked: certain, onchange: () => fill(certain) }), text]);
+  const fill = certain => row.replaceChildren(grid(ranked(kind, id, certain), `Members, ${certain ? "most" : "least"} certain first`));
   fill(true);
-  return element("section", { "aria-label": "Members" }, [element("fieldset", { class: "switch" }, [element("legend", {}, ["First the"]), choice(true, "most certain"), choice(false, "least certain")]), place]);
+  return element("section", { "aria-label": "Members" }, [element("fieldset", { class: "switch" }, [element("legend", {}, ["First the"]), choice(true, "most certain"), choice(false, "least certain")]), row]);
 }
 
 function relatives(kind, id, images) {
@@ -661,7 +664,7 @@ function fillLegend() {
   const lead = element("span", { class: "lead quiet" }, [known ? `${by} (label)` : by]);
   get("legend").replaceChildren(lead, ...ids.map(id => {
     const kind = by, light = () => { glow = { kind, id }; redraw(); }, dim = () => { glow = null; redraw(); };
-    return button([swatch(kind, id), element("span", {}, [shortOf(kind, id)])], () => open({ type: "group", kind, id }), { class: "chip", value: id, "aria-pressed": "false", "aria-label": `${titleOf(kind, id)}, ${many(members[kind][id].length)}`, onpointerenter: light, onpointerleave: dim });
+    return button([swatch(kind, id), element("span", {}, [shortOf(kind, id)])], () => turnTo({ type: "group", kind, id }), { class: "chip", value: id, "aria-pressed": "false", "aria-label": `${titleOf(kind, id)}, ${many(members[kind][id].length)}`, onpointerenter: light, onpointerleave: dim });
   }));
 }
 
@@ -677,7 +680,7 @@ function colourBy(kind) {
 function say(text) { get("said").textContent = text; }
 
 function select(images, wanted) {
-  for (const i of images) wanted ? selected.add(i) : selected.delete(i);
+  for (const i of images) selected[wanted ? "add" : "delete"](i);
   for (const item of document.querySelectorAll("[role=option]")) item.setAttribute("aria-selected", String(selected.has(imageOf(item))));
   for (const item of document.querySelectorAll("[data-toggles]")) item.textContent = selected.has(Number(item.dataset.toggles)) ? "Deselect" : "Select";
   get("count").textContent = selected.size ? `${many(selected.size)} selected` : "No image selected";
@@ -703,7 +706,7 @@ function keepGroup() {
 function showNamed() {
   get("named").replaceChildren(...[...named].map(([name, images]) => element("li", {}, [
     element("span", {}, [`${name}: ${many(images.size)}`]),
-    button("Show", () => open({ type: "list", title: `Group ${name}`, images: () => inOrder(images) }), { "aria-label": `Show group ${name}` }),
+    button("Show", () => turnTo({ type: "list", title: `Group ${name}`, images: () => inOrder(images) }), { "aria-label": `Show group ${name}` }),
     button("Remove", () => removeGroup(name), { "aria-label": `Remove group ${name}` }),
   ])));
   get("export").hidden = !named.size;
@@ -740,20 +743,20 @@ function exportCsv() {
   say(`${many(named.size, "group")} exported`);
 }
 
-function find() {
+function findImage() {
   const wanted = get("wanted").value.trim();
   let i = /^\d+$/.test(wanted) ? index.indexOf(Number(wanted)) : NONE;
   if (i < 0 && data.paths && wanted) i = data.paths.findIndex(path => path.includes(wanted));
   get("wanted").setCustomValidity(i < 0 ? "This page holds no such image." : "");
   if (i < 0) return get("wanted").reportValidity();
-  open({ type: "image", image: i });
+  turnTo({ type: "image", image: i });
   goTo(i);
 }
 
-function escape() {
+function leave() {
   if (drag?.lasso) drag.lasso = null;
   else if (!tip.hidden) hover(NONE);
-  else if (page.type !== "help") open({ type: "help" });
+  else if (page.type !== "help") turnTo({ type: "help" });
   else fit();
   redraw();
 }
@@ -774,13 +777,13 @@ function listen() {
   on("all", "click", () => fit());
   on("colour", "change", event => colourBy(event.target.value));
   on("tool", "change", () => map.classList.toggle("select", tool() === "select"));
-  on("find", "submit", event => { event.preventDefault(); find(); });
+  on("find", "submit", event => { event.preventDefault(); findImage(); });
   on("wanted", "input", () => get("wanted").setCustomValidity(""));
   on("naming", "submit", event => { event.preventDefault(); keepGroup(); });
-  on("see", "click", () => open({ type: "list", title: "The selection", images: () => inOrder(selected) }));
+  on("see", "click", () => turnTo({ type: "list", title: "The selection", images: () => inOrder(selected) }));
   on("clear", "click", () => { select([...selected], false); get("name").focus(); });
   on("export", "click", exportCsv);
-  document.addEventListener("keydown", event => { if (event.key === "Escape") escape(); });
+  document.addEventListener("keydown", event => { if (event.key === "Escape" && !event.target.matches("[type=text]")) leave(); });
   document.addEventListener("scroll", () => hover(NONE), { passive: true, capture: true });
   addEventListener("beforeunload", event => { if (!exported && named.size) event.preventDefault(); });
   darkness.addEventListener("change", () => { chooseColours(); colourBy(by); });
