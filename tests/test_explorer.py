@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browser import fits, needs_browser, opened
+from conftest import ROOT, run
 from PIL import Image
 from playwright.sync_api import Page
 
@@ -132,6 +133,11 @@ def test_the_nearest_groups_are_by_the_distance_of_centroids(random):
     assert {len(row) for row in nearest_groups(many, many, np.eye(30, dtype=bool))} == {NEAR}
 
 
+def test_the_page_is_made_without_tensorflow():
+    code = "import sys, iic.explorer; print('tensorflow' in sys.modules)"
+    assert run(sys.executable, "-c", code, cwd=ROOT).stdout.strip() == "False"
+
+
 def test_features_and_assignments_in_one_pass(tiny_params, digits):
     network = build_network(tiny_params.model)
     features, assignments = embed(network, digits.test_images[:30], batch_size=20)
@@ -241,17 +247,15 @@ def switch(tab: Page, field: str, value: str) -> None:
     tab.locator(f"#{field} label", has=tab.locator(f"[value={value}]")).click()
 
 
-def corner(tab: Page) -> int:
-    """Brightness of the map's paper, once what was asked for is drawn."""
-    tab.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
-    return sum(
-        tab.evaluate(
-            """() => {
-              const copy = document.createElement("canvas").getContext("2d");
-              copy.drawImage(map, 0, 0);
-              return [...copy.getImageData(1, 1, 1, 1).data.slice(0, 3)];
-            }"""
-        )
+def wait_for_paper(tab: Page, comparison: str) -> None:
+    """Until the brightness of the map's corner, 0 to 765, is as expected."""
+    tab.wait_for_function(
+        """() => {
+          const copy = document.createElement("canvas").getContext("2d");
+          copy.drawImage(map, 0, 0);
+          const [red, green, blue] = copy.getImageData(1, 1, 1, 1).data;
+          return red + green + blue COMPARISON;
+        }""".replace("COMPARISON", comparison)
     )
 
 
@@ -535,11 +539,9 @@ def test_finding_an_image(tab):
 def test_dark_and_light(html):
     with opened(html, color_scheme="dark") as tab:
         ready(tab)
-        assert corner(tab) < 120
-        tab.emulate_media(color_scheme="light")
-        assert corner(tab) > 700
-        tab.emulate_media(color_scheme="dark")
-        assert corner(tab) < 120
+        for scheme, comparison in (("dark", "< 120"), ("light", "> 700"), ("dark", "< 120")):
+            tab.emulate_media(color_scheme=scheme)
+            wait_for_paper(tab, comparison)
 
 
 @needs_browser

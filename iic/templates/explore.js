@@ -22,7 +22,7 @@ const FIRST_SHOWN = 32, MORE_SHOWN = 96, TILE_FROM = 15, TILE_MOST = 56;
 const darkness = matchMedia("(prefers-color-scheme: dark)");
 const selected = new Set(), named = new Map(), fingers = new Map(), trail = [];
 const view = { x: WORLD / 2, y: WORLD / 2, scale: 0, fitted: 0, moved: false };
-let by = "cluster", page = { type: "help" }, glow = null, hovered = NONE, marks = [];
+let by = "cluster", page = { type: "help" }, glow = null, hovered = NONE;
 let colours = {}, theme = {}, order = null, sheet = null, drag = null, frame = 0, exported = true;
 
 /* What the page holds */
@@ -140,16 +140,26 @@ function draw() {
   pen.setTransform(1, 0, 0, 1, 0, 0);
   pen.fillStyle = theme.paper;
   pen.fillRect(0, 0, map.width, map.height);
-  const focus = glow ?? (page.type === "group" ? page : null);
-  const lit = focus && groupOf[focus.kind], chosen = focus?.id;
+  const focus = glow ?? (page.type === "group" ? page : null), isLit = litBy(focus);
   const paint = tileSize() ? drawTiles : drawDots;
-  if (lit) paint(i => lit[i] !== chosen, () => theme.faint, true);
-  paint(i => !lit || lit[i] === chosen, group => colours[by][group]);
+  if (isLit) paint(i => !isLit(i), () => theme.faint, true);
+  paint(isLit ?? (() => true), group => colours[by][group]);
   if (!tileSize()) drawSelectedDots();
   if (!tileSize()) drawNames(focus);
   drawRings();
   if (drag?.lasso) drawLasso();
   if (map.matches(":focus-visible")) drawCross();
+}
+
+/* What stands out from the rest: a group, or the images that the panel lists. */
+function litBy(focus) {
+  if (focus) {
+    const groups = groupOf[focus.kind];
+    return i => groups[i] === focus.id;
+  }
+  if (page.type === "help") return null;
+  const images = new Set(page.type === "image" ? [page.image, ...similarTo(page.image)] : page.images());
+  return i => images.has(i);
 }
 
 function drawDots(wanted, colour, _pale, rim = 0) {
@@ -212,9 +222,11 @@ function drawNames(focus) {
   pen.fillStyle = theme.ink;
   members[by].forEach((images, id) => {
     if (!images.length || (focus && !(focus.kind === by && focus.id === id))) return;
-    const [x, y] = place(middleOf(by, id)), text = mapName(id);
-    pen.strokeText(text, x * r, y * r);
-    pen.fillText(text, x * r, y * r);
+    const [x, y] = place(middleOf(by, id)), text = mapName(id), half = pen.measureText(text).width / 2 + 4 * r;
+    // Whole as long as its group's middle is on the map.
+    const at = x < 0 || x > map.clientWidth ? x * r : Math.max(half, Math.min(map.width - half, x * r));
+    pen.strokeText(text, at, y * r);
+    pen.fillText(text, at, y * r);
   });
 }
 
@@ -233,19 +245,13 @@ function drawSelectedDots() {
 
 function drawRings() {
   const r = ratio(), half = (tileSize() || dotSize()) / 2 + 2;
-  const ring = (images, width, colour) => {
-    pen.beginPath();
-    for (const i of images) {
-      const [x, y] = place(i);
-      pen.rect((x - half) * r, (y - half) * r, 2 * half * r, 2 * half * r);
-    }
+  pen.strokeStyle = theme.ink;
+  for (const [i, width] of [[page.image ?? NONE, 3.5], [hovered, 2.5]]) {
+    if (i === NONE) continue;
+    const [x, y] = place(i);
     pen.lineWidth = width * r;
-    pen.strokeStyle = colour;
-    pen.stroke();
-  };
-  if (marks.length) ring(marks, 1.5, theme.ink);
-  if (page.image !== undefined) ring([page.image], 3.5, theme.ink);
-  if (hovered !== NONE) ring([hovered], 2.5, theme.ink);
+    pen.strokeRect((x - half) * r, (y - half) * r, 2 * half * r, 2 * half * r);
+  }
 }
 
 function drawLasso() {
@@ -341,6 +347,7 @@ function where(event) {
 }
 
 function press(event) {
+  if (event.button) return;
   map.setPointerCapture(event.pointerId);
   fingers.set(event.pointerId, where(event));
   const lasso = fingers.size === 1 && (tool() === "select" || event.shiftKey) ? [where(event)] : null;
@@ -392,6 +399,12 @@ function click(i, event) {
   hover(i, event);
 }
 
+function wheel(event) {
+  event.preventDefault();
+  hover(NONE);
+  zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0016)), ...where(event));
+}
+
 function keyOnMap(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const step = 60, act = {
@@ -426,14 +439,15 @@ function hover(i, event = null) {
 }
 
 function putTip(x, y) {
-  tip.classList.add("floating");
   const gap = 16, { offsetWidth: width, offsetHeight: height } = tip;
-  const left = x + gap + width > innerWidth - 4 ? x - gap - width : x + gap, top = y + gap + height > innerHeight - 4 ? y - gap - height : y + gap;
+  const left = x + gap + width > innerWidth - 4 ? x - gap - width : x + gap;
+  const top = y + gap + height > innerHeight - 4 ? y - gap - height : y + gap;
   tip.style.transform = `translate(${Math.max(4, Math.min(left, innerWidth - width - 4))}px, ${Math.max(4, top)}px)`;
 }
 
 function facts(i) {
-  const lines = [data.paths ? data.paths[i] : imageName(i), `${titleOf("cluster", groupOf.cluster[i])}, ${percent(probability[i])}`, titleOf("overcluster", groupOf.overcluster[i])];
+  const cluster = `${titleOf("cluster", groupOf.cluster[i])}, ${percent(probability[i])}`;
+  const lines = [data.paths ? data.paths[i] : imageName(i), cluster, titleOf("overcluster", groupOf.overcluster[i])];
   if (groupOf.label) lines.push(`label ${data.names[groupOf.label[i]]}`);
   return element("div", {}, lines.map(line => element("div", {}, [line])));
 }
@@ -473,7 +487,10 @@ function heading(kind, id) {
 
 function card(i) {
   const row = (term, content) => [element("dt", {}, [term]), element("dd", {}, [content])];
-  const to = kind => button(shortOf(kind, groupOf[kind][i]), () => turnTo({ type: "group", kind, id: groupOf[kind][i], image: i }), { class: "link" });
+  const to = kind => {
+    const id = groupOf[kind][i];
+    return button(shortOf(kind, id), () => turnTo({ type: "group", kind, id, image: i }), { class: "link" });
+  };
   return element("section", { "aria-label": "The image" }, [
     element("div", { class: "card" }, [thumb(i, "large"), element("div", {}, [element("dl", {}, [
       ...row(data.split, String(index[i])),
@@ -484,7 +501,7 @@ function card(i) {
     ])])]),
     element("div", { class: "row" }, [
       ...(page.type === "image" ? [] : [button("Images like this one", () => turnTo({ type: "image", image: i }))]),
-      button(selected.has(i) ? "Deselect" : "Select", () => select([i], !selected.has(i)), { "data-toggles": i }),
+      button(toggleName(i), () => select([i], !selected.has(i)), { "data-toggles": i }),
       button("Show on the map", () => goTo(i)),
     ]),
   ]);
@@ -510,7 +527,10 @@ function grid(images, name) {
 
 function option(i, first) {
   const name = [data.paths ? data.paths[i] : imageName(i), titleOf("cluster", groupOf.cluster[i]), percent(probability[i])];
-  return element("div", { role: "option", tabindex: first ? 0 : -1, "aria-selected": String(selected.has(i)), "aria-label": name.join(", "), "data-image": i }, [thumb(i)]);
+  return element("div", {
+    role: "option", tabindex: first ? 0 : -1, "data-image": i,
+    "aria-selected": String(selected.has(i)), "aria-label": name.join(", "),
+  }, [thumb(i)]);
 }
 
 function imageOf(item) { return Number(item.dataset.image); }
@@ -551,7 +571,8 @@ function keyOnGrid(event, made) {
   const item = document.activeElement, items = [...made.children], at = items.indexOf(item);
   if (at < 0 || event.ctrlKey || event.metaKey || event.altKey) return;
   const across = getComputedStyle(made).gridTemplateColumns.split(" ").length;
-  const to = { ArrowLeft: at - 1, ArrowRight: at + 1, ArrowUp: at - across, ArrowDown: at + across, Home: 0, End: items.length - 1 }[event.key];
+  const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across, Home: -at, End: items.length - 1 - at };
+  const to = steps[event.key] === undefined ? undefined : at + steps[event.key];
   if (to === undefined && ![" ", "Enter"].includes(event.key)) return;
   event.preventDefault();
   if (event.key === "Enter") turnTo({ type: "image", image: imageOf(item) });
@@ -563,14 +584,13 @@ function keyOnGrid(event, made) {
   }
 }
 
-/* Groups to go on to, each with its most certain member. */
+/* Groups to go on to, each with its most certain member: rows of [id, note]. */
 function groupList(kind, rows, name) {
-  return element("div", { class: "groups", role: "group", "aria-label": name }, rows.map(([id, note]) => {
-    const best = ranked(kind, id, true)[0];
-    const name = element("span", { class: "name" }, [swatch(kind, id), shortOf(kind, id)]), content = [name, element("span", { class: "quiet" }, [note])];
-    if (best !== undefined) content.unshift(thumb(best));
-    return button(content, () => turnTo({ type: "group", kind, id }), { "aria-label": `${titleOf(kind, id)}, ${note}`, title: titleOf(kind, id) });
-  }));
+  return element("div", { class: "groups", role: "group", "aria-label": name }, rows.map(([id, note]) => button([
+    ...ranked(kind, id, true).slice(0, 1).map(i => thumb(i)),
+    element("span", { class: "name" }, [swatch(kind, id), shortOf(kind, id)]),
+    element("span", { class: "quiet" }, [note]),
+  ], () => turnTo({ type: "group", kind, id }), { "aria-label": `${titleOf(kind, id)}, ${note}`, title: titleOf(kind, id) })));
 }
 
 function ranked(kind, id, certain) {
@@ -593,52 +613,72 @@ function turnTo(next, back = false) {
 }
 
 function show() {
-  marks = page.type === "image" ? similarTo(page.image) : [];
   const pages = { help: helpPage, group: groupPage, image: imagePage, list: listPage };
-  const back = page.type === "help" ? [] : [element("div", { class: "row" }, [
-    ...(trail.length ? [button("← Back", () => turnTo(trail.pop(), true))] : []), button("Close", () => turnTo({ type: "help" }))])];
-  get("detail").replaceChildren(...back, ...pages[page.type]());
-  for (const chip of document.querySelectorAll(".chip")) chip.setAttribute("aria-pressed", String(page.type === "group" && page.kind === by && page.id === Number(chip.value)));
+  get("detail").replaceChildren(...wayBack(), ...pages[page.type]());
+  for (const chip of document.querySelectorAll(".chip")) {
+    const isOpen = page.type === "group" && page.kind === by && page.id === Number(chip.value);
+    chip.setAttribute("aria-pressed", String(isOpen));
+  }
   redraw();
+}
+
+function wayBack() {
+  if (page.type === "help") return [];
+  const back = trail.length ? [button("← Back", () => turnTo(trail.pop(), true))] : [];
+  return [element("div", { class: "row" }, [...back, button("Close", () => turnTo({ type: "help" }))])];
 }
 
 function helpPage() { return [get("help").content.cloneNode(true)]; }
 
 function groupPage() {
   const { kind, id, image } = page, images = members[kind][id];
-  const parts = [
+  const found = [many(images.length), `, ${percent(images.length / n)} of all`, composition(kind, images)];
+  say(`${titleOf(kind, id)}, ${many(images.length)}`);
+  return [
     ...(image === undefined ? [] : [card(image)]),
     heading(kind, id),
-    element("p", {}, [[`${many(images.length)}, ${percent(images.length / n)} of all`, composition(kind, images)].filter(Boolean).join(" · ")]),
+    element("p", {}, found),
+    ...(images.length ? [selectAll(images, true), memberPart(kind, id), ...relatives(kind, id, images)] : []),
   ];
-  say(`${titleOf(kind, id)}, ${many(images.length)}`);
-  if (!images.length) return parts;
-  return [...parts, element("div", { class: "row" }, [button(`Select all ${images.length.toLocaleString("en-GB")}`, () => select(images, true)), button("Deselect all", () => select(images, false))]), memberPart(kind, id), ...relatives(kind, id, images)];
 }
 
 function composition(kind, images) {
   const other = kind === "label" ? "cluster" : "label";
-  if (!groupOf[other]) return "";
-  const found = tally(other, images), named = found.slice(0, 4).map(([id, count]) => `${shortOf(other, id)} × ${count.toLocaleString("en-GB")}`);
-  return `${other}s ${named.join(", ")}${found.length > 4 ? ", …" : ""}`;
+  if (!groupOf[other] || !images.length) return "";
+  const found = tally(other, images), first = found.slice(0, 4);
+  const named = first.map(([id, count]) => `${shortOf(other, id)} × ${count.toLocaleString("en-GB")}`);
+  return ` · ${other}s ${named.join(", ")}${found.length > first.length ? ", …" : ""}`;
+}
+
+function selectAll(images, both = false) {
+  const all = button(`Select all ${images.length.toLocaleString("en-GB")}`, () => select(images, true));
+  const none = both ? [button("Deselect all", () => select(images, false))] : [];
+  return element("div", { class: "row" }, images.length ? [all, ...none] : []);
 }
 
 function memberPart(kind, id) {
-  const row = element("div", {}), choice = (certain, text) => element("label", {}, [element("input", { type: "radio", name: "certain", checked: certain, onchange: () => fill(certain) }), text]);
+  const row = element("div", {});
   const fill = certain => row.replaceChildren(grid(ranked(kind, id, certain), `Members, ${certain ? "most" : "least"} certain first`));
+  const choice = (certain, text) => {
+    const radio = element("input", { type: "radio", name: "certain", checked: certain, onchange: () => fill(certain) });
+    return element("label", {}, [radio, text]);
+  };
   fill(true);
-  return element("section", { "aria-label": "Members" }, [element("fieldset", { class: "switch" }, [element("legend", {}, ["First the"]), choice(true, "most certain"), choice(false, "least certain")]), row]);
+  const choices = [element("legend", {}, ["First the"]), choice(true, "most certain"), choice(false, "least certain")];
+  return element("section", { "aria-label": "Members" }, [element("fieldset", { class: "switch" }, choices), row]);
 }
 
+/* The groups of the other head that share its images, and the overclusters whose features are nearest on average. */
 function relatives(kind, id, images) {
-  const parts = [], add = (title, other, rows) => {
-    if (rows.length) parts.push(element("h3", {}, [title]), groupList(other, rows, title));
-  };
-  const shares = other => tally(other, images).map(([group, count]) => [group, many(count)]);
-  if (kind !== "overcluster") add("Its overclusters", "overcluster", shares("overcluster"));
-  if (kind !== "cluster") add("Its clusters", "cluster", shares("cluster"));
-  if (kind !== "label") add(kind === "cluster" ? "Nearest overclusters of other clusters" : "Nearest overclusters", "overcluster", data.groups[kind].near[id].map(([group, far]) => [group, `${far.toPrecision(2)} away`]));
-  return parts;
+  const near = (data.groups[kind]?.near[id] ?? []).map(([group, far]) => [group, `${far.toPrecision(2)} away`]);
+  const shared = other => other === kind ? [] : tally(other, images).map(([group, count]) => [group, many(count)]);
+  const parts = [
+    ["Its overclusters", "overcluster", shared("overcluster")],
+    ["Its clusters", "cluster", shared("cluster")],
+    [kind === "cluster" ? "Nearest overclusters of other clusters" : "Nearest overclusters", "overcluster", near],
+  ];
+  const filled = parts.filter(([, , rows]) => rows.length);
+  return filled.flatMap(([title, other, rows]) => [element("h3", {}, [title]), groupList(other, rows, title)]);
 }
 
 function imagePage() {
@@ -646,8 +686,7 @@ function imagePage() {
   say(`${imageName(page.image)}, and ${many(found.length)} like it`);
   return [element("h2", { tabindex: -1 }, [`Images like ${imageName(page.image)}`]), card(page.image),
     element("p", { class: "quiet" }, ["Those whose features are nearest to its own, the nearest first."]),
-    grid(found, "Images like this one"),
-    element("div", { class: "row" }, [button(`Select all ${found.length}`, () => select(found, true))])];
+    grid(found, "Images like this one"), selectAll(found)];
 }
 
 function listPage() {
@@ -662,10 +701,19 @@ function fillLegend() {
   if (by === "overcluster") ids.sort((a, b) => main[a] - main[b] || a - b);
   const known = by !== "label" && ids.some(id => className(by, id) !== null);
   const lead = element("span", { class: "lead quiet" }, [known ? `${by} (label)` : by]);
-  get("legend").replaceChildren(lead, ...ids.map(id => {
-    const kind = by, light = () => { glow = { kind, id }; redraw(); }, dim = () => { glow = null; redraw(); };
-    return button([swatch(kind, id), element("span", {}, [shortOf(kind, id)])], () => turnTo({ type: "group", kind, id }), { class: "chip", value: id, "aria-pressed": "false", "aria-label": `${titleOf(kind, id)}, ${many(members[kind][id].length)}`, onpointerenter: light, onpointerleave: dim });
-  }));
+  get("legend").replaceChildren(lead, ...ids.map(id => chip(by, id)));
+}
+
+/* A pointer on it shows its group on the map. */
+function chip(kind, id) {
+  const light = group => () => {
+    glow = group;
+    redraw();
+  };
+  return button([swatch(kind, id), element("span", {}, [shortOf(kind, id)])], () => turnTo({ type: "group", kind, id }), {
+    class: "chip", value: id, onpointerenter: light({ kind, id }), onpointerleave: light(null),
+    "aria-pressed": "false", "aria-label": `${titleOf(kind, id)}, ${many(members[kind][id].length)}`,
+  });
 }
 
 function colourBy(kind) {
@@ -682,12 +730,14 @@ function say(text) { get("said").textContent = text; }
 function select(images, wanted) {
   for (const i of images) selected[wanted ? "add" : "delete"](i);
   for (const item of document.querySelectorAll("[role=option]")) item.setAttribute("aria-selected", String(selected.has(imageOf(item))));
-  for (const item of document.querySelectorAll("[data-toggles]")) item.textContent = selected.has(Number(item.dataset.toggles)) ? "Deselect" : "Select";
+  for (const item of document.querySelectorAll("[data-toggles]")) item.textContent = toggleName(Number(item.dataset.toggles));
   get("count").textContent = selected.size ? `${many(selected.size)} selected` : "No image selected";
   get("tray").classList.toggle("idle", !selected.size);
   for (const id of ["see", "clear", "keep"]) get(id).disabled = !selected.size;
   redraw();
 }
+
+function toggleName(i) { return selected.has(i) ? "Deselect" : "Select"; }
 
 function inOrder(images) { return [...images].sort((a, b) => a - b); }
 
@@ -704,11 +754,14 @@ function keepGroup() {
 }
 
 function showNamed() {
-  get("named").replaceChildren(...[...named].map(([name, images]) => element("li", {}, [
-    element("span", {}, [`${name}: ${many(images.size)}`]),
-    button("Show", () => turnTo({ type: "list", title: `Group ${name}`, images: () => inOrder(images) }), { "aria-label": `Show group ${name}` }),
-    button("Remove", () => removeGroup(name), { "aria-label": `Remove group ${name}` }),
-  ])));
+  get("named").replaceChildren(...[...named].map(([name, images]) => {
+    const list = { type: "list", title: `Group ${name}`, images: () => inOrder(images) };
+    return element("li", {}, [
+      element("span", {}, [`${name}: ${many(images.size)}`]),
+      button("Show", () => turnTo(list), { "aria-label": `Show group ${name}` }),
+      button("Remove", () => removeGroup(name), { "aria-label": `Remove group ${name}` }),
+    ]);
+  }));
   get("export").hidden = !named.size;
 }
 
@@ -768,7 +821,7 @@ function listen() {
   on("map", "pointerup", release);
   on("map", "pointercancel", release);
   on("map", "pointerleave", event => { if (event.pointerType === "mouse") hover(NONE); });
-  on("map", "wheel", event => { event.preventDefault(); zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0016)), ...where(event)); hover(NONE); }, { passive: false });
+  on("map", "wheel", wheel, { passive: false });
   on("map", "keydown", keyOnMap);
   on("map", "focus", redraw);
   on("map", "blur", () => hover(NONE));
