@@ -6,6 +6,7 @@ import sys
 import click
 
 from commands.choose import choose
+from commands.explore import explore
 from commands.export import export
 from commands.info import info
 from commands.predict import predict
@@ -34,7 +35,7 @@ def cli() -> None:
     """All subcommands."""
 
 
-for _command in (choose, export, info, predict, sweep):
+for _command in (choose, explore, export, info, predict, sweep):
     cli.add_command(_command)
 
 

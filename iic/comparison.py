@@ -1,20 +1,18 @@
 """Several runs on one self-contained page: settings, curves, confusions, images that change."""
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 
 from iic import figures
-from iic.datasets import DIGITS, IMAGE_SIZE
+from iic.datasets import DIGITS
 from iic.errors import InputError
 from iic.matching import contingency_table
 from iic.pages import render_html
-from iic.pictures import data_uri, png
+from iic.pictures import data_uri, png, sprite
 
 # Shown in the table beside the settings that differ; of scores a larger one is better.
 SCORES = ("acc", "nmi", "ari", "over_acc")
@@ -83,7 +81,7 @@ def render_comparison(runs: Sequence[ComparedRun], test_images: np.ndarray) -> s
         disputed=len(all_disputed),
         shown=len(shown),
         columns=_SPRITE_COLUMNS,
-        sprite=data_uri("png", _sprite(test_images[shown])),
+        sprite=data_uri("png", sprite(test_images[shown], _SPRITE_COLUMNS)),
         data=_json(runs, shown),
     )
 
@@ -131,17 +129,6 @@ def _confusion(run: ComparedRun) -> Figure:
     return figures.confusion_figure(
         contingency_table(run.labels[named], run.predicted[named], DIGITS, DIGITS), run.name
     )
-
-
-def _sprite(images: np.ndarray) -> bytes:
-    """All images in one, row by row, dark ink on white."""
-    rows = max(1, -(-len(images) // _SPRITE_COLUMNS))
-    tiles = np.full((rows * _SPRITE_COLUMNS, IMAGE_SIZE, IMAGE_SIZE), 255, np.uint8)
-    tiles[: len(images)] = 255 - images
-    sheet = tiles.reshape(rows, _SPRITE_COLUMNS, IMAGE_SIZE, IMAGE_SIZE).transpose(0, 2, 1, 3)
-    buffer = io.BytesIO()
-    Image.fromarray(sheet.reshape(rows * IMAGE_SIZE, -1)).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
 
 
 def _json(runs: Sequence[ComparedRun], shown: np.ndarray) -> str:

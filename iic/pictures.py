@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -53,6 +54,18 @@ def gif(frames: Sequence[Figure]) -> bytes:
         loop=0,
         optimize=True,
     )
+    return buffer.getvalue()
+
+
+def sprite(images: np.ndarray, columns: int) -> bytes:
+    """Images (n, h, w) uint8 in one PNG, row by row, light ink turned into dark on white."""
+    n, height, width = images.shape
+    rows = max(1, -(-n // columns))
+    tiles = np.full((rows * columns, height, width), 255, np.uint8)
+    tiles[:n] = 255 - images
+    sheet = tiles.reshape(rows, columns, height, width).transpose(0, 2, 1, 3)
+    buffer = io.BytesIO()
+    Image.fromarray(sheet.reshape(rows * height, -1)).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 

@@ -49,10 +49,10 @@ LAYERS = [
         "neighbors",
         "schedule",
     },
-    {"batches", "committee", "info", "prediction", "sources"},
+    {"batches", "committee", "features", "info", "prediction", "sources"},
     {"custom", "export", "learner"},
     {"recording", "teaching"},
-    {"training", "report", "comparison"},
+    {"training", "report", "comparison", "explorer"},
 ]
 
 

@@ -371,7 +371,7 @@ def test_an_interruption_says_what_is_kept(monkeypatch):
 def test_help_needs_no_heavy_library():
     code = (
         "import sys, commands.main\n"
-        "print([n for n in ('tensorflow', 'dvc', 'ray') if n in sys.modules])"
+        "print([n for n in ('tensorflow', 'sklearn', 'dvc', 'ray') if n in sys.modules])"
     )
     done = run(sys.executable, "-c", code, cwd=ROOT)
     assert done.stdout.strip() == "[]"
