@@ -4,15 +4,12 @@ from pathlib import Path
 
 import click
 
+from commands.options import model_option
+from commands.quiet import quiet
 
-@click.command()
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    default=Path("model"),
-    show_default=True,
-    help="Folder of a trained model.",
-)
+
+@click.command(short_help="Write a page to look into the clusters.")
+@model_option
 @click.option(
     "--split",
     type=click.Choice(["test", "train"]),
@@ -43,7 +40,8 @@ def explore(model: Path, split: str, limit: int, out: Path) -> None:
     images that you name there can be saved as a CSV file.
     """
     # Here, since `iic --help` needs none of it.
-    from experiments.explore import write_page
+    with quiet():
+        from experiments.explore import write_page
 
     write_page(model, split, limit, out)
     click.echo(out)

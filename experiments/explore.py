@@ -60,7 +60,7 @@ def write_page(model: Path, split: str, limit: int, out: Path) -> None:
         labels=None if labels.labels is None else labels.labels[index],
         names=labels.names,
         cluster_names=card.cluster_names() if card else [],
-        overcluster_names=_names(card, card.overclusters) if card else [],
+        overcluster_names=card.overcluster_names() if card else [],
         paths=None if labels.paths is None else [labels.paths[i] for i in index],
         settings=f"{card.data}, recipe {card.recipe}, seed {card.seed}" if card else "",
     )
@@ -100,10 +100,6 @@ def _check_card(card: ModelCard | None, soft: Assignments, path: Path) -> None:
             f"{path}: of {named[0]} clusters and {named[1]} overclusters, the model has "
             f"{found[0]} and {found[1]}; run `dvc repro evaluate`"
         )
-
-
-def _names(card: ModelCard, classes: list[int | None]) -> list[str | None]:
-    return [None if label is None else card.labels[label] for label in classes]
 
 
 def _say(line: str) -> None:

@@ -36,7 +36,14 @@ class ModelCard(Section):
 
     def cluster_names(self) -> list[str | None]:
         """Name of the class that each cluster stands for, or None."""
-        return [None if label is None else self.labels[label] for label in self.clusters]
+        return self._names(self.clusters)
+
+    def overcluster_names(self) -> list[str | None]:
+        """Name of the most frequent class of each overcluster, or None."""
+        return self._names(self.overclusters)
+
+    def _names(self, classes: list[int | None]) -> list[str | None]:
+        return [None if label is None else self.labels[label] for label in classes]
 
 
 def card_path(model: Path) -> Path:

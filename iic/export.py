@@ -169,8 +169,7 @@ def _check_target(name: str, target: Path, beside: Path, force: bool) -> None:
 def _describe(network: keras.Model, card: ModelCard | None, weights: str) -> Facts:
     """What one has to know to use the file: input, outputs, names of clusters, where it is from."""
     heads = dict(zip(Assignments._fields, network.outputs, strict=True))
-    classes = {"cluster": card.clusters, "overcluster": card.overclusters} if card else {}
-    labels = card.labels if card else []
+    names = [card.cluster_names(), card.overcluster_names()] if card else [[], []]
     return {
         "input": {
             "name": _INPUT,
@@ -183,9 +182,9 @@ def _describe(network: keras.Model, card: ModelCard | None, weights: str) -> Fac
                 "dtype": "float32",
                 "shape": ["n", output.shape[-1]],
                 "meaning": "probability of each",
-                "names": _names(classes.get(head), labels, output.shape[-1]),
+                "names": _checked_names(known, output.shape[-1]),
             }
-            for head, output in heads.items()
+            for (head, output), known in zip(heads.items(), names, strict=True)
         },
         "model": {
             "card": card and card.model_dump(include={"data", "size", "ink", "recipe", "seed"}),
@@ -196,16 +195,14 @@ def _describe(network: keras.Model, card: ModelCard | None, weights: str) -> Fac
     }
 
 
-def _names(classes: list[int | None] | None, labels: list[str], k: int) -> list[str | None] | None:
+def _checked_names(names: list[str | None], k: int) -> list[str | None] | None:
     """Name of the class that each output stands for; None where nothing says so."""
-    if not classes:
-        return None
-    if len(classes) != k:
+    if names and len(names) != k:
         raise InputError(
-            f"the model's card names {len(classes)} clusters and the network has {k}; "
+            f"the model's card names {len(names)} clusters and the network has {k}; "
             "run `dvc repro evaluate`, or `dvc pull` both"
         )
-    return [None if label is None else labels[label] for label in classes]
+    return names or None
 
 
 def _images(path: Path) -> tuple[np.ndarray, str]:
