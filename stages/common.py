@@ -23,11 +23,14 @@ DRAWS = Path("data/draws.npz")
 NEIGHBORS = Path("data/neighbors.npz")
 SNAPSHOTS = Path("data/snapshots.npz")
 MODEL = Path("model")
+MODEL_CARD = Path("model-card.json")
 REPORTS = Path("reports")
 HISTORY = REPORTS / "history.csv"
 METRICS = REPORTS / "metrics.json"
 ACCURACY = REPORTS / "accuracy.csv"
 PREDICTIONS = REPORTS / "predictions.csv"
+# Its columns of names of classes, where there are labels; all others are numbers.
+CLASS_COLUMNS = ("label", "predicted")
 ASSIGNMENTS = REPORTS / "assignments.csv"
 FIGURES = REPORTS / "figures"
 BENCHMARK = REPORTS / "benchmark.json"
