@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from iic import figures
+from iic import figures, matrices
 from iic.errors import InputError
 from iic.lettering import plain_text, short_names
 from iic.matching import contingency_table
@@ -133,7 +133,9 @@ def _curves(runs: Sequence[ComparedRun]) -> Figure:
 def classes_of(run: ComparedRun) -> list[str]:
     """Names of the classes that a run's test images have or are given, numbers by their size."""
     names = {*run.labels.tolist(), *run.predicted.tolist()} - {""}
-    return sorted(names, key=lambda name: (0, int(name), "") if name.isdecimal() else (1, 0, name))
+    return sorted(
+        names, key=lambda name: (0, int(name), name) if name.isdecimal() else (1, 0, name)
+    )
 
 
 def _confusion(run: ComparedRun) -> Figure:
@@ -145,7 +147,7 @@ def _confusion(run: ComparedRun) -> Figure:
         for column in (run.labels, run.predicted)
     )
     table = contingency_table(true, predicted, len(classes), len(classes))
-    return figures.confusion_figure(table, short_names(classes), plain_text(run.name))
+    return matrices.confusion_figure(table, short_names(classes), plain_text(run.name))
 
 
 def _sprite(images: np.ndarray) -> bytes:

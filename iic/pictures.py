@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -13,19 +14,58 @@ _DPI = 100
 
 
 @dataclass(frozen=True)
+class Frame:
+    """One step of an animation: its title, and the image as PNG."""
+
+    title: str
+    content: bytes
+
+    @property
+    def data_uri(self) -> str:
+        """The image inside a page."""
+        return data_uri("png", self.content)
+
+
+@dataclass(frozen=True)
 class Picture:
-    """One figure of the report."""
+    """One figure of the report.
+
+    Attributes:
+        name: of its file.
+        title: a heading.
+        caption: what it shows and how to read it.
+        alt: what is to be seen, for those who do not see it.
+        source: files that it is drawn from.
+        seed: of the training or trainings that these files come from.
+        content: of its file.
+        command: that draws it.
+        frames: of an animation, for a page that lets its reader stop it.
+    """
 
     name: str
     title: str
     caption: str
+    alt: str
     source: str
+    seed: str
     content: bytes
+    command: str = "dvc repro report"
+    frames: tuple[Frame, ...] = ()
+
+    @property
+    def anchor(self) -> str:
+        """Its name without the file's kind, for links."""
+        return self.name.rsplit(".", 1)[0]
 
     @property
     def data_uri(self) -> str:
         """The picture inside the page, so that the page needs no other file."""
         return data_uri(self.name.rsplit(".", 1)[1], self.content)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return Image.open(io.BytesIO(self.content)).size
 
 
 def data_uri(kind: str, content: bytes) -> str:
@@ -35,14 +75,33 @@ def data_uri(kind: str, content: bytes) -> str:
 
 def png(figure: Figure) -> bytes:
     """PNG with a palette of 256 colours, a third of the size; no date and no version inside."""
-    buffer = io.BytesIO()
-    _quantized(figure).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+    return _png_bytes(_quantized(figure))
 
 
-def gif(frames: Sequence[Figure]) -> bytes:
-    """An animation that repeats and rests on its last frame."""
-    first, *others = (_quantized(figure) for figure in frames)
+def tile(image: np.ndarray) -> bytes:
+    """PNG of an image (h, w) uint8 of the data as it is, dark ink on white."""
+    return _png_bytes(Image.fromarray(255 - image))
+
+
+def animation(frames: Sequence[tuple[str, Figure]], budget: int) -> tuple[bytes, tuple[Frame, ...]]:
+    """An animated GIF that repeats and rests on its last frame, and its frames one by one.
+
+    Args:
+        frames: title and figure of each.
+        budget: bytes that all single frames may have together; beyond, every second is left out.
+    """
+    images = [_quantized(figure) for _, figure in frames]
+    single = [
+        Frame(title, _png_bytes(image)) for (title, _), image in zip(frames, images, strict=True)
+    ]
+    while len(single) > 2 and sum(len(frame.content) for frame in single) > budget:
+        # From the back, so that the last one stays.
+        single = single[::-2][::-1]
+    return _gif(images), tuple(single)
+
+
+def _gif(images: Sequence[Image.Image]) -> bytes:
+    first, *others = images
     buffer = io.BytesIO()
     first.save(
         buffer,
@@ -53,6 +112,12 @@ def gif(frames: Sequence[Figure]) -> bytes:
         loop=0,
         optimize=True,
     )
+    return buffer.getvalue()
+
+
+def _png_bytes(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 

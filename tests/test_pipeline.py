@@ -32,15 +32,17 @@ LAYERS = [
         "matching",
         "loss",
         "geometry",
+        "lettering",
         "noise",
         "pages",
         "pictures",
+        "styles",
     },
     {"card", "download", "neighbors", "augmentation", "model", "schedule", "figures", "moves"},
-    {"batches", "committee"},
-    {"learner"},
-    {"recording", "teaching"},
-    {"training", "report", "comparison"},
+    {"batches", "committee", "bars", "matrices", "run"},
+    {"learner", "report_tables"},
+    {"recording", "teaching", "report_doubts", "report_outcome"},
+    {"training", "report_pictures", "report", "comparison"},
 ]
 
 
