@@ -86,8 +86,16 @@ def _wide(labels: tuple[str, str]) -> tuple[Figure, Axes]:
 
 def _note(axis: Axes, heights: np.ndarray, notes: Sequence[str]) -> None:
     """Write a note over each bar, where there is room."""
-    if len(notes) <= _MAX_NOTES:
-        for x, (height, note) in enumerate(zip(heights, notes, strict=True)):
-            axis.annotate(
-                note, (x, height), (0, 5), textcoords="offset points", ha="center", fontsize=8
-            )
+    if len(notes) > _MAX_NOTES:
+        return
+    for x, (height, note) in enumerate(zip(heights, notes, strict=True)):
+        axis.annotate(
+            note,
+            (x, height),
+            (0, 8),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            # A line behind it would strike it through.
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        )

@@ -112,23 +112,23 @@ def accuracy_figure(epochs: np.ndarray, curves: dict[str, np.ndarray]) -> Figure
     return figure
 
 
-def samples_figure(columns: Sequence[tuple[str, np.ndarray, np.ndarray]], rows: int) -> Figure:
-    """Images of clusters, one column each; those that are not as wanted are framed.
+def samples_figure(rows: Sequence[tuple[str, np.ndarray, np.ndarray]], columns: int) -> Figure:
+    """Images of clusters, one row each; those that are not as wanted are framed.
 
     Args:
-        columns: title, images (n, 28, 28) and whether each is as wanted (n,).
-        rows: at most this many images a column.
+        rows: title, images (n, 28, 28) and whether each is as wanted (n,).
+        columns: at most this many images a row.
     """
-    width = max(len(columns), 1)
-    figure = Figure(figsize=(max(4.0, 1.05 * width), 1.0 * rows + 0.6), layout="constrained")
-    axes = figure.subplots(rows, width, squeeze=False)
+    height = max(len(rows), 1)
+    figure = Figure(figsize=(columns + 1.1, 1.02 * height + 0.1), layout="constrained")
+    axes = figure.subplots(height, columns, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
-    for column, (title, images, wanted) in enumerate(columns):
-        axes[0, column].set_title(title, fontsize=9)
-        for axis, image, fits in zip(axes[:, column], images, wanted, strict=False):
+    for line, (title, images, wanted) in zip(axes, rows, strict=False):
+        for axis, image, fits in zip(line, images, wanted, strict=False):
             axis.axis("on")
             show_image(axis, image, frame=None if fits else ORANGE)
+        line[0].set_ylabel(title, fontsize=9, rotation=0, ha="right", va="center", labelpad=8)
     return figure
 
 

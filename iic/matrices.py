@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from iic.figures import BLUE, name_ticks
 
@@ -92,7 +93,9 @@ def errors_figure(table: np.ndarray, names: tuple[Sequence[str], Sequence[str]])
     axis = figure.subplots()
     shown = np.ma.masked_equal(table, 0)
     image = axis.imshow(shown, cmap=COLOR_MAP, vmin=0, vmax=max(1, table.max()), aspect="auto")
-    figure.colorbar(image, ax=axis, label="test images", shrink=0.8)
+    figure.colorbar(
+        image, ax=axis, label="test images", shrink=0.8, ticks=MaxNLocator(6, integer=True)
+    )
     axis.set(xlabel="class of the cluster", ylabel="label")
     name_ticks(axis, names[1], names[0])
     if table.shape[1] <= _MAX_ANNOTATED:

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 _FRAME_MS, _LAST_FRAME_MS = 700, 2500
-_DPI = 100
+# Dots per inch at which a figure has one dot for each CSS pixel; and more, for finer screens.
+_DPI, _SHARP_DPI = 100, 150
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,10 @@ class Picture:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels."""
-        return Image.open(io.BytesIO(self.content)).size
+        """Width and height in CSS pixels."""
+        image = Image.open(io.BytesIO(self.content))
+        scale = image.info.get("dpi", (_DPI,))[0] / _DPI
+        return round(image.width / scale), round(image.height / scale)
 
 
 def data_uri(kind: str, content: bytes) -> str:
@@ -76,6 +79,14 @@ def data_uri(kind: str, content: bytes) -> str:
 def png(figure: Figure) -> bytes:
     """PNG with a palette of 256 colours, a third of the size; no date and no version inside."""
     return _png_bytes(_quantized(figure))
+
+
+def sharp_png(figure: Figure) -> bytes:
+    """The same with more pixels; it says how many make an inch, so that its size stays."""
+    buffer = io.BytesIO()
+    image = _quantized(figure, _SHARP_DPI)
+    image.save(buffer, "PNG", optimize=True, dpi=(_SHARP_DPI, _SHARP_DPI))
+    return buffer.getvalue()
 
 
 def tile(image: np.ndarray) -> bytes:
@@ -121,8 +132,8 @@ def _png_bytes(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _quantized(figure: Figure) -> Image.Image:
+def _quantized(figure: Figure, dpi: int = _DPI) -> Image.Image:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI)
+    figure.savefig(buffer, format="png", dpi=dpi)
     image = Image.open(buffer).convert("RGB")
     return image.quantize(256, dither=Image.Dither.NONE)

@@ -33,10 +33,18 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: its anchor, its heading and the pictures in it by anchor."""
+    """A part of the page.
+
+    Attributes:
+        anchor: for links.
+        title: its heading.
+        entries: title of each heading in it, by anchor.
+        pictures: those in it, by anchor.
+    """
 
     anchor: str
     title: str
+    entries: Mapping[str, str]
     pictures: Mapping[str, Picture]
 
 
@@ -58,7 +66,9 @@ class Tile(NamedTuple):
     probability: float
 
 
-# Anchor and heading of each section, and the pictures that belong to it where they are drawn.
+# Headings that stand without a picture, too.
+TEXTS = {"information": "Mutual information", "stability": "Stability between two seeds"}
+# Anchor and heading of each section, and anchors of what belongs to it where it is there.
 SECTIONS = (
     ("asked", "What was asked", ("operations", "neighbors")),
     (
@@ -66,7 +76,7 @@ SECTIONS = (
         "What came out",
         ("joint", "training", "accuracy", "losses", "overclusters", "samples"),
     ),
-    ("sure", "How sure", ("certainty", "sizes", "stability")),
+    ("sure", "How sure", ("certainty", "sizes", "information", "stability")),
     ("fails", "Where it fails", ("mistakes", "confusion", "crossed-sevens", "uncertain")),
     ("cost", "What training costs", ("scaling",)),
     ("again", "How to make it again", ()),
@@ -84,6 +94,7 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
             for name, value in run.settings.items()
         ],
         pictures=pictures,
+        texts=TEXTS,
         sections={section.anchor: section for section in _sections(pictures)},
         findings=diagnose(last, {head: run.outputs(head) for head in HEADS}),
         headlines=headlines(run),
@@ -127,8 +138,14 @@ def headlines(run: Run) -> list[Row]:
 
 def _sections(pictures: Sequence[Picture]) -> list[Section]:
     drawn = {picture.anchor: picture for picture in pictures}
+    titles = TEXTS | {anchor: picture.title for anchor, picture in drawn.items()}
     sections = [
-        Section(anchor, title, {name: drawn[name] for name in names if name in drawn})
+        Section(
+            anchor,
+            title,
+            {name: titles[name] for name in names if name in titles},
+            {name: drawn[name] for name in names if name in drawn},
+        )
         for anchor, title, names in SECTIONS
     ]
     return [section for section in sections if section.pictures or section.anchor != "cost"]

@@ -4,16 +4,16 @@ import numpy as np
 
 from iic import bars, figures, matrices
 from iic.diagnosis import HEADS
-from iic.pictures import Picture, png
+from iic.pictures import Picture, sharp_png
 from iic.report_tables import kept_together, mistakes_table, reliability, worst_mistakes
 from iic.run import Run, evenly
 from iic.styles import SEVEN, crossed
 
-# Images of a column, and columns.
-SAMPLES, COLUMNS = 8, 12
+# Images of a row, and rows.
+SAMPLES, ROWS = 10, 12
 # Images that are shown as mistakes, or as those that the network is least sure of.
 GALLERY, GALLERY_COLUMNS = 24, 8
-_PROBABILITY = "probability of the image's cluster (%)"
+_PROBABILITY = "probability of the image's cluster"
 _SNAPSHOTS, _PREDICTIONS = "data/snapshots.npz", "reports/predictions.csv"
 
 
@@ -40,7 +40,7 @@ def certainty(run: Run) -> Picture:
         "most.",
         _PREDICTIONS,
         run.seed,
-        png(figure),
+        sharp_png(figure),
     )
 
 
@@ -63,7 +63,7 @@ def confidence(run: Run) -> Picture:
         f"{counts[-1]:,} of {counts.sum():,} images.",
         _PREDICTIONS,
         run.seed,
-        png(figure),
+        sharp_png(figure),
     )
 
 
@@ -89,7 +89,7 @@ def sizes(run: Run) -> Picture:
         f"Bars of {len(totals)} clusters, from {totals.min():,} to {totals.max():,} test images.",
         f"{_SNAPSHOTS} (cluster_test), {_PREDICTIONS}",
         run.seed,
-        png(figure),
+        sharp_png(figure),
     )
 
 
@@ -99,14 +99,14 @@ def stability(run: Run) -> Picture:
     shares = kept_together(run.clusters, run.second, run.outputs(HEADS[0]))
     return Picture(
         "stability.png",
-        "What a second training keeps together",
+        "Stability between two seeds",
         "The share of each cluster's test images that lie in one cluster of a second training, "
         "with another seed. A low bar is a cluster that chance has made. This needs no label.",
         f"Bars of {len(shares)} clusters, from {100 * np.nanmin(shares):.1f} to "
         f"{100 * np.nanmax(shares):.1f} %.",
         f"{_SNAPSHOTS} (second_test), {_PREDICTIONS}",
         f"{run.seed} and {run.settings['train.second_seed']}",
-        png(bars.shares_figure(names, shares[order], ("cluster", "kept together (%)"))),
+        sharp_png(bars.shares_figure(names, shares[order], ("cluster", "kept together (%)"))),
     )
 
 
@@ -127,7 +127,7 @@ def mistakes(run: Run) -> Picture:
         "probability.",
         f"data/images.npz, {_PREDICTIONS}",
         run.seed,
-        png(figures.gallery_figure(run.test_images[chosen], titles, GALLERY_COLUMNS)),
+        sharp_png(figures.gallery_figure(run.test_images[chosen], titles, GALLERY_COLUMNS)),
     )
 
 
@@ -146,7 +146,7 @@ def confusion(run: Run) -> Picture:
         f"in {(table > 0).sum()} cells, the largest with {table.max():,}.",
         _PREDICTIONS,
         run.seed,
-        png(matrices.errors_figure(table, (run.short_names, columns))),
+        sharp_png(matrices.errors_figure(table, (run.short_names, columns))),
     )
 
 
@@ -162,23 +162,23 @@ def sevens(run: Run) -> Picture:
     """Crossed sevens, a column an overcluster that holds some."""
     found = crossed_sevens(run)
     counts = np.bincount(run.overclusters[found])
-    order = np.argsort(-counts, kind="stable")[:COLUMNS]
-    columns = []
+    order = np.argsort(-counts, kind="stable")[:ROWS]
+    rows = []
     for overcluster in order[counts[order] > 0]:
         inside = found[run.overclusters[found] == overcluster]
         picked = evenly(inside, SAMPLES)
         title = f"no. {overcluster}\n{len(inside)} crossed"
-        columns.append((title, run.test_images[picked], run.is_right[picked]))
+        rows.append((title, run.test_images[picked], run.is_right[picked]))
     return Picture(
         "crossed-sevens.png",
-        "The crossed sevens by overcluster",
-        f"Crossed sevens of the test images, one column for each overcluster that holds some, at "
-        f"most {COLUMNS}; those whose cluster is not that of the seven are framed.",
-        f"{len(columns)} columns of sevens with a bar through their stem; the first holds "
+        "The crossed sevens",
+        f"Crossed sevens of the test images, one row for each overcluster that holds some, at "
+        f"most {ROWS}; those whose cluster is not that of the seven are framed.",
+        f"{len(rows)} rows of sevens with a bar through their stem; the first holds "
         f"{counts.max():,} of {len(found):,}.",
         f"data/images.npz, {_PREDICTIONS}",
         run.seed,
-        png(figures.samples_figure(columns, SAMPLES)),
+        sharp_png(figures.samples_figure(rows, SAMPLES)),
     )
 
 
@@ -194,5 +194,5 @@ def uncertain(run: Run) -> Picture:
         f"{len(chosen)} test images with their cluster and its probability.",
         f"data/images.npz, {_PREDICTIONS}",
         run.seed,
-        png(figures.gallery_figure(run.test_images[chosen], titles, GALLERY_COLUMNS)),
+        sharp_png(figures.gallery_figure(run.test_images[chosen], titles, GALLERY_COLUMNS)),
     )

@@ -6,11 +6,11 @@ from matplotlib.figure import Figure
 from iic import figures, matrices
 from iic.diagnosis import HEADS
 from iic.matching import contingency_table, majority_match
-from iic.pictures import Picture, animation, png
+from iic.pictures import Picture, animation, sharp_png
 from iic.run import Run, evenly
 
-# Images of a column, and columns.
-SAMPLES, COLUMNS = 8, 12
+# Images of a row, and rows.
+SAMPLES, ROWS = 10, 12
 # More frames of the animation than this add bytes, not insight; nor may they grow the page.
 MAX_FRAMES, FRAME_BYTES = 40, 2_500_000
 _SNAPSHOTS, _PREDICTIONS = "data/snapshots.npz", "reports/predictions.csv"
@@ -46,7 +46,7 @@ def joint(run: Run) -> Picture:
         f"{_SNAPSHOTS} (cluster_joint, cluster_test)"
         + (f", {_PREDICTIONS}" if run.is_labelled else ""),
         run.seed,
-        png(_joint_of_epoch(run, -1)),
+        sharp_png(_joint_of_epoch(run, -1)),
     )
 
 
@@ -90,7 +90,7 @@ def accuracy(run: Run) -> Picture:
         f"{100 * over_acc[-1]:.1f} %.",
         "reports/accuracy.csv",
         run.seed,
-        png(figures.accuracy_figure(run.accuracy["epoch"], curves)),
+        sharp_png(figures.accuracy_figure(run.accuracy["epoch"], curves)),
     )
 
 
@@ -113,7 +113,7 @@ def losses(run: Run) -> Picture:
         f"{last:.2f} nats.",
         "reports/history.csv",
         run.seed,
-        png(figures.curves_figure(run.history["epoch"], panels)),
+        sharp_png(figures.curves_figure(run.history["epoch"], panels)),
     )
 
 
@@ -140,7 +140,7 @@ def overclusters(run: Run) -> Picture:
         f"form steps: each overcluster belongs to one {whole} for the most part.",
         source,
         run.seed,
-        png(matrices.overclusters_figure(table, order, names, rows)),
+        sharp_png(matrices.overclusters_figure(table, order, names, rows)),
     )
 
 
@@ -150,48 +150,48 @@ def samples(run: Run, label: str) -> Picture:
     name, hard = run.names[wanted], run.snapshots[f"{HEADS[1]}_test"][-1]
     table = run.confusion(HEADS[1])
     chosen = np.flatnonzero(majority_match(table) == wanted)
-    chosen = chosen[np.argsort(-table[:, chosen].sum(axis=0), kind="stable")][:COLUMNS]
-    columns = []
+    chosen = chosen[np.argsort(-table[:, chosen].sum(axis=0), kind="stable")][:ROWS]
+    rows = []
     for overcluster in chosen:
         inside = np.flatnonzero(hard == overcluster)
         picked = evenly(inside, SAMPLES)
         title = f"no. {overcluster}\n{len(inside)} images"
-        columns.append((title, run.test_images[picked], run.labels[picked] == wanted))
+        rows.append((title, run.test_images[picked], run.labels[picked] == wanted))
     missing = (
         "" if label in run.names else f"The data have no class {label!r}: the first is shown. "
     )
     return Picture(
         "samples.png",
         f"Overclusters of {name}",
-        f"{missing}One column for each overcluster in which {name} is the most frequent class, the "
-        f"largest first, at most {COLUMNS}: members spread evenly over the test images, other "
-        "classes framed. What the columns differ in, such as slant or stroke width, was found "
+        f"{missing}One row for each overcluster in which {name} is the most frequent class, the "
+        f"largest first, at most {ROWS}: members spread evenly over the test images, other "
+        "classes framed. What the rows differ in, such as slant or stroke width, was found "
         "without a label.",
-        f"{len(columns)} columns of images of {name}, one an overcluster, alike within a column.",
+        f"{len(rows)} rows of images of {name}, one an overcluster, alike within a row.",
         f"data/images.npz, {_SNAPSHOTS} (overcluster_test), {_PREDICTIONS}",
         run.seed,
-        png(figures.samples_figure(columns, SAMPLES)),
+        sharp_png(figures.samples_figure(rows, SAMPLES)),
     )
 
 
 def members(run: Run) -> Picture:
     """Members of the largest clusters, where there are no labels to choose by."""
-    order = np.argsort(-run.sizes(HEADS[0]), kind="stable")[:COLUMNS]
-    columns = []
+    order = np.argsort(-run.sizes(HEADS[0]), kind="stable")[:ROWS]
+    rows = []
     for cluster in order:
         inside = np.flatnonzero(run.clusters == cluster)
         picked = evenly(inside, SAMPLES)
         title = f"no. {cluster}\n{len(inside)} images"
-        columns.append((title, run.test_images[picked], np.ones(len(picked), bool)))
+        rows.append((title, run.test_images[picked], np.ones(len(picked), bool)))
     return Picture(
         "samples.png",
         "Members of the clusters",
-        f"One column a cluster, the largest first, at most {COLUMNS}: members spread evenly over "
+        f"One row a cluster, the largest first, at most {ROWS}: members spread evenly over "
         "the test images.",
-        f"{len(columns)} columns of images, one a cluster.",
+        f"{len(rows)} rows of images, one a cluster.",
         f"data/images.npz, {_PREDICTIONS}",
         run.seed,
-        png(figures.samples_figure(columns, SAMPLES)),
+        sharp_png(figures.samples_figure(rows, SAMPLES)),
     )
 
 

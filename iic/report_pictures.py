@@ -6,7 +6,7 @@ from iic import figures
 from iic import report_doubts as doubts
 from iic import report_outcome as outcome
 from iic.params import OPERATIONS
-from iic.pictures import Picture, png
+from iic.pictures import Picture, sharp_png
 from iic.run import Run
 
 # Panels of the cost of training: keys of the benchmark's section, and what they count.
@@ -59,7 +59,7 @@ def operations(run: Run) -> Picture:
         "pure black and white, covered with grains, and all that the run uses at once.",
         "data/snapshots.npz (examples)",
         run.seed,
-        png(figure),
+        sharp_png(figure),
     )
 
 
@@ -79,8 +79,8 @@ def neighbors(run: Run) -> Picture:
         f"{len(first)} training images, one a row, and beside each its neighbours, "
         f"from the nearest to no. {k}: images that look much alike.",
         "data/images.npz, data/neighbors.npz",
-        "none, found without chance",
-        png(figures.grid_figure(run.train_images[shown], titles)),
+        "none needed",
+        sharp_png(figures.grid_figure(run.train_images[shown], titles)),
     )
 
 
@@ -100,5 +100,5 @@ def scaling(run: Run) -> Picture:
         f"{len(panels)} panels: seconds of an epoch by {', '.join(label for label, _ in panels)}.",
         "reports/benchmark.json (scaling, by make bench)",
         "not of this run",
-        png(figures.cost_figure(panels, "seconds an epoch")),
+        sharp_png(figures.cost_figure(panels, "seconds an epoch")),
     )

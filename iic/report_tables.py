@@ -31,7 +31,7 @@ class Bin(NamedTuple):
     @property
     def name(self) -> str:
         """The bounds in per cent."""
-        return f"{_percent(self.low)}-{_percent(self.high)} %"
+        return f"{_percent(self.low)}–{_percent(self.high)} %"
 
 
 class Pair(NamedTuple):
