@@ -135,7 +135,7 @@ def samples_figure(rows: Sequence[tuple[str, np.ndarray, np.ndarray]], columns: 
 def gallery_figure(images: np.ndarray, titles: Sequence[str], columns: int) -> Figure:
     """Images (n, 28, 28) row by row, each under a title of its own."""
     rows = max(1, -(-len(images) // columns))
-    figure = Figure(figsize=(1.3 * columns, 1.55 * rows), layout="constrained")
+    figure = Figure(figsize=(1.3 * columns, 1.7 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")

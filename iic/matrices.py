@@ -38,14 +38,27 @@ def joint_figure(
 
 
 def joint_and_sizes_figure(
-    p_ij: np.ndarray, sizes: np.ndarray, order: np.ndarray, names: Sequence[str], title: str
+    p_ij: np.ndarray,
+    sizes: np.ndarray,
+    order: np.ndarray,
+    names: Sequence[str],
+    title: str,
+    largest: int,
 ) -> Figure:
-    """The joint matrix P beside the clusters' sizes (k,), for data without labels."""
+    """The joint matrix P beside the clusters' sizes, for data without labels.
+
+    Args:
+        p_ij: (k, k) joint of the clusters of both views.
+        sizes: (k,) counts of test images.
+        order: (k,) clusters in the order to draw them.
+        names: (k,) of the clusters in that order.
+        title: over both.
+        largest: size that the bars have room for, the same in all frames of an animation.
+    """
     figure, right = _joint_beside(p_ij, order, names, title)
     right.bar(range(len(order)), sizes[order], color=BLUE)
     right.set(title="sizes of the clusters", xlabel="cluster", ylabel="test images")
-    # Fixed, so that bars of all frames of an animation can be compared.
-    right.set_ylim(0, max(1, sizes.sum()) * min(1.0, 3 / len(order)))
+    right.set_ylim(0, 1.05 * max(1, largest))
     name_ticks(right, names, None)
     return figure
 

@@ -98,6 +98,7 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
         sections={section.anchor: section for section in _sections(pictures)},
         findings=diagnose(last, {head: run.outputs(head) for head in HEADS}),
         headlines=headlines(run),
+        renamed=_renamed(run),
         information=_information(run, last),
         bins=_bins(run),
         stability=_stability(run),
@@ -151,6 +152,15 @@ def _sections(pictures: Sequence[Picture]) -> list[Section]:
     return [section for section in sections if section.pictures or section.anchor != "cost"]
 
 
+def _renamed(run: Run) -> list[tuple[str, str]]:
+    """Names of classes as the figures and as the page have them, where they differ."""
+    return [
+        (short.replace("\\$", "$"), run.long_name(label))
+        for label, (short, name) in enumerate(zip(run.short_names, run.names, strict=True))
+        if short.replace("\\$", "$") != " ".join(name.split())
+    ]
+
+
 def _information(run: Run, last: Mapping[str, float]) -> list[dict[str, object]]:
     return [
         {
@@ -189,8 +199,8 @@ def _mistakes(run: Run) -> list[Tile]:
         Tile(
             data_uri("png", tile(run.test_images[index])),
             int(index),
-            run.names[run.labels[index]],
-            None if run.predicted[index] == UNMATCHED else run.names[run.predicted[index]],
+            run.long_name(run.labels[index]),
+            None if run.predicted[index] == UNMATCHED else run.long_name(run.predicted[index]),
             float(run.probability[index]),
         )
         for index in worst_mistakes(run.is_right, run.probability, GALLERY)
@@ -202,8 +212,8 @@ def _pairs(run: Run) -> list[dict[str, object]]:
         return []
     return [
         {
-            "label": run.names[pair.label],
-            "predicted": None if pair.predicted == UNMATCHED else run.names[pair.predicted],
+            "label": run.long_name(pair.label),
+            "predicted": None if pair.predicted == UNMATCHED else run.long_name(pair.predicted),
             "images": pair.images,
             "share": pair.share,
         }

@@ -101,7 +101,8 @@ def stability(run: Run) -> Picture:
         "stability.png",
         "Stability between two seeds",
         "The share of each cluster's test images that lie in one cluster of a second training, "
-        "with another seed. A low bar is a cluster that chance has made. This needs no label.",
+        "with another seed. A low bar is a cluster that another seed makes otherwise. This needs "
+        "no label.",
         f"Bars of {len(shares)} clusters, from {100 * np.nanmin(shares):.1f} to "
         f"{100 * np.nanmax(shares):.1f} %.",
         f"{_SNAPSHOTS} (second_test), {_PREDICTIONS}",
@@ -114,7 +115,7 @@ def mistakes(run: Run) -> Picture:
     """The mistakes of which the network is most sure."""
     chosen = worst_mistakes(run.is_right, run.probability, GALLERY)
     titles = [
-        f"{run.short_names[run.labels[i]]} → {run.short_name(run.predicted[i])}\n"
+        f"{run.short_name(run.labels[i])}\n→ {run.short_name(run.predicted[i])}\n"
         f"{100 * run.probability[i]:.2f} %"
         for i in chosen
     ]
@@ -152,7 +153,7 @@ def confusion(run: Run) -> Picture:
 
 def crossed_sevens(run: Run) -> np.ndarray:
     """Indices of the test images of a seven with a bar through its stem; none of other data."""
-    if not run.is_handwritten:
+    if not run.has_sevens:
         return np.array([], int)
     indices = np.flatnonzero(run.labels == run.class_of(SEVEN))
     return indices[crossed(run.test_images[indices])]

@@ -147,10 +147,8 @@ def overclusters(run: Run) -> Picture:
 def samples(run: Run, label: str) -> Picture:
     """Members of the overclusters of a class, other classes framed."""
     wanted = run.class_of(label)
-    name, hard = run.names[wanted], run.snapshots[f"{HEADS[1]}_test"][-1]
-    table = run.confusion(HEADS[1])
-    chosen = np.flatnonzero(majority_match(table) == wanted)
-    chosen = chosen[np.argsort(-table[:, chosen].sum(axis=0), kind="stable")][:ROWS]
+    name, hard = run.long_name(wanted), run.snapshots[f"{HEADS[1]}_test"][-1]
+    chosen, which = _overclusters_of(run, wanted)
     rows = []
     for overcluster in chosen:
         inside = np.flatnonzero(hard == overcluster)
@@ -163,15 +161,27 @@ def samples(run: Run, label: str) -> Picture:
     return Picture(
         "samples.png",
         f"Overclusters of {name}",
-        f"{missing}One row for each overcluster in which {name} is the most frequent class, the "
-        f"largest first, at most {ROWS}: members spread evenly over the test images, other "
-        "classes framed. What the rows differ in, such as slant or stroke width, was found "
-        "without a label.",
+        f"{missing}One row for each overcluster {which}, at most {ROWS}: members spread evenly "
+        "over the test images, other classes framed. What the rows differ in, such as slant or "
+        "stroke width, was found without a label.",
         f"{len(rows)} rows of images of {name}, one an overcluster, alike within a row.",
         f"data/images.npz, {_SNAPSHOTS} (overcluster_test), {_PREDICTIONS}",
         run.seed,
         sharp_png(figures.samples_figure(rows, SAMPLES)),
     )
+
+
+def _overclusters_of(run: Run, label: int) -> tuple[np.ndarray, str]:
+    """The overclusters of a class, the largest first, and a word on their choice."""
+    table = run.confusion(HEADS[1])
+    own = np.flatnonzero(majority_match(table) == label)
+    name = run.long_name(label)
+    if len(own):
+        order = own[np.argsort(-table[:, own].sum(axis=0), kind="stable")]
+        return order[:ROWS], f"in which {name} is the most frequent class, the largest first"
+    # None is mostly of this class: then those that hold the most of it.
+    most = np.argsort(-table[label], kind="stable")[:3]
+    return most, f"of those with the most images of {name}, which is most frequent in none"
 
 
 def members(run: Run) -> Picture:
@@ -188,7 +198,7 @@ def members(run: Run) -> Picture:
         "Members of the clusters",
         f"One row a cluster, the largest first, at most {ROWS}: members spread evenly over "
         "the test images.",
-        f"{len(rows)} rows of images, one a cluster.",
+        f"{len(rows)} rows of images, one a cluster, alike within a row.",
         f"data/images.npz, {_PREDICTIONS}",
         run.seed,
         sharp_png(figures.samples_figure(rows, SAMPLES)),
@@ -209,4 +219,6 @@ def _joint_of_epoch(run: Run, epoch: int) -> Figure:
     if run.is_labelled:
         table = run.confusion(HEADS[0], epoch)
         return matrices.joint_figure(p_ij, table, order, (run.short_names, names), title)
-    return matrices.joint_and_sizes_figure(p_ij, run.sizes(HEADS[0], epoch), order, names, title)
+    by_epoch = [run.sizes(HEADS[0], number) for number in range(len(run.history["epoch"]))]
+    largest = int(np.max(by_epoch))
+    return matrices.joint_and_sizes_figure(p_ij, by_epoch[epoch], order, names, title, largest)

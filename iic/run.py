@@ -12,7 +12,9 @@ from iic.diagnosis import HEADS
 from iic.errors import InputError
 from iic.lettering import short_names
 from iic.matching import UNMATCHED, contingency_table
-from iic.styles import HANDWRITTEN, SEVEN
+from iic.styles import CHECKED, HANDWRITTEN, SEVEN
+
+_LONGEST = 80
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,14 @@ class Run:
         return "label" in self.predictions
 
     @property
-    def is_handwritten(self) -> bool:
-        """Whether the classes are digits by hand, so that some sevens may be crossed."""
-        return self.is_labelled and self.card.data in HANDWRITTEN and SEVEN in self.names
+    def shows_digits(self) -> bool:
+        """Whether the images are of digits by hand."""
+        return self.card.data in HANDWRITTEN
+
+    @property
+    def has_sevens(self) -> bool:
+        """Whether sevens are known, and those with a bar can be told by their ink."""
+        return self.is_labelled and self.card.data in CHECKED and SEVEN in self.names
 
     @property
     def names(self) -> list[str]:
@@ -133,6 +140,11 @@ class Run:
     def short_name(self, label: int) -> str:
         """Name for figures of a class, or of none."""
         return "none" if label == UNMATCHED else self.short_names[label]
+
+    def long_name(self, label: int) -> str:
+        """Name of a class for the page; even there one may be too long."""
+        name = self.names[label]
+        return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
     def cluster_order(self) -> tuple[np.ndarray, list[str]]:
         """Clusters (k,) by their class, those without one last, and their names in that order."""
