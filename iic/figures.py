@@ -15,23 +15,6 @@ BLUE, ORANGE = "#0072B2", "#D55E00"
 _LETTERS_IN_A_ROW = 70
 
 
-def grid_figure(examples: np.ndarray, titles: Sequence[str]) -> Figure:
-    """A row an image: the image itself and what goes with it.
-
-    Args:
-        examples: (n, columns, 28, 28) uint8.
-        titles: of the columns.
-    """
-    rows, columns = examples.shape[:2]
-    figure = Figure(figsize=(1.3 * columns, 1.2 * rows + 0.4), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis, image in zip(axes.flat, examples.reshape(-1, *examples.shape[2:]), strict=True):
-        show_image(axis, image)
-    for axis, title in zip(axes[0], titles, strict=True):
-        axis.set_title(title, fontsize=10)
-    return figure
-
-
 def variants_figure(
     panels: Sequence[tuple[str, str]], curves: Mapping[str, Sequence[np.ndarray]]
 ) -> Figure:
@@ -110,48 +93,6 @@ def accuracy_figure(epochs: np.ndarray, curves: dict[str, np.ndarray]) -> Figure
     figure.set_size_inches(6.4, 3.8)
     figure.axes[0].yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
     return figure
-
-
-def samples_figure(rows: Sequence[tuple[str, np.ndarray, np.ndarray]], columns: int) -> Figure:
-    """Images of clusters, one row each; those that are not as wanted are framed.
-
-    Args:
-        rows: title, images (n, 28, 28) and whether each is as wanted (n,).
-        columns: at most this many images a row.
-    """
-    height = max(len(rows), 1)
-    figure = Figure(figsize=(columns + 1.1, 1.02 * height + 0.1), layout="constrained")
-    axes = figure.subplots(height, columns, squeeze=False)
-    for axis in axes.flat:
-        axis.axis("off")
-    for line, (title, images, wanted) in zip(axes, rows, strict=False):
-        for axis, image, fits in zip(line, images, wanted, strict=False):
-            axis.axis("on")
-            show_image(axis, image, frame=None if fits else ORANGE)
-        line[0].set_ylabel(title, fontsize=9, rotation=0, ha="right", va="center", labelpad=8)
-    return figure
-
-
-def gallery_figure(images: np.ndarray, titles: Sequence[str], columns: int) -> Figure:
-    """Images (n, 28, 28) row by row, each under a title of its own."""
-    rows = max(1, -(-len(images) // columns))
-    figure = Figure(figsize=(1.3 * columns, 1.7 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat:
-        axis.axis("off")
-    for axis, image, title in zip(axes.flat, images, titles, strict=False):
-        axis.axis("on")
-        show_image(axis, image)
-        axis.set_title(title, fontsize=8)
-    return figure
-
-
-def show_image(axis: Axes, image: np.ndarray, frame: str | None = None) -> None:
-    """Dark ink on white, optionally framed in a colour."""
-    axis.imshow(image, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
-    axis.set(xticks=[], yticks=[])
-    for spine in axis.spines.values():
-        spine.set(visible=frame is not None, color=frame, linewidth=2)
 
 
 def name_ticks(axis: Axes, x: Sequence[str] | None, y: Sequence[str] | None) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from iic import bars, figures, matrices
+from iic import bars, matrices, mosaics
 from iic.diagnosis import HEADS
 from iic.pictures import Picture, sharp_png
 from iic.report_tables import kept_together, mistakes_table, reliability, worst_mistakes
@@ -114,11 +114,12 @@ def stability(run: Run) -> Picture:
 def mistakes(run: Run) -> Picture:
     """The mistakes of which the network is most sure."""
     chosen = worst_mistakes(run.is_right, run.probability, GALLERY)
-    titles = [
-        f"{run.short_name(run.labels[i])}\n→ {run.short_name(run.predicted[i])}\n"
-        f"{100 * run.probability[i]:.2f} %"
-        for i in chosen
-    ]
+    titles = []
+    for index in chosen:
+        label, other = (run.short_name(names[index]) for names in (run.labels, run.predicted))
+        # Long names beside each other would run into those of the next image.
+        arrow = " → " if len(label + other) < 10 else "\n→ "
+        titles.append(f"{label}{arrow}{other}\n{100 * run.probability[index]:.2f} %")
     return Picture(
         "mistakes.png",
         "The most confident mistakes",
@@ -128,7 +129,7 @@ def mistakes(run: Run) -> Picture:
         "probability.",
         f"data/images.npz, {_PREDICTIONS}",
         run.seed,
-        sharp_png(figures.gallery_figure(run.test_images[chosen], titles, GALLERY_COLUMNS)),
+        sharp_png(mosaics.gallery_figure(run.test_images[chosen], titles, GALLERY_COLUMNS)),
     )
 
 
@@ -179,7 +180,7 @@ def sevens(run: Run) -> Picture:
         f"{counts.max():,} of {len(found):,}.",
         f"data/images.npz, {_PREDICTIONS}",
         run.seed,
-        sharp_png(figures.samples_figure(rows, SAMPLES)),
+        sharp_png(mosaics.samples_figure(rows, SAMPLES)),
     )
 
 
@@ -195,5 +196,5 @@ def uncertain(run: Run) -> Picture:
         f"{len(chosen)} test images with their cluster and its probability.",
         f"data/images.npz, {_PREDICTIONS}",
         run.seed,
-        sharp_png(figures.gallery_figure(run.test_images[chosen], titles, GALLERY_COLUMNS)),
+        sharp_png(mosaics.gallery_figure(run.test_images[chosen], titles, GALLERY_COLUMNS)),
     )

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from iic import figures, matrices
+from iic import figures, matrices, mosaics
 from iic.diagnosis import HEADS
 from iic.matching import contingency_table, majority_match
 from iic.pictures import Picture, animation, sharp_png
@@ -167,7 +167,7 @@ def samples(run: Run, label: str) -> Picture:
         f"{len(rows)} rows of images of {name}, one an overcluster, alike within a row.",
         f"data/images.npz, {_SNAPSHOTS} (overcluster_test), {_PREDICTIONS}",
         run.seed,
-        sharp_png(figures.samples_figure(rows, SAMPLES)),
+        sharp_png(mosaics.samples_figure(rows, SAMPLES)),
     )
 
 
@@ -201,7 +201,7 @@ def members(run: Run) -> Picture:
         f"{len(rows)} rows of images, one a cluster, alike within a row.",
         f"data/images.npz, {_PREDICTIONS}",
         run.seed,
-        sharp_png(figures.samples_figure(rows, SAMPLES)),
+        sharp_png(mosaics.samples_figure(rows, SAMPLES)),
     )
 
 

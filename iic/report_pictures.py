@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from iic import figures
+from iic import figures, mosaics
 from iic import report_doubts as doubts
 from iic import report_outcome as outcome
 from iic.params import OPERATIONS
@@ -48,7 +48,7 @@ def render_pictures(run: Run, label: str) -> list[Picture]:
 def operations(run: Run) -> Picture:
     """Training images and what the operations make of them."""
     examples = run.snapshots["examples"]
-    figure = figures.grid_figure(examples, ["original", *OPERATIONS, "the run's set"])
+    figure = mosaics.grid_figure(examples, ["original", *OPERATIONS, "the run's set"])
     return Picture(
         "operations.png",
         "The operations",
@@ -80,7 +80,7 @@ def neighbors(run: Run) -> Picture:
         f"from the nearest to no. {k}: images that look much alike.",
         "data/images.npz, data/neighbors.npz",
         "none needed",
-        sharp_png(figures.grid_figure(run.train_images[shown], titles)),
+        sharp_png(mosaics.grid_figure(run.train_images[shown], titles)),
     )
 
 

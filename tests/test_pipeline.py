@@ -39,7 +39,7 @@ LAYERS = [
         "styles",
     },
     {"card", "download", "neighbors", "augmentation", "model", "schedule", "figures", "moves"},
-    {"batches", "committee", "bars", "matrices", "run"},
+    {"batches", "committee", "bars", "matrices", "mosaics", "run"},
     {"learner", "report_tables"},
     {"recording", "teaching", "report_doubts", "report_outcome"},
     {"training", "report_pictures", "report", "comparison"},

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import re
+from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -12,13 +13,14 @@ import pytest
 from browser import fits, needs_browser, opened
 from PIL import Image
 
-from iic import report_outcome
+from iic import report_doubts, report_outcome, report_pictures
 from iic.card import ModelCard, write_card
 from iic.datasets import digits_dataset
 from iic.errors import InputError
 from iic.files import write_arrays, write_table
 from iic.lettering import short_names
 from iic.matching import UNMATCHED, contingency_table, hungarian_match
+from iic.pictures import Picture
 from iic.report import headlines, render_page
 from iic.report_pictures import render_pictures
 from iic.report_tables import (
@@ -116,15 +118,12 @@ KINDS = {
 }
 
 
-@pytest.fixture(scope="module")
-def rendered():
-    """Run, pictures and page of each kind, drawn once."""
-    found = {}
-    for kind, values in KINDS.items():
-        run = make_run(**values)
-        pictures = render_pictures(run, "7")
-        found[kind] = run, pictures, render_page(run, pictures)
-    return found
+@cache
+def rendered(kind: str) -> tuple[Run, list[Picture], str]:
+    """Run, pictures and page of a kind, drawn once."""
+    run = make_run(**KINDS[kind])
+    pictures = render_pictures(run, "7")
+    return run, pictures, render_page(run, pictures)
 
 
 def test_probability_against_being_right_by_hand():
@@ -209,8 +208,8 @@ def test_a_class_that_the_card_lacks_is_named():
         dataclasses.replace(run, predictions=other).labels  # noqa: B018 - read for its error
 
 
-def test_the_same_run_gives_the_same_bytes(rendered):
-    _, pictures, page = rendered["labelled"]
+def test_the_same_run_gives_the_same_bytes():
+    _, pictures, page = rendered("labelled")
     run = make_run(**KINDS["labelled"])
     again = render_pictures(run, "7")
     assert [picture.content for picture in pictures] == [picture.content for picture in again]
@@ -227,8 +226,8 @@ MORE = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pictures_are_those_of_the_data_and_fit_the_page(rendered, kind):
-    _, pictures, page = rendered[kind]
+def test_pictures_are_those_of_the_data_and_fit_the_page(kind):
+    _, pictures, page = rendered(kind)
     assert {picture.anchor for picture in pictures} == {*COMMON, *MORE[kind]}
     for picture in pictures:
         image = Image.open(io.BytesIO(picture.content))
@@ -262,8 +261,8 @@ class Outline(HTMLParser):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_page_is_whole_and_in_order(rendered, kind):
-    page = rendered[kind][2]
+def test_the_page_is_whole_and_in_order(kind):
+    page = rendered(kind)[2]
     outline = Outline(page)
     assert outline.headings[0] == 1
     assert outline.headings.count(1) == 1
@@ -285,8 +284,8 @@ def test_the_page_is_whole_and_in_order(rendered, kind):
     assert page.startswith("<!doctype html>")
 
 
-def test_names_of_any_kind_reach_the_page_as_text(rendered):
-    _, _, page = rendered["hostile"]
+def test_names_of_any_kind_reach_the_page_as_text():
+    _, _, page = rendered("hostile")
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "<script>alert" not in page
     assert "é" * 81 not in page
@@ -296,8 +295,8 @@ def test_names_of_any_kind_reach_the_page_as_text(rendered):
     assert "none" in page
 
 
-def test_without_labels_nothing_is_called_right(rendered):
-    run, _, page = rendered["unlabelled"]
+def test_without_labels_nothing_is_called_right():
+    run, _, page = rendered("unlabelled")
     assert "have no labels" in page
     for word in ("Accuracy", "NMI", "confusion matrix", "Hungarian", "mistakes.png"):
         assert word not in page
@@ -306,17 +305,8 @@ def test_without_labels_nothing_is_called_right(rendered):
     assert [row.title for row in headlines(run)] == ["Confidence, test", "Loss"]
 
 
-def test_a_run_that_is_right_throughout_has_no_mistakes_to_show():
-    run = make_run(data="custom")
-    right = {**run.predictions, "predicted": run.predictions["label"]}
-    run = dataclasses.replace(run, predictions=right)
-    pictures = render_pictures(run, "7")
-    assert not {"mistakes", "confusion"} & {picture.anchor for picture in pictures}
-    assert "Nowhere on the test images" in render_page(run, pictures)
-
-
-def test_a_label_that_is_not_there_is_the_first_and_the_page_says_so(rendered):
-    run, pictures, _ = rendered["labelled"]
+def test_a_label_that_is_not_there_is_the_first_and_the_page_says_so():
+    run, pictures, _ = rendered("labelled")
     (samples,) = (picture for picture in pictures if picture.anchor == "samples")
     assert samples.title == "Overclusters of 7"
     other = report_outcome.samples(run, "cat")
@@ -325,8 +315,8 @@ def test_a_label_that_is_not_there_is_the_first_and_the_page_says_so(rendered):
     assert other.content != samples.content
 
 
-def test_figures_on_the_page_are_those_of_the_run(rendered):
-    run, _, page = rendered["labelled"]
+def test_figures_on_the_page_are_those_of_the_run():
+    run, _, page = rendered("labelled")
     text = " ".join(page.split())
     right = int(run.is_right.sum())
     assert f"Of {IMAGES} test images, {right} lie in the cluster of their class" in text
@@ -336,23 +326,23 @@ def test_figures_on_the_page_are_those_of_the_run(rendered):
     assert "seeds 0 and 5" in text
     assert "seed: 0 and 5" in text
     assert "Not measured" not in text
-    assert "Not measured: set <code>train.second_seed</code>" in rendered["hostile"][2]
+    assert "Not measured: set <code>train.second_seed</code>" in rendered("hostile")[2]
     wrong = worst_mistakes(run.is_right, run.probability, 1)[0]
     first = page[page.index('class="gallery"') :].split("</li>")[0]
     assert f"Test image {wrong}" in first
     assert f"{100 * run.probability[wrong]:.2f} %" in first
 
 
-def test_findings_stand_on_top_of_the_page(rendered):
-    run, pictures, page = rendered["labelled"]
+def test_findings_stand_on_top_of_the_page():
+    run, pictures, page = rendered("labelled")
     finding = "clustering head: 1 of 10 clusters are empty"
     assert page.index(finding) < page.index("<h2")
     healthy = {**run.history, "clusters_used": np.full(2, 10.0)}
     assert "are empty" not in render_page(dataclasses.replace(run, history=healthy), pictures)
 
 
-def test_the_animation_has_a_frame_an_epoch_up_to_a_limit(rendered, monkeypatch):
-    frames = {kind: pictures[3].frames for kind, (_, pictures, _) in rendered.items()}
+def test_the_animation_has_a_frame_an_epoch_up_to_a_limit(monkeypatch):
+    frames = {kind: rendered(kind)[1][3].frames for kind in KINDS}
     assert {kind: len(found) for kind, found in frames.items()} == {
         "labelled": 2, "unlabelled": 2, "hostile": 1,
     }  # fmt: skip
@@ -370,25 +360,27 @@ def test_the_animation_has_a_frame_an_epoch_up_to_a_limit(rendered, monkeypatch)
 
 @pytest.mark.parametrize("clusters", [2, 25])
 def test_any_number_of_clusters_can_be_drawn(clusters):
-    run = make_run(clusters=clusters, epochs=1)
-    assert render_page(run, render_pictures(run, "0"))
+    run = make_run(clusters=clusters, epochs=1, second=True)
+    for draw in (report_outcome.joint, report_doubts.sizes, report_doubts.stability):
+        assert draw(run).content
+    text = report_doubts.sizes(run).alt
+    assert text.startswith(f"Bars of {clusters} clusters, from {run.sizes('cluster').min()} to ")
 
 
-def test_the_cost_of_training_is_shown_where_it_was_measured(rendered):
-    run, _, _ = rendered["unlabelled"]
+def test_the_cost_of_training_is_shown_where_it_was_measured():
+    run, pictures, _ = rendered("unlabelled")
     machine = {"cores": 3, "processor": "some processor"}
     run = dataclasses.replace(run, benchmark={"machine": machine, "scaling": SCALING})
-    pictures = render_pictures(run, "7")
-    assert pictures[-1].name == "scaling.png"
-    assert "on 3 cores of some processor" in pictures[-1].caption
-    assert ">What training costs</h2>" in render_page(run, pictures)
+    picture = report_pictures.scaling(run)
+    assert "on 3 cores of some processor" in picture.caption
+    assert ">What training costs</h2>" in render_page(run, [*pictures, picture])
 
 
-def write_run(run: Run, metrics: dict[str, float]) -> None:
+def write_run(run: Run) -> None:
     """The files that the pipeline would have left behind in this folder."""
     write_card(run.card, stage.MODEL_CARD)
     stage.METRICS.parent.mkdir(exist_ok=True)
-    stage.METRICS.write_text(json.dumps(metrics))
+    stage.METRICS.write_text(json.dumps(run.metrics))
     stage.BENCHMARK.write_text("{}")
     write_table(stage.HISTORY, run.history)
     write_table(stage.ACCURACY, run.accuracy)
@@ -404,23 +396,28 @@ def write_run(run: Run, metrics: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("labelled", [True, False])
 def test_the_stage_reads_what_evaluate_writes(tmp_path, monkeypatch, params, labelled):
+    """Also a run without a mistake, which then has none to show."""
     monkeypatch.chdir(tmp_path)
-    run = make_run(labelled=labelled, epochs=1)
-    write_run(run, run.metrics)
+    run = make_run(labelled=labelled, epochs=1, data="custom")
+    if labelled:
+        all_right = {**run.predictions, "predicted": run.predictions["label"]}
+        run = dataclasses.replace(run, predictions=all_right)
+    write_run(run)
     stage.main(params)
     page = stage.PAGE.read_text("utf-8")
     assert ("Accuracy, test" in page) == labelled
+    assert ("Nowhere on the test images" in page) == labelled
     drawn = {path.stem for path in stage.FIGURES.iterdir()}
-    assert drawn == {*COMMON, *(MORE["labelled"] if labelled else ["uncertain"])} - {"stability"}
+    assert drawn == {*COMMON, "accuracy" if labelled else "uncertain"}
     stage.MODEL_CARD.unlink()
     with pytest.raises(InputError, match=r"model-card\.json: not found; run `dvc repro evaluate`"):
         stage.main(params)
 
 
 @pytest.fixture(scope="module")
-def page(rendered, tmp_path_factory):
+def page(tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "index.html"
-    path.write_text(rendered["labelled"][2], "utf-8")
+    path.write_text(rendered("labelled")[2], "utf-8")
     return path
 
 
@@ -482,9 +479,9 @@ def test_contents_lead_to_every_part_and_stand_beside_it(page):
 
 @needs_browser
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_page_scrolls_sideways_on_a_phone(rendered, tmp_path, kind):
+def test_no_page_scrolls_sideways_on_a_phone(tmp_path, kind):
     path = tmp_path / "index.html"
-    path.write_text(rendered[kind][2], "utf-8")
+    path.write_text(rendered(kind)[2], "utf-8")
     with opened(path, width=390, height=844, color_scheme="dark") as tab:
         assert fits(tab)
         # Dark paper, light ink.
