@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from iic.figures import BLUE, name_ticks
 
 COLOR_MAP = "cividis"
-# Counts are written into the cells of a matrix up to this many columns; beyond, they overlap.
+# Counts are written into the cells of a matrix up to this many a row; beyond, they overlap.
 _MAX_ANNOTATED = 20
 
 
@@ -111,7 +111,7 @@ def errors_figure(table: np.ndarray, names: tuple[Sequence[str], Sequence[str]])
     )
     axis.set(xlabel="class of the cluster", ylabel="label")
     name_ticks(axis, names[1], names[0])
-    if table.shape[1] <= _MAX_ANNOTATED:
+    if max(table.shape) <= _MAX_ANNOTATED + 1:
         _write_counts(axis, table, table / max(1, table.max()))
     return figure
 
@@ -141,7 +141,7 @@ def _draw_confusion(
 ) -> None:
     """Counts as shares of their row: classes differ in size."""
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    annotated = table.shape[1] <= _MAX_ANNOTATED
+    annotated = max(table.shape) <= _MAX_ANNOTATED
     # Spread over many columns shares are small, and a linear scale would show them all as dark.
     norm = Normalize(0, 100) if annotated else PowerNorm(0.5, 0, 100)
     image = axis.imshow(100 * shares, cmap=COLOR_MAP, norm=norm, aspect="auto")

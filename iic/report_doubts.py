@@ -27,7 +27,7 @@ def certainty(run: Run) -> Picture:
         notes=[f"{row.images:,} images" if row.images else "" for row in bins],
         marks=("mean probability", np.array([row.mean for row in bins])),
     )
-    gap = max(row.mean - row.right for row in bins if row.images)
+    gap = max(0.0, *(row.mean - row.right for row in bins if row.images))
     return Picture(
         "certainty.png",
         "Probability and being right",
@@ -70,7 +70,7 @@ def confidence(run: Run) -> Picture:
 def sizes(run: Run) -> Picture:
     """How many test images each cluster holds."""
     order, names = run.cluster_order()
-    totals = run.sizes(HEADS[0])
+    totals = run.sizes[-1]
     if run.is_labelled:
         right = np.bincount(run.clusters[run.is_right], minlength=len(totals))
         parts = {"right": right[order], "not right": (totals - right)[order]}

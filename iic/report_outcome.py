@@ -186,7 +186,7 @@ def _overclusters_of(run: Run, label: int) -> tuple[np.ndarray, str]:
 
 def members(run: Run) -> Picture:
     """Members of the largest clusters, where there are no labels to choose by."""
-    order = np.argsort(-run.sizes(HEADS[0]), kind="stable")[:ROWS]
+    order = np.argsort(-run.sizes[-1], kind="stable")[:ROWS]
     rows = []
     for cluster in order:
         inside = np.flatnonzero(run.clusters == cluster)
@@ -219,6 +219,5 @@ def _joint_of_epoch(run: Run, epoch: int) -> Figure:
     if run.is_labelled:
         table = run.confusion(HEADS[0], epoch)
         return matrices.joint_figure(p_ij, table, order, (run.short_names, names), title)
-    by_epoch = [run.sizes(HEADS[0], number) for number in range(len(run.history["epoch"]))]
-    largest = int(np.max(by_epoch))
-    return matrices.joint_and_sizes_figure(p_ij, by_epoch[epoch], order, names, title, largest)
+    largest = int(run.sizes.max())
+    return matrices.joint_and_sizes_figure(p_ij, run.sizes[epoch], order, names, title, largest)

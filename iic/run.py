@@ -129,9 +129,13 @@ class Run:
         hard = self.snapshots[f"{head}_test"][epoch]
         return contingency_table(self.labels, hard, len(self.names), self.outputs(head))
 
-    def sizes(self, head: str, epoch: int = -1) -> np.ndarray:
-        """(k,) test images in each cluster of a head."""
-        return np.bincount(self.snapshots[f"{head}_test"][epoch], minlength=self.outputs(head))
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """(epochs, k) test images in each cluster."""
+        k = self.outputs(HEADS[0])
+        return np.stack(
+            [np.bincount(hard, minlength=k) for hard in self.snapshots[f"{HEADS[0]}_test"]]
+        )
 
     def class_of(self, label: str) -> int:
         """Number of the class of that name; the first where there is none."""

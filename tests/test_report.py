@@ -370,7 +370,7 @@ def test_any_number_of_clusters_can_be_drawn(clusters):
     for draw in (report_outcome.joint, report_doubts.sizes, report_doubts.stability):
         assert draw(run).content
     text = report_doubts.sizes(run).alt
-    assert text.startswith(f"Bars of {clusters} clusters, from {run.sizes('cluster').min()} to ")
+    assert text.startswith(f"Bars of {clusters} clusters, from {run.sizes[-1].min()} to ")
 
 
 def test_the_cost_of_training_is_shown_where_it_was_measured():
