@@ -11,7 +11,7 @@ from experiments.cli import run_main
 from experiments.reading import array_of, columns_of, metrics_of, settings_of
 from iic.comparison import ComparedRun, render_comparison
 from iic.files import write_text
-from stages.common import ACCURACY, HISTORY, IMAGES, PREDICTIONS, REPORTS
+from stages.common import ACCURACY, CLASS_COLUMNS, HISTORY, IMAGES, PREDICTIONS, REPORTS
 
 PAGE = REPORTS / "compare.html"
 
@@ -24,7 +24,7 @@ def read_run(name: str) -> ComparedRun:
         metrics=metrics_of(name),
         history=columns_of(name, HISTORY),
         accuracy=columns_of(name, ACCURACY),
-        predictions=columns_of(name, PREDICTIONS),
+        predictions=columns_of(name, PREDICTIONS, CLASS_COLUMNS),
     )
 
 

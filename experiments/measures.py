@@ -6,15 +6,12 @@ import numpy as np
 
 from experiments.grid import Experiment
 from experiments.reading import columns_of, metrics_of
-from experiments.styles import crossed
-from iic.datasets import DIGITS
+from iic.errors import InputError
 from iic.matching import contingency_table, majority_match, purity
-from stages.common import ACCURACY, HISTORY, PREDICTIONS
+from iic.styles import HANDWRITTEN, SEVEN, crossed, gathering
+from stages.common import ACCURACY, CLASS_COLUMNS, HISTORY, PREDICTIONS
 
-SEVEN = 7
 ARTICLE_EPOCHS = 100
-# Data whose class 7 is the digit.
-HANDWRITTEN = ("mnist", "digits")
 
 
 class Result(NamedTuple):
@@ -33,16 +30,20 @@ def result_of(experiment: Experiment, test_images: np.ndarray) -> Result:
     Args:
         experiment: one that has run.
         test_images: (n, h, w) of its data.
+
+    Raises:
+        InputError: the data have no labels.
     """
     name = experiment.name
     curves = columns_of(name, HISTORY) | columns_of(name, ACCURACY)
     del curves["epoch"]
-    predictions = {
-        column: values.astype(int) for column, values in columns_of(name, PREDICTIONS).items()
-    }
+    predictions = columns_of(name, PREDICTIONS, CLASS_COLUMNS)
+    if "label" not in predictions:
+        raise InputError(f"{name}: its data have no labels, and a study measures by them")
+    classes, labels = np.unique(predictions["label"], return_inverse=True)
     heads = experiment.params.model.head_sizes
     clusters, overclusters = (
-        contingency_table(predictions["label"], predictions[head], DIGITS, k)
+        contingency_table(labels, predictions[head].astype(int), len(classes), k)
         for head, k in heads.items()
     )
     is_handwritten = experiment.params.data.name in HANDWRITTEN
@@ -54,7 +55,7 @@ def result_of(experiment: Experiment, test_images: np.ndarray) -> Result:
         **ownership(clusters),
         "evenness": curves["cluster_marginal_entropy"][-1] / np.log(clusters.shape[1]),
         "over_acc": purity(overclusters),
-        "over_digits": np.isin(np.arange(DIGITS), majority_match(overclusters)).sum(),
+        "over_digits": np.isin(np.arange(len(classes)), majority_match(overclusters)).sum(),
         **(crossed_sevens(predictions, test_images) if is_handwritten else _NO_SEVENS),
     }
     return Result(
@@ -97,14 +98,11 @@ _NO_SEVENS = {"crossed_held": np.nan, "crossed_pure": np.nan}
 def crossed_sevens(predictions: dict[str, np.ndarray], test_images: np.ndarray) -> dict[str, float]:
     """Largest share of the crossed sevens in one overcluster, and their share of its sevens."""
     sevens = predictions["label"] == SEVEN
-    overclusters = predictions["overcluster"][sevens]
     is_crossed = crossed(test_images[sevens])
     if not is_crossed.any():
         return dict.fromkeys(_NO_SEVENS, 0.0)
-    sizes = np.bincount(overclusters)
-    inside = np.bincount(overclusters[is_crossed], minlength=len(sizes))
-    fullest = inside.argmax()
+    found = gathering(predictions["overcluster"][sevens].astype(int), is_crossed)
     return {
-        "crossed_held": inside[fullest] / is_crossed.sum(),
-        "crossed_pure": inside[fullest] / sizes[fullest],
+        "crossed_held": found.inside / found.style,
+        "crossed_pure": found.inside / found.members,
     }

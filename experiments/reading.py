@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,10 +22,10 @@ WORKSPACE = "workspace"
 _Content = TypeVar("_Content")
 
 
-def columns_of(name: str, path: Path) -> dict[str, np.ndarray]:
-    """Numeric columns of an experiment's CSV file."""
-    text = _ask(name, str(path), lambda rev: dvc.api.read(str(path), rev=rev))
-    return parse_table(text, f"{path} of {name}")
+def columns_of(name: str, path: Path, text: Collection[str] = ()) -> dict[str, np.ndarray]:
+    """Columns of an experiment's CSV file; those named in `text` are strings, others numbers."""
+    content = _ask(name, str(path), lambda rev: dvc.api.read(str(path), rev=rev))
+    return parse_table(content, f"{path} of {name}", text)
 
 
 def array_of(name: str, path: Path, key: str) -> np.ndarray:

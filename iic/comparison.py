@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from iic import figures
-from iic.datasets import DIGITS
+from iic import figures, matrices
 from iic.errors import InputError
+from iic.lettering import plain_text, short_names
 from iic.matching import contingency_table
 from iic.pages import render_html
 from iic.pictures import data_uri, png, sprite
@@ -44,13 +44,15 @@ class ComparedRun:
 
     @property
     def labels(self) -> np.ndarray:
-        """(m,) digit of each test image."""
-        return self.predictions["label"].astype(int)
+        """(m,) name of the class of each test image."""
+        return self.predictions["label"]
 
     @property
     def predicted(self) -> np.ndarray:
-        """(m,) digit that the image's cluster is matched to."""
-        return self.predictions["predicted"].astype(int)
+        """(m,) name of the class that the image's cluster is matched to; empty where none is."""
+        names = self.predictions["predicted"]
+        # Runs from before classes had names number them, and write -1 where there is none.
+        return names if "-1" in self.labels else np.where(names == "-1", "", names)
 
 
 def render_comparison(runs: Sequence[ComparedRun], test_images: np.ndarray) -> str:
@@ -61,8 +63,11 @@ def render_comparison(runs: Sequence[ComparedRun], test_images: np.ndarray) -> s
         test_images: (m, 28, 28) uint8.
 
     Raises:
-        InputError: the runs are of different data.
+        InputError: the runs are of different data, or of data without labels.
     """
+    for run in runs:
+        if "label" not in run.predictions:
+            raise InputError(f"{run.name}: its data have no labels; compare runs with labels")
     for run in runs[1:]:
         if not np.array_equal(run.labels, runs[0].labels):
             raise InputError(
@@ -96,7 +101,7 @@ def differing(runs: Sequence[ComparedRun]) -> list[str]:
 
 
 def disputed(runs: Sequence[ComparedRun]) -> np.ndarray:
-    """Indices of the test images that not all runs give the same digit."""
+    """Indices of the test images that not all runs give the same class."""
     predicted = np.stack([run.predicted for run in runs])
     return np.flatnonzero((predicted != predicted[0]).any(axis=0))
 
@@ -123,12 +128,24 @@ def _curves(runs: Sequence[ComparedRun]) -> Figure:
     )
 
 
-def _confusion(run: ComparedRun) -> Figure:
-    """Digits by the digit of their cluster; those in a cluster without one are left out."""
-    named = run.predicted >= 0
-    return figures.confusion_figure(
-        contingency_table(run.labels[named], run.predicted[named], DIGITS, DIGITS), run.name
+def classes_of(run: ComparedRun) -> list[str]:
+    """Names of the classes that a run's test images have or are given, numbers by their size."""
+    names = {*run.labels.tolist(), *run.predicted.tolist()} - {""}
+    return sorted(
+        names, key=lambda name: (0, int(name), name) if name.isdecimal() else (1, 0, name)
     )
+
+
+def _confusion(run: ComparedRun) -> Figure:
+    """Classes by the class of their cluster; images in a cluster without one are left out."""
+    classes = classes_of(run)
+    numbers = {name: number for number, name in enumerate(classes)}
+    true, predicted = (
+        np.array([numbers[name] for name in column[run.predicted != ""].tolist()], int)
+        for column in (run.labels, run.predicted)
+    )
+    table = contingency_table(true, predicted, len(classes), len(classes))
+    return matrices.confusion_figure(table, short_names(classes), plain_text(run.name))
 
 
 def _json(runs: Sequence[ComparedRun], shown: np.ndarray) -> str:

@@ -7,31 +7,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 BLUE, ORANGE = "#0072B2", "#D55E00"
-COLOR_MAP = "cividis"
-# Counts are written into the cells of a matrix up to this many columns; beyond, they overlap.
-_MAX_ANNOTATED = 20
-
-
-def grid_figure(examples: np.ndarray, titles: Sequence[str]) -> Figure:
-    """A row an image: the image itself and what goes with it.
-
-    Args:
-        examples: (n, columns, 28, 28) uint8.
-        titles: of the columns.
-    """
-    rows, columns = examples.shape[:2]
-    figure = Figure(figsize=(1.3 * columns, 1.2 * rows + 0.4), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis, image in zip(axes.flat, examples.reshape(-1, *examples.shape[2:]), strict=True):
-        _show_digit(axis, image)
-    for axis, title in zip(axes[0], titles, strict=True):
-        axis.set_title(title, fontsize=10)
-    return figure
+# Names below an axis that are longer than this together would run into each other.
+_LETTERS_IN_A_ROW = 70
 
 
 def variants_figure(
@@ -114,109 +95,11 @@ def accuracy_figure(epochs: np.ndarray, curves: dict[str, np.ndarray]) -> Figure
     return figure
 
 
-def joint_figure(
-    p_ij: np.ndarray, table: np.ndarray, order: np.ndarray, names: Sequence[str], title: str
-) -> Figure:
-    """The joint matrix P beside the confusion matrix, clusters in the same order in both.
-
-    Args:
-        p_ij: (k, k) joint of the clusters of both views.
-        table: (classes, k) counts of test images.
-        order: (k,) clusters in the order to draw them.
-        names: (k,) of the clusters in that order.
-        title: over both.
-    """
-    # Fixed, so that all frames of an animation have the same size.
-    figure = Figure(figsize=(10.4, 4.9), layout="constrained")
-    figure.suptitle(title)
-    left, right = figure.subplots(1, 2)
-
-    image = left.imshow(100 * p_ij[np.ix_(order, order)], cmap=COLOR_MAP, vmin=0, vmax=_top(p_ij))
-    figure.colorbar(image, ax=left, label="share of pairs (%)", shrink=0.8)
-    left.set(title="joint matrix P", xlabel="cluster of one view", ylabel="cluster of the other")
-    _name_ticks(left, names, names)
-
-    _draw_confusion(figure, right, table[:, order], names, "cluster (digit matched at the end)")
-    right.set_title("confusion matrix")
-    return figure
-
-
-def confusion_figure(table: np.ndarray, title: str) -> Figure:
-    """Counts (digits, digits) by digit and by the digit that the cluster is matched to."""
-    figure = Figure(figsize=(5.0, 4.4), layout="constrained")
-    axis = figure.subplots()
-    names = [str(digit) for digit in range(table.shape[1])]
-    _draw_confusion(figure, axis, table, names, "digit of the cluster")
-    axis.set_title(title, fontsize=10)
-    return figure
-
-
-def overclusters_figure(table: np.ndarray, order: np.ndarray) -> Figure:
-    """Test images by digit and overcluster, columns in the given order."""
-    figure = Figure(figsize=(12.5, 4.0), layout="constrained")
-    axis = figure.subplots()
-    names = [str(cluster) for cluster in order]
-    _draw_confusion(figure, axis, table[:, order], names, "overcluster, by majority digit")
-    axis.tick_params(axis="x", labelsize=min(10, 450 / max(1, len(names))), rotation=90)
-    return figure
-
-
-def samples_figure(columns: Sequence[tuple[str, np.ndarray, np.ndarray]], rows: int) -> Figure:
-    """Images of clusters, one column each; images of another digit are framed.
-
-    Args:
-        columns: title, images (n, 28, 28) and whether each is of the wanted digit (n,).
-        rows: at most this many images a column.
-    """
-    width = max(len(columns), 1)
-    figure = Figure(figsize=(max(4.0, 1.05 * width), 1.0 * rows + 0.6), layout="constrained")
-    axes = figure.subplots(rows, width, squeeze=False)
-    for axis in axes.flat:
-        axis.axis("off")
-    for column, (title, images, wanted) in enumerate(columns):
-        axes[0, column].set_title(title, fontsize=9)
-        for axis, image, fits in zip(axes[:, column], images, wanted, strict=False):
-            axis.axis("on")
-            _show_digit(axis, image, frame=None if fits else ORANGE)
-    return figure
-
-
-def _draw_confusion(
-    figure: Figure, axis: Axes, table: np.ndarray, names: Sequence[str], label: str
-) -> None:
-    """Counts as shares of their row: classes differ in size."""
-    shares = 100 * table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    annotated = table.shape[1] <= _MAX_ANNOTATED
-    # Spread over many columns shares are small, and a linear scale would show them all as dark.
-    norm = Normalize(0, 100) if annotated else PowerNorm(0.5, 0, 100)
-    image = axis.imshow(shares, cmap=COLOR_MAP, norm=norm, aspect="auto")
-    figure.colorbar(image, ax=axis, label="share of the digit's images (%)", shrink=0.8)
-    axis.set(xlabel=label, ylabel="digit (label)")
-    _name_ticks(axis, names, [str(digit) for digit in range(len(table))])
-    if annotated:
-        for (row, column), count in np.ndenumerate(table):
-            if count:
-                color = "black" if shares[row, column] > 50 else "white"
-                axis.text(
-                    column, row, str(count), ha="center", va="center", color=color, fontsize=8
-                )
-
-
-def _name_ticks(axis: Axes, x: Sequence[str], y: Sequence[str]) -> None:
-    """Each tick by name, as long as they fit."""
+def name_ticks(axis: Axes, x: Sequence[str] | None, y: Sequence[str] | None) -> None:
+    """Each tick by name, as long as they fit; None leaves an axis as it is."""
     for names, set_ticks in ((x, axis.set_xticks), (y, axis.set_yticks)):
-        step = 1 + (len(names) - 1) // 60
-        set_ticks(range(0, len(names), step), names[::step])
-
-
-def _show_digit(axis: Axes, image: np.ndarray, frame: str | None = None) -> None:
-    """Dark ink on white, optionally framed in a colour."""
-    axis.imshow(image, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
-    axis.set(xticks=[], yticks=[])
-    for spine in axis.spines.values():
-        spine.set(visible=frame is not None, color=frame, linewidth=2)
-
-
-def _top(p_ij: np.ndarray) -> float:
-    """Upper end of P's colours in per cent: that of certain clusters of equal size, or more."""
-    return max(100 / len(p_ij), 100 * float(p_ij.max()))
+        if names is not None:
+            step = 1 + (len(names) - 1) // 60
+            set_ticks(range(0, len(names), step), names[::step])
+    if x is not None and sum(map(len, x)) > _LETTERS_IN_A_ROW:
+        axis.tick_params(axis="x", rotation=90)

@@ -29,6 +29,8 @@ HISTORY = REPORTS / "history.csv"
 METRICS = REPORTS / "metrics.json"
 ACCURACY = REPORTS / "accuracy.csv"
 PREDICTIONS = REPORTS / "predictions.csv"
+# Its columns of names of classes, where there are labels; all others are numbers.
+CLASS_COLUMNS = ("label", "predicted")
 ASSIGNMENTS = REPORTS / "assignments.csv"
 FIGURES = REPORTS / "figures"
 BENCHMARK = REPORTS / "benchmark.json"

@@ -1,15 +1,21 @@
 """Stage 6: draw figures, animation and page from what the other stages wrote."""
 
+from iic.card import read_card
+from iic.errors import InputError
 from iic.files import read_arrays, read_json, read_table, write_bytes, write_text
 from iic.params import Params
-from iic.report import Run, render_page, render_pictures
+from iic.report import render_page
+from iic.report_pictures import render_pictures
+from iic.run import Run
 from stages.common import (
     ACCURACY,
     BENCHMARK,
+    CLASS_COLUMNS,
     FIGURES,
     HISTORY,
     IMAGES,
     METRICS,
+    MODEL_CARD,
     NEIGHBORS,
     PAGE,
     PREDICTIONS,
@@ -20,6 +26,9 @@ from stages.common import (
 
 def main(params: Params) -> None:
     """Every figure is also a file of its own, for papers and slides."""
+    card = read_card(MODEL_CARD)
+    if card is None:
+        raise InputError(f"{MODEL_CARD}: not found; run `dvc repro evaluate`")
     finished = Run(
         settings={
             "recipe": params.recipe,
@@ -29,14 +38,23 @@ def main(params: Params) -> None:
             "loss.alpha": params.loss.alpha,
             "loss.alpha_final": params.loss.alpha_final,
             "train.epochs": params.train.epochs,
+            "train.second_seed": params.train.second_seed,
         },
+        card=card,
         metrics=read_json(METRICS, "dvc repro evaluate"),
         history=read_table(HISTORY),
         accuracy=read_table(ACCURACY),
-        predictions=read_table(PREDICTIONS),
+        predictions=read_table(PREDICTIONS, CLASS_COLUMNS),
         snapshots=read_arrays(
             SNAPSHOTS,
-            ["cluster_joint", "cluster_test", "overcluster_joint", "overcluster_test", "examples"],
+            [
+                "cluster_joint",
+                "cluster_test",
+                "overcluster_joint",
+                "overcluster_test",
+                "examples",
+                "second_test",
+            ],
         ),
         **read_arrays(IMAGES, ["train_images", "test_images"]),
         **read_arrays(NEIGHBORS, ["neighbors"]),

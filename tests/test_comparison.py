@@ -9,25 +9,25 @@ import numpy as np
 import pytest
 
 from experiments import compare, reading
-from iic.comparison import ComparedRun, differing, disputed, render_comparison
+from iic.comparison import ComparedRun, classes_of, differing, disputed, render_comparison
 from iic.errors import InputError
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-LABELS = np.arange(200) % 10
+LABELS = (np.arange(200) % 10).astype(str)
 
 
-def compared(name: str, acc: float, wrong: dict[int, int], **settings: object) -> ComparedRun:
-    """A run that assigns the images `wrong` to other digits than theirs."""
-    predicted = LABELS.copy()
-    for index, digit in wrong.items():
-        predicted[index] = digit
+def compared(name: str, acc: float, wrong: dict[int, object], **settings: object) -> ComparedRun:
+    """A run that assigns the images `wrong` to other classes than theirs."""
+    predicted = LABELS.astype("<U20")
+    for index, label in wrong.items():
+        predicted[index] = label
     return ComparedRun(
         name=name,
         settings={"loss.alpha": 5.0, "augment.ops": ["noise"], "train.epochs": 3} | settings,
         metrics={"acc": acc, "nmi": 0.5, "ari": 0.4, "over_acc": 1 - acc, "loss": -2.0},
         history={"loss": np.array([-1.0, -2.0]), "cluster_mutual_information": np.ones(2)},
         accuracy={"acc": np.array([0.5, acc])},
-        predictions={"label": LABELS.astype(float), "predicted": predicted.astype(float)},
+        predictions={"label": LABELS.copy(), "predicted": predicted},
     )
 
 
@@ -63,8 +63,8 @@ def test_the_page_holds_the_disputed_images_and_needs_nothing_else(page):
     data = data_of(page)
     assert data["runs"] == ["first", "second <b>", "third"]
     assert data["index"] == [3, 17, 40]
-    assert data["label"] == [3, 7, 0]
-    assert data["predicted"] == [[8, 1, 0], [3, 2, 9], [8, 1, 0]]
+    assert data["label"] == ["3", "7", "0"]
+    assert data["predicted"] == [list("810"), list("329"), list("810")]
     assert not re.search(r'(?:src|href)="(?!data:)', page)
     assert "http" not in page
     assert "<b>" not in page
@@ -81,9 +81,26 @@ def test_of_too_many_images_the_first_are_shown_and_the_page_says_so(runs, rando
 
 def test_runs_on_other_images_are_refused(runs):
     other = compared("other", 0.9, {})
-    other.predictions["label"][0] = 5
+    other.predictions["label"][0] = "5"
     with pytest.raises(InputError, match="other: other test images than first"):
         render_comparison([*runs, other], np.zeros((200, 28, 28), np.uint8))
+
+
+def test_runs_without_labels_are_refused(runs):
+    runs[1].predictions.pop("label")
+    with pytest.raises(InputError, match="second <b>: its data have no labels; compare runs with"):
+        render_comparison(runs, np.zeros((200, 28, 28), np.uint8))
+
+
+def test_classes_have_any_names_and_a_cluster_may_have_none(runs):
+    run = compared("named", 0.9, {3: "", 5: "12", 7: "</script>", 8: "$x"})
+    assert classes_of(run) == [*"0123456789", "12", "$x", "</script>"]
+    page = render_comparison([run, runs[0]], np.zeros((200, 28, 28), np.uint8))
+    assert data_of(page)["predicted"][0] == ["", "12", "</script>", "$x", "7"]
+    # Runs from before classes had names say -1 where a cluster has none.
+    old = compared("old", 0.9, {3: -1})
+    assert old.predicted[3] == ""
+    assert classes_of(old) == list("0123456789")
 
 
 ACT = """

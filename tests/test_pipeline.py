@@ -33,9 +33,11 @@ LAYERS = [
         "matching",
         "loss",
         "geometry",
+        "lettering",
         "noise",
         "pages",
         "pictures",
+        "styles",
     },
     {
         "augmentation",
@@ -49,10 +51,21 @@ LAYERS = [
         "neighbors",
         "schedule",
     },
-    {"batches", "committee", "features", "info", "prediction", "sources"},
-    {"custom", "export", "learner"},
-    {"recording", "teaching"},
-    {"training", "report", "comparison", "explorer"},
+    {
+        "bars",
+        "batches",
+        "committee",
+        "features",
+        "info",
+        "matrices",
+        "mosaics",
+        "prediction",
+        "run",
+        "sources",
+    },
+    {"custom", "export", "learner", "report_tables"},
+    {"recording", "report_doubts", "report_outcome", "teaching"},
+    {"comparison", "explorer", "report", "report_pictures", "training"},
 ]
 
 

@@ -144,18 +144,22 @@ def test_report_is_one_page_without_links_to_elsewhere(pipeline_run):
     figures = sorted(p.name for p in (pipeline_run / "reports/figures").iterdir())
     assert figures == [
         "accuracy.png",
+        "certainty.png",
+        "confusion.png",
         "joint.png",
         "losses.png",
+        "mistakes.png",
         "neighbors.png",
         "operations.png",
         "overclusters.png",
         "samples.png",
         "scaling.png",
+        "sizes.png",
         "training.gif",
     ]
-    assert page.count('<img src="data:image/') == len(figures)
-    assert page.count("alt=") == len(figures)
-    for outside in ("http:", "https:", "<script", "<link", "url("):
+    assert all(f"reports/figures/{figure}</code> from " in page for figure in figures)
+    assert page.count("<img ") == page.count('<img src="data:image/') == page.count(" alt=")
+    for outside in ("http:", "https:", "<link", "url(", "@import"):
         assert outside not in page
     metrics = json.loads((pipeline_run / "reports/metrics.json").read_text())
     assert f"{100 * metrics['acc']:.2f} %" in page

@@ -31,10 +31,10 @@ from experiments.measures import Result, accuracies, crossed_sevens, ownership
 from experiments.recipes import recipe_params
 from experiments.study import main as study_main
 from experiments.study import outputs_of
-from experiments.styles import bar_width, crossed
 from experiments.tables import read_results, write_results
 from iic.errors import InputError
 from iic.schedule import Schedule
+from iic.styles import bar_width, crossed
 
 GRID = Path("study/article.yaml")
 
@@ -283,7 +283,7 @@ def test_merged_and_split_digits_by_hand():
 def test_crossed_sevens_are_looked_for_in_one_overcluster():
     images = np.stack([seven(bar) for bar in (True, True, True, False, False, True)])
     predictions = {
-        "label": np.array([7, 7, 7, 7, 7, 1]),
+        "label": np.array(["7", "7", "7", "7", "7", "1"]),
         "overcluster": np.array([4, 4, 2, 4, 0, 2]),
     }
     found = crossed_sevens(predictions, images)
