@@ -10,7 +10,17 @@ import pytest
 import yaml
 from conftest import ROOT, run
 
-from benchmarks import bench, estimate, pipeline, readme, results, scaling, steps, sweeps
+from benchmarks import (
+    bench,
+    estimate,
+    pipeline,
+    predictions,
+    readme,
+    results,
+    scaling,
+    steps,
+    sweeps,
+)
 from benchmarks.alternatives import k_means
 from benchmarks.results import read_benchmark, write_benchmark
 from benchmarks.steps import useful_flops
@@ -248,6 +258,8 @@ def test_tables_of_the_readme(file):
                              "preparing_seconds": 9.8, "trainings": 3},
                 },
                 "stages": {"download": {"seconds": 3.2, "peak_mb": 201.7}},
+                "predict": {"images": 10_000, "network": 2.0, "start": 4.04, "npz": 6.24,
+                            "png": 6.84},
                 "alternatives": {"k-means": {"acc": 0.54, "seconds": 12.3, "peak_mb": 800}},
             }
         )
@@ -265,6 +277,10 @@ def test_tables_of_the_readme(file):
         "| --- | --- | --- |",
         "| `download` | 3 s | 202 MB |",
     ]
+    assert readme.prediction() == (
+        "A call takes 4.0 s to start. 10,000 images then take 1.10 times as long as the network "
+        "alone (2.0 s) from an NPZ file, 1.40 times from PNG files."
+    )
     assert readme.methods().splitlines()[2:] == [
         "| k-means | 54.00 % | 12 s | 800 MB |",
         "| IIC, `fast`, seed 0 | 98.62 % | 80 s | 1,234 MB |",
@@ -274,7 +290,29 @@ def test_tables_of_the_readme(file):
 
 def test_nothing_measured_is_said(file):
     nothing = "Not measured yet: `make bench`."
-    assert readme.speed() == readme.details() == readme.methods() == nothing
+    assert {readme.speed(), readme.details(), readme.methods(), readme.prediction()} == {nothing}
+
+
+def test_predictions_are_timed_as_whole_commands(pipeline_run, monkeypatch):
+    """All of them do the work that they are said to do."""
+    monkeypatch.chdir(pipeline_run)
+    rows = {}
+
+    def take_turns(works, rounds):
+        for name, work in works.items():
+            work()
+            if name != "network":
+                # The command has left its table beside the images.
+                cells = dict(zip(work.__code__.co_freevars, work.__closure__, strict=True))
+                text = (cells["folder"].cell_contents / "out.csv").read_text()
+                rows[name] = len(text.splitlines()) - 1
+        return dict.fromkeys(works, 1.23456)
+
+    monkeypatch.setattr(predictions, "take_turns", take_turns)
+    assert predictions.measure() == {
+        "images": 360, "network": 1.235, "start": 1.235, "npz": 1.235, "png": 1.235,
+    }  # fmt: skip
+    assert rows == {"start": 1, "npz": 360, "png": 360}
 
 
 def test_k_means_assigns_each_test_image_to_one_of_ten_clusters(digits):

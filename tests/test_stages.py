@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import TINY, override, run
+from sklearn.metrics import adjusted_rand_score
 
 from iic.matching import contingency_table, hungarian_accuracy, purity
 from iic.neighbors import nearest_neighbors
@@ -17,6 +18,7 @@ from iic.neighbors import nearest_neighbors
 STAGES = ["download", "augment", "neighbors", "train", "evaluate", "report"]
 EPOCHS = TINY["train.epochs"]
 OVERCLUSTERS = TINY["model.overclusters"]
+WEIGHTS = "model/model.weights.h5"
 
 
 @pytest.fixture
@@ -50,7 +52,10 @@ def test_download_keeps_labels_apart(pipeline_run, digits):
         np.testing.assert_array_equal(images["train_images"], digits.train_images)
         np.testing.assert_array_equal(images["test_images"], digits.test_images)
     with np.load(pipeline_run / "data/labels.npz") as labels:
-        assert sorted(labels) == ["test_labels", "train_labels"]
+        # What tells of labels lies with them.
+        assert set(labels) == {"train_labels", "test_labels", "names", "train_paths", "test_paths"}
+        assert labels["names"].tolist() == list(digits.names)
+        assert len(labels["train_paths"]) == len(labels["test_paths"]) == 0
         np.testing.assert_array_equal(labels["test_labels"], digits.test_labels)
 
 
@@ -94,6 +99,7 @@ def test_train_writes_model_history_and_snapshots(pipeline_run, digits):
         "overcluster_joint": (EPOCHS, OVERCLUSTERS, OVERCLUSTERS),
         "overcluster_test": (EPOCHS, len(digits.test_images)),
         "examples": (6, 6, 28, 28),
+        "second_test": (0,),
     }
 
 
@@ -137,6 +143,12 @@ def test_predictions_name_clusters_by_the_best_matching(pipeline_run, digits):
     right = np.mean([row["label"] == row["predicted"] for row in table])
     metrics = json.loads((pipeline_run / "reports/metrics.json").read_text())
     assert right == pytest.approx(metrics["acc"], abs=1e-6)
+    card = json.loads((pipeline_run / "model-card.json").read_text())
+    assert card["labels"] == list(digits.names)
+    assert card["metrics"] == metrics
+    assert (card["data"], card["recipe"], card["seed"]) == ("digits", "default", 0)
+    for row in table:
+        assert row["predicted"] == card["labels"][card["clusters"][int(row["cluster"])]]
 
 
 def test_report_is_one_page_without_links_to_elsewhere(pipeline_run):
@@ -193,6 +205,22 @@ def test_training_never_sees_a_label(clone):
     with np.load(clone / "data/labels.npz") as labels:
         assert not labels["train_labels"].any()
     assert locked_outputs() == before
+
+
+def test_a_second_training_leaves_the_first_as_it_is(clone):
+    first = {path: (clone / path).read_bytes() for path in ("reports/history.csv", WEIGHTS)}
+    accuracy = (clone / "reports/accuracy.csv").read_bytes()
+    set_params(clone, train__second_seed=1)
+    assert stages_run(clone) == ["train", "evaluate", "report"]
+    assert {path: (clone / path).read_bytes() for path in first} == first
+    assert (clone / "reports/accuracy.csv").read_bytes() == accuracy
+    with np.load(clone / "data/snapshots.npz") as snapshots:
+        one, two = snapshots["cluster_test"][-1], snapshots["second_test"]
+    assert one.shape == two.shape
+    assert (one != two).any()
+    metrics = json.loads((clone / "reports/metrics.json").read_text())
+    assert metrics["stability"] == pytest.approx(adjusted_rand_score(one, two), abs=1e-6)
+    assert "Between two trainings, seeds 0 and 1" in (clone / "reports/index.html").read_text()
 
 
 @pytest.mark.parametrize(
