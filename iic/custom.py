@@ -12,7 +12,7 @@ from tqdm import tqdm
 from iic.datasets import IMAGE_SIZE, Dataset
 from iic.errors import InputError
 from iic.images import ArraySource, FileSource, Reading, Source, ground_of, read_images
-from iic.sources import describe, image_files, is_idx, read_idx, read_npz
+from iic.sources import describe, idx_files, image_files, is_idx, read_idx, read_npz
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def custom_dataset(path: Path, reading: Reading, test_share: float, max_images: 
 def _parts(path: Path, max_images: int) -> dict[str, Part]:
     """By split; a single one where the data have none."""
     if path.is_dir():
-        idx = [file for file in sorted(path.iterdir()) if is_idx(file)]
+        idx = idx_files(path)
         return _idx_parts(path, idx, max_images) if idx else _folder_parts(path, max_images)
     if not path.exists():
         raise InputError(f"{path}: not found; set data.path to your images")
@@ -207,10 +207,10 @@ def _read(part: Part, reading: Reading) -> Images:
     kept: list[int] = []
     pixels = np.empty((len(source.names), IMAGE_SIZE, IMAGE_SIZE), np.uint8)
     with tqdm(desc=source.title, total=len(source.names), unit="image", leave=False) as bar:
-        for index, image in read_images(source, ground, reading, skipped.append):
-            pixels[len(kept)] = image
-            kept.append(index)
-            bar.update()
+        for batch in read_images(source, ground, reading, skipped.append):
+            pixels[len(kept) : len(kept) + len(batch.indices)] = batch.images
+            kept += batch.indices
+            bar.update(len(batch.indices))
     if skipped:
         log.warning("%s: %d of %d skipped:", source.title, len(skipped), len(source.names))
         for error in skipped[:_NAMED]:

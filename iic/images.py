@@ -1,10 +1,11 @@
 """Images of people's own, from files or arrays: made grey, light ink on dark paper, 28×28."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -23,8 +24,12 @@ _COLORFUL = 32
 _JUDGED = 200
 # MNIST's own measure: the ink fits into 20×20 pixels (http://yann.lecun.com/exdb/mnist/).
 _INK_SIZE = 20
-# Files handed to the threads at once, which bounds the memory.
-_CHUNK = 512
+# Images read at once, which bounds the memory. That of iic.model.predict, so that the same images
+# in the same order give the same numbers.
+BATCH_SIZE = 500
+_TASK = 125
+# Bytes of a file whose unpacking is worth a second thread.
+_LARGE = 32_768
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,13 @@ class Reading:
     color: Literal["grey", "refuse"] = "grey"
     ink: Ink = "auto"
     broken: Literal["refuse", "skip"] = "refuse"
+
+
+class Batch(NamedTuple):
+    """Some images of a source: their indices in it, and (n, 28, 28) uint8, light on dark."""
+
+    indices: list[int]
+    images: np.ndarray
 
 
 class Source(Protocol):
@@ -48,6 +60,10 @@ class Source(Protocol):
     def names(self) -> Sequence[str]:
         """Of each image, as people find it again."""
 
+    @property
+    def threads(self) -> int:
+        """How many can read at once and gain from it."""
+
     def read(self, index: int) -> Image.Image:
         """One image, decoded; raises InputError that names it."""
 
@@ -59,6 +75,14 @@ class FileSource:
         """`title` is the folder or file that was asked for, `paths` are its images."""
         self.title = title
         self.names = [str(path) for path in paths]
+
+    @property
+    def threads(self) -> int:
+        """Two for large files: what unpacks them runs beside Python, the rest does not."""
+        try:
+            return 2 if Path(self.names[0]).stat().st_size > _LARGE else 1
+        except OSError:
+            return 1
 
     def read(self, index: int) -> Image.Image:
         """Decode a file, turned upright as its camera noted.
@@ -74,7 +98,9 @@ class FileSource:
                         f"{name}: {image.width}×{image.height} pixels are too many; scale it down"
                     )
                 image.load()
-                return ImageOps.exif_transpose(image)
+                if "exif" in image.info or image.format == "TIFF":
+                    ImageOps.exif_transpose(image, in_place=True)
+                return image
         except UnidentifiedImageError as error:
             raise InputError(f"{name}: not a PNG, JPEG, BMP, TIFF or WebP image") from error
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
@@ -98,6 +124,11 @@ class ArraySource:
         self.title = title
         self._images = _as_bytes(array, title)
         self.names = [f"{title}[{index}]" for index in range(len(array))]
+
+    @property
+    def threads(self) -> int:
+        """One: nothing is unpacked."""
+        return 1
 
     def read(self, index: int) -> Image.Image:
         """One image of the array."""
@@ -174,41 +205,58 @@ def ground_of(source: Source, reading: Reading) -> Ground:
 
 
 def read_images(
-    source: Source,
-    ground: Ground,
-    reading: Reading,
-    skipped: Callable[[InputError], None],
-    threads: int = 4,
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Index and (28, 28) uint8 of each image in order, light ink on dark paper.
+    source: Source, ground: Ground, reading: Reading, skipped: Callable[[InputError], None]
+) -> Iterator[Batch]:
+    """All images of a source in order, BATCH_SIZE of them at a time.
 
     Args:
         source: of the images.
         ground: what they are drawn on.
         reading: how they are made to fit.
         skipped: told of each image that is left out.
-        threads: that decode at once.
 
     Raises:
         InputError: an image cannot be read or does not fit, and is not to be skipped.
     """
 
-    def prepare(index: int) -> np.ndarray | InputError:
-        try:
-            return _prepare(source.read(index), source.names[index], ground, reading)
-        except InputError as error:
-            return error
+    def prepare(indices: range) -> list[np.ndarray | InputError]:
+        return [_prepare_or_tell(source, index, ground, reading) for index in indices]
 
-    with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(source.names), _CHUNK):
-            chunk = range(start, min(start + _CHUNK, len(source.names)))
-            for index, result in zip(chunk, pool.map(prepare, chunk), strict=True):
-                if isinstance(result, np.ndarray):
-                    yield index, result
-                elif reading.broken == "skip":
-                    skipped(result)
-                else:
-                    raise result
+    with ThreadPoolExecutor(source.threads) as pool:
+        for start in range(0, len(source.names), BATCH_SIZE):
+            indices = range(start, min(start + BATCH_SIZE, len(source.names)))
+            tasks = [indices[k : k + _TASK] for k in range(0, len(indices), _TASK)]
+            results = chain.from_iterable(pool.map(prepare, tasks))
+            batch = _sorted_out(zip(indices, results, strict=True), reading, skipped)
+            if batch.indices:
+                yield batch
+
+
+def _prepare_or_tell(
+    source: Source, index: int, ground: Ground, reading: Reading
+) -> np.ndarray | InputError:
+    try:
+        return _prepare(source.read(index), source.names[index], ground, reading)
+    except InputError as error:
+        return error
+
+
+def _sorted_out(
+    results: Iterable[tuple[int, np.ndarray | InputError]],
+    reading: Reading,
+    skipped: Callable[[InputError], None],
+) -> Batch:
+    """Images apart from errors, the first of which is raised unless they are to be skipped."""
+    indices, images = [], []
+    for index, result in results:
+        if isinstance(result, np.ndarray):
+            indices.append(index)
+            images.append(result)
+        elif reading.broken == "skip":
+            skipped(result)
+        else:
+            raise result
+    return Batch(indices, np.array(images, np.uint8))
 
 
 def _prepare(image: Image.Image, name: str, ground: Ground, reading: Reading) -> np.ndarray:
@@ -242,7 +290,7 @@ def _grey(image: Image.Image) -> np.ndarray:
         is_light_ink = (grey * opacity).sum() > 127 * opacity.sum()
         paper = 0 if is_light_ink else 255
         return np.rint(grey * opacity + paper * (1 - opacity)).astype(np.uint8)
-    return np.asarray(image.convert("L"))
+    return np.asarray(image if image.mode == "L" else image.convert("L"))
 
 
 def _is_colorful(image: Image.Image) -> bool:
@@ -259,8 +307,9 @@ def _border(grey: np.ndarray) -> float:
 
 def _scale(grey: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """To (height, width); shrinking averages, so that thin strokes stay."""
-    resized = Image.fromarray(grey).resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    return np.asarray(resized)
+    shrinks = size[0] <= grey.shape[0] and size[1] <= grey.shape[1]
+    resampling = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(grey).resize((size[1], size[0]), resampling))
 
 
 def _fit(grey: np.ndarray) -> np.ndarray:

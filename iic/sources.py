@@ -49,7 +49,7 @@ def sources_of(path: Path, max_images: int) -> list[Source]:
 
 
 def _folder_sources(folder: Path, max_images: int) -> list[Source]:
-    idx = [path for path in sorted(folder.iterdir()) if is_idx(path) and _rank(path) == 3]
+    idx = [path for path in idx_files(folder) if _rank(path) == 3]
     if idx:
         return [ArraySource(str(path), read_idx(path, max_images)) for path in idx]
     files = image_files(folder, max_images)
@@ -119,6 +119,13 @@ def describe(arrays: dict[str, np.ndarray]) -> str:
     """Names and shapes of arrays, for messages."""
     listed = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
     return f"holds {listed or 'no array'}"
+
+
+def idx_files(folder: Path) -> list[Path]:
+    """IDX files that lie in a folder itself, sorted."""
+    # Not each of a million images is opened for this.
+    others = [path for path in folder.iterdir() if path.suffix.lower() not in SUFFIXES]
+    return sorted(path for path in others if is_idx(path))
 
 
 def is_idx(path: Path) -> bool:

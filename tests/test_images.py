@@ -16,7 +16,7 @@ def fail(error: InputError) -> None:
 
 
 def read(source, reading=Reading(), ground=LIGHT) -> list[np.ndarray]:  # noqa: B008 - frozen
-    return [image for _, image in read_images(source, ground, reading, fail)]
+    return [image for batch in read_images(source, ground, reading, fail) for image in batch.images]
 
 
 def bar(height: int, width: int, rows: slice, columns: slice) -> np.ndarray:
@@ -172,8 +172,8 @@ def test_broken_files_are_named_or_skipped(tmp_path, saved, content, message):
     with pytest.raises(InputError, match=rf"bad\.png: ({message})"):
         read(source)
     skipped: list[InputError] = []
-    kept = list(read_images(source, LIGHT, Reading(broken="skip"), skipped.append))
-    assert [index for index, _ in kept] == [1]
+    (batch,) = read_images(source, LIGHT, Reading(broken="skip"), skipped.append)
+    assert batch.indices == [1]
     assert len(skipped) == 1
     assert "bad.png" in str(skipped[0])
 
@@ -230,7 +230,7 @@ def test_arrays_that_are_no_images_are_refused(array, message):
 
 
 def test_many_files_keep_their_order(tmp_path, random):
-    """More than one chunk, decoded by several threads."""
+    """More than one batch, decoded by several threads."""
     images = random.integers(0, 256, (1100, 28, 28), np.uint8)
     paths = [tmp_path / f"{n:04d}.png" for n in range(len(images))]
     for path, image in zip(paths, images, strict=True):

@@ -67,7 +67,7 @@ def test_a_task_publishes_what_it_gave_and_never_again(source, tmp_path):
     assert published(source) == [source.reference("mine")]
     hub = tmp_path / "my hüb.git"
     params = run("git", "show", f"{source.reference('mine')}:params.yaml", cwd=hub).stdout
-    assert "digit: 3" in params
+    assert "label: 3" in params
     # The clone is gone, the cache stays for the next task.
     top = tmp_path / f"iic-sweep-{os.getuid()}"
     assert {path.name for path in top.iterdir()} == {"files", "lock"}
