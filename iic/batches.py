@@ -102,12 +102,15 @@ class PairBatches:
         """The training images (n, 28, 28) uint8 in their order."""
         return self._data.train_images
 
-    def dataset(self) -> tf.data.Dataset:
+    def dataset(self, first_epoch: int = 0) -> tf.data.Dataset:
         """The batches of all epochs, one after the other, made while the step before computes.
 
         One stream for the whole training: Keras would open another one for each epoch, and wait.
+
+        Args:
+            first_epoch: counted from 0; those before it are finished.
         """
-        epochs = range(self._params.train.epochs)
+        epochs = range(first_epoch, self._params.train.epochs)
         first = next(self.epoch(0))
         options = tf.data.Options()
         # There is nothing to tune, and at the end the tuner sleeps on for up to a minute.

@@ -3,9 +3,11 @@
 import csv
 import io
 import json
+import os
 import re
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ import numpy as np
 
 from iic.errors import InputError
 
+_REMEDY = "delete it and run `dvc repro`"
 # A lone sign is no formula; apostrophes count, so that taking one off gives the text back.
 _FORMULA = re.compile(r"'*[=+\-@\t\r].", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?[0-9.]+")
@@ -30,7 +33,19 @@ def replacing(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         temporary = Path(folder) / path.name
         yield temporary
+        # Else a power cut could leave the new name on content that was never written.
+        _to_disk(temporary)
         temporary.replace(path)
+    _to_disk(path.parent)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -131,14 +146,27 @@ def read_arrays(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     Raises:
         InputError: the file is missing, damaged, holds pickled objects or lacks an array.
     """
-    remedy = "delete it and run `dvc repro`"
+    with _archive(path) as archive:
+        for name in names:
+            if name not in archive:
+                raise InputError(f"{path}: holds no array {name!r}; {_REMEDY}")
+        return {name: archive[name] for name in names}
+
+
+def read_all_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read all arrays from an NPZ file; raises InputError as read_arrays does."""
+    with _archive(path) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[Any]:
+    """An open NPZ file; whatever is wrong with it while it is read becomes an InputError."""
     try:
         # Given a path, np.load leaves the file of a damaged archive open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in names}
+            yield archive
     except FileNotFoundError as error:
         raise InputError(f"{path}: not found; run `dvc repro`") from error
-    except KeyError as error:
-        raise InputError(f"{path}: holds no array {error.args[0]!r}; {remedy}") from error
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: not a readable NPZ file ({error}); {remedy}") from error
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path}: not a readable NPZ file ({error}); {_REMEDY}") from error

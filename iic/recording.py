@@ -1,5 +1,8 @@
 """What a run says of itself without labels: a history row and a snapshot an epoch."""
 
+import json
+from collections.abc import Mapping
+
 import keras
 import numpy as np
 
@@ -54,6 +57,20 @@ class Recorder(keras.callbacks.Callback):
     def snapshots(self) -> dict[str, np.ndarray]:
         """Both heads' joint matrices and hard test assignments, one entry an epoch."""
         return {name: np.stack(arrays) for name, arrays in self._snapshots.items()}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that was recorded so far, as arrays."""
+        taken = {f"snapshot-{name}": array for name, array in self.snapshots().items()}
+        return {"history": np.array(json.dumps(self.history)), **taken}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Go on from a state; the model has its weights already."""
+        self.history = json.loads(str(arrays["history"]))
+        self._snapshots = {
+            name.removeprefix("snapshot-"): list(array)
+            for name, array in arrays.items()
+            if name.startswith("snapshot-")
+        }
 
     def _keep(self, name: str, array: np.ndarray) -> None:
         self._snapshots.setdefault(name, []).append(array)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from iic.learner import IICModel
 from iic.model import build_network, predict
 from iic.params import Params
 from iic.recording import Recorder
+from iic.resuming import Saver, resume
 from iic.teaching import Teaching
 
 log = logging.getLogger(__name__)
@@ -30,7 +32,10 @@ class TrainingResult:
 
 
 def train(
-    data: TrainingData, params: Params, callbacks: Sequence[keras.callbacks.Callback] = ()
+    data: TrainingData,
+    params: Params,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    state: Path | None = None,
 ) -> TrainingResult:
     """Train both heads; the same data and parameters give the same result, bit for bit.
 
@@ -38,26 +43,36 @@ def train(
     order. The clusters of the images that they agree on then teach the network that is kept, which
     makes no moves of its own: it did no better with them (reports/recipe-log.md).
 
+    Args:
+        data: images, draws and neighbours.
+        params: of the run.
+        callbacks: further ones, of the network that is kept.
+        state: folder for the state after each epoch, from which the same call goes on after an
+            interruption, to the same result; what was saved there must be of the same data and
+            parameters. None = nothing is saved.
+
     Raises:
         InputError: the data do not fit each other, or the loss is no longer finite.
     """
+    file = state and state / "network.npz"
     if not params.committee.members:
-        return _train_one(data, params, _untaught(data), callbacks)
+        return _train_one(data, params, _untaught(data), file, callbacks)
     weight = params.committee.weight
     taught = params.with_values(loss={"teaching_weight": weight, "teaching_from": 1.0})
-    return _train_one(data, taught, _committee(data, params), callbacks)
+    return _train_one(data, taught, _committee(data, params, state), file, callbacks)
 
 
 def _untaught(data: TrainingData) -> np.ndarray:
     return np.full(len(data.train_images), UNTAUGHT, np.int32)
 
 
-def _committee(data: TrainingData, params: Params) -> np.ndarray:
+def _committee(data: TrainingData, params: Params, state: Path | None) -> np.ndarray:
     """(n,) int32 the cluster of each training image that the members agree on, or UNTAUGHT."""
     committee, clusterings = params.committee, []
     for number, seed in enumerate(member_seeds(params.seed, committee.members), start=1):
         log.info("member %d of %d of the committee", number, committee.members)
-        network = _train_one(data, member_params(params, seed), _untaught(data)).network
+        file = state and state / f"member-{number}.npz"
+        network = _train_one(data, member_params(params, seed), _untaught(data), file).network
         clusterings.append(predict(network, data.train_images).cluster.argmax(axis=1))
     agreed = agreement(clusterings, params.model.clusters, committee.kept, committee.quorum)
     log.info("the committee agrees on %.2f %% of the images", 100 * (agreed != UNTAUGHT).mean())
@@ -81,6 +96,7 @@ def _train_one(
     data: TrainingData,
     params: Params,
     targets: np.ndarray,
+    file: Path | None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> TrainingResult:
     keras.utils.set_random_seed(params.seed)
@@ -90,14 +106,21 @@ def _train_one(
     model = build_learner(network, params, batches)
     recorder = Recorder(network, data.test_images, batches.schedule)
     teaching = [Teaching(batches, params, targets)] if params.loss.teaching_weight > 0 else []
-    # The recorder adds to the logs that the caller's callbacks read.
-    model.fit(
-        batches.dataset(),
-        epochs=params.train.epochs,
-        steps_per_epoch=len(batches),
-        shuffle=False,
-        callbacks=[*teaching, recorder, *callbacks],
-    )
+    finished = resume(file, model, recorder) if file else 0
+    if finished:
+        log.info("going on after epoch %d of %d", finished, params.train.epochs)
+        network.set_weights(model.network.get_weights())
+    if finished < params.train.epochs:
+        saver = [Saver(file, recorder)] if file else []
+        # The recorder adds to the logs that the caller's callbacks read.
+        model.fit(
+            batches.dataset(finished),
+            initial_epoch=finished,
+            epochs=params.train.epochs,
+            steps_per_epoch=len(batches),
+            shuffle=False,
+            callbacks=[*teaching, recorder, *saver, *callbacks],
+        )
     return TrainingResult(network, recorder.history, recorder.snapshots())
 
 

@@ -1,6 +1,7 @@
 """Stage 4: train both heads on pairs of images. No label is within reach."""
 
 import logging
+from pathlib import Path
 
 import numpy as np
 from dvclive.keras import DVCLiveCallback
@@ -14,6 +15,7 @@ from iic.model import as_input, save_network
 from iic.params import Params
 from iic.training import train
 from stages.common import DRAWS, HISTORY, IMAGES, MODEL, NEIGHBORS, SNAPSHOTS, run
+from stages.progress import resumable
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +26,15 @@ EXAMPLES = 6
 def main(params: Params) -> None:
     """Train; then store model, history and snapshots."""
     data = read_data()
+    with resumable(params, [IMAGES, DRAWS, NEIGHBORS]) as state:
+        _train(data, params, state)
+
+
+def _train(data: TrainingData, params: Params, state: Path) -> None:
     # The folder is for watching a run; what the pipeline keeps is written below.
     with Live("dvclive", dvcyaml=False, save_dvc_exp=False, report=None) as live:
-        result = train(data, params, callbacks=[DVCLiveCallback(live=live)])
+        result = train(data, params, [DVCLiveCallback(live=live)], state / "first")
+    second = _second_clusters(data, params, state / "second")
 
     save_network(result.network, params.model, MODEL)
     columns = result.history[0].keys()
@@ -36,7 +44,7 @@ def main(params: Params) -> None:
         {
             **result.snapshots,
             "examples": _examples(data, params),
-            "second_test": _second_clusters(data, params),
+            "second_test": second,
         },
         compress=True,
     )
@@ -53,12 +61,13 @@ def read_data() -> TrainingData:
     )
 
 
-def _second_clusters(data: TrainingData, params: Params) -> np.ndarray:
+def _second_clusters(data: TrainingData, params: Params, state: Path) -> np.ndarray:
     """(m,) uint16 clusters of the test images in a training that differs in its seed alone."""
     if params.train.second_seed is None:
         return np.empty(0, np.uint16)
     log.info("second training, with seed %d", params.train.second_seed)
-    again = train(data, params.model_copy(update={"seed": params.train.second_seed}))
+    other = params.model_copy(update={"seed": params.train.second_seed})
+    again = train(data, other, state=state)
     return again.snapshots["cluster_test"][-1]
 
 

@@ -65,6 +65,7 @@ LAYERS = [
     },
     {"custom", "export", "learner", "report_tables"},
     {"recording", "report_doubts", "report_outcome", "teaching"},
+    {"resuming"},
     {"comparison", "explorer", "report", "report_pictures", "training"},
 ]
 

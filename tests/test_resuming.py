@@ -1,0 +1,204 @@
+"""Training that was interrupted goes on, and ends as if nothing had happened, byte for byte."""
+
+import logging
+import os
+import signal
+import subprocess
+import time
+
+import keras
+import numpy as np
+import pytest
+from conftest import ROOT, TINY, environment, make_clone, override, run
+
+from iic.batches import TrainingData
+from iic.draws import make_draws
+from iic.neighbors import nearest_neighbors
+from iic.params import Params, parse_params
+from iic.training import TrainingResult, train
+from stages import progress
+
+EPOCHS = 4
+
+
+@pytest.fixture(scope="module")
+def params(params_text) -> Params:
+    values = TINY | {"train.epochs": EPOCHS, "loss.teaching_from": 0.2, "augment.neighbors": 5}
+    return parse_params(override(params_text, values), "params.yaml")
+
+
+@pytest.fixture(scope="module")
+def data(digits, params) -> TrainingData:
+    images = digits.train_images[:400]
+    return TrainingData(
+        images,
+        digits.test_images[:50],
+        **make_draws(params.seed, params.augment.views, len(images)),
+        neighbors=nearest_neighbors(images, 5),
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(data, params) -> TrainingResult:
+    """An uninterrupted training that saves nothing."""
+    return train(data, params)
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Counts epochs, and stops the training as Ctrl-C does at the end of one of them."""
+
+    def __init__(self, after: int | None = None) -> None:
+        super().__init__()
+        self.after, self.epochs = after, []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs.append(epoch)
+        if epoch + 1 == self.after:
+            raise KeyboardInterrupt
+
+
+def assert_same(one: TrainingResult, other: TrainingResult) -> None:
+    for a, b in zip(one.network.get_weights(), other.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert one.history == other.history
+    assert one.snapshots.keys() == other.snapshots.keys()
+    for name, array in one.snapshots.items():
+        np.testing.assert_array_equal(array, other.snapshots[name])
+        assert array.dtype == other.snapshots[name].dtype
+
+
+@pytest.mark.parametrize("after", [1, EPOCHS - 1, EPOCHS])
+def test_an_interrupted_training_goes_on_to_the_same_result(data, params, whole, tmp_path, after):
+    with pytest.raises(KeyboardInterrupt):
+        train(data, params, [Interrupt(after)], tmp_path / "state")
+    rest = Interrupt()
+    assert_same(train(data, params, [rest], tmp_path / "state"), whole)
+    assert rest.epochs == list(range(after, EPOCHS))
+
+
+def test_twice_interrupted(data, params, whole, tmp_path):
+    for after in (1, 3):
+        with pytest.raises(KeyboardInterrupt):
+            train(data, params, [Interrupt(after)], tmp_path)
+    assert_same(train(data, params, state=tmp_path), whole)
+
+
+def test_members_of_a_committee_are_not_trained_again(data, params, tmp_path):
+    committee = params.with_values(
+        committee={"members": 3, "epochs": 2, "quorum": 0.6}, train={"epochs": 2}
+    )
+    expected = train(data, committee)
+    with pytest.raises(KeyboardInterrupt):
+        train(data, committee, [Interrupt(1)], tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "member-1.npz", "member-2.npz", "member-3.npz", "network.npz",
+    ]  # fmt: skip
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("member-*")}
+    assert_same(train(data, committee, state=tmp_path), expected)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
+def test_a_damaged_state_is_named_and_not_used(data, params, whole, tmp_path, caplog, damage):
+    with pytest.raises(KeyboardInterrupt):
+        train(data, params, [Interrupt(2)], tmp_path)
+    file = tmp_path / "network.npz"
+    content = bytearray(file.read_bytes())
+    if damage == "flip":
+        content[len(content) // 3] ^= 4
+    file.write_bytes({"cut": content[: len(content) // 2], "flip": content, "empty": b""}[damage])
+    rest = Interrupt()
+    assert_same(train(data, params, [rest], tmp_path), whole)
+    assert rest.epochs == list(range(EPOCHS))
+    assert "network.npz: not a readable NPZ file" in caplog.text
+    assert "training begins anew" in caplog.text
+
+
+def test_a_full_disk_costs_the_state_and_not_the_training(
+    data, params, whole, tmp_path, caplog, monkeypatch
+):
+    def full(path, arrays):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("iic.resuming.write_arrays", full)
+    assert_same(train(data, params, state=tmp_path), whole)
+    assert "network.npz: No space left on device" in caplog.text
+
+
+def test_other_settings_code_or_data_have_another_state(params, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").write_bytes(b"one")
+    inputs = [tmp_path / "data"]
+    key = progress._key(params, inputs)
+    assert progress._key(params.model_copy(update={"recipe": "other"}), inputs) == key
+    assert progress._key(params.with_values(report={"label": "3"}), inputs) == key
+    others = [params.with_values(loss={"alpha": 2.0}), params.model_copy(update={"seed": 1})]
+    keys = {key, *(progress._key(other, inputs) for other in others)}
+    (tmp_path / "data").write_bytes(b"two")
+    keys.add(progress._key(params, inputs))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    keys.add(progress._key(params, inputs))
+    monkeypatch.setattr(progress, "_code", lambda: [tmp_path / "data"])
+    keys.add(progress._key(params, inputs))
+    assert len(keys) == 6
+
+
+def test_the_code_that_counts_is_what_the_stage_imports():
+    import stages.train  # noqa: F401 - what it imports
+
+    code = {path.resolve() for path in progress._code()}
+    assert {ROOT / "iic/training.py", ROOT / "iic/noise.py", ROOT / "stages/train.py"} <= code
+    assert all(path.suffix == ".py" for path in code)
+
+
+def test_the_state_lies_where_the_user_works_and_goes_with_success(params, tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+
+    def stopped() -> None:
+        with progress.resumable(params, []) as folder:
+            folder.mkdir(parents=True)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    (folder,) = (tmp_path / ".resume").iterdir()
+    assert folder.is_dir()
+    with progress.resumable(params, []) as again:
+        assert again == folder
+    assert not folder.exists()
+
+
+def test_states_that_nobody_went_on_with_do_not_pile_up(params, tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    for number in range(20):
+        folder = tmp_path / f".resume/old-{number}"
+        folder.mkdir(parents=True)
+        os.utime(folder, (number, number))
+    with progress.resumable(params, []):
+        pass
+    left = sorted(path.name for path in (tmp_path / ".resume").iterdir())
+    assert left == sorted(f"old-{number}" for number in range(12, 20))
+
+
+def test_a_killed_pipeline_ends_with_the_same_lock(tmp_path, caplog):
+    """kill -9 of everything, after an epoch; then the same command again."""
+    caplog.set_level(logging.INFO)
+    clone = make_clone(tmp_path / "clone", train__epochs=EPOCHS)
+    run("dvc", "repro", "neighbors", cwd=clone)
+    started = subprocess.Popen(
+        ["dvc", "repro"], cwd=clone, env=environment(), start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    give_up = time.monotonic() + 120
+    while not list(clone.glob(".resume/*/first/network.npz")):
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+    os.killpg(started.pid, signal.SIGKILL)
+    started.wait()
+    again = run("dvc", "repro", cwd=clone)
+    assert "going on after epoch" in again.stderr
+    assert not list(clone.glob(".resume/*"))
+    assert not list(clone.rglob(".network.npz.*"))
+    lock = (clone / "dvc.lock").read_bytes()
+    run("dvc", "repro", "--force", cwd=clone)
+    assert (clone / "dvc.lock").read_bytes() == lock
