@@ -15,8 +15,14 @@ import click
 @click.option(
     "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Trainings at once."
 )
+@click.option("--again", is_flag=True, help="Train also what has been trained.")
 def choose(
-    numbers: tuple[int, ...], recipe: str, settings: tuple[str, ...], pairs: int, jobs: int
+    numbers: tuple[int, ...],
+    recipe: str,
+    settings: tuple[str, ...],
+    pairs: int,
+    jobs: int,
+    again: bool,
 ) -> None:
     """Compare numbers of clusters, K, without labels.
 
@@ -27,4 +33,4 @@ def choose(
     """
     from experiments.choose import choose as run_choose
 
-    run_choose(numbers, recipe, settings, pairs, jobs)
+    run_choose(numbers, recipe, settings, pairs, jobs, again)

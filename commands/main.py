@@ -1,5 +1,6 @@
 """The command `iic`: its subcommands, and how a user's mistake ends it."""
 
+import logging
 import os
 import sys
 
@@ -42,6 +43,11 @@ for _command in (choose, explore, export, info, predict, sweep):
 def main() -> None:
     """Run the command line; a user's mistake ends it with one line."""
     with one_line_errors("what was finished is kept; run this again for the rest"):
+        if sys.stdout is None:
+            # Closed by the shell's `>&-`.
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+        logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+        logging.getLogger("iic").setLevel(logging.INFO)
         # TensorFlow would begin with notes on the processor.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         try:

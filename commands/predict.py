@@ -14,12 +14,11 @@ from commands.options import model_option
 from commands.quiet import quiet
 
 if TYPE_CHECKING:
+    from iic.errors import InputError
     from iic.images import Source
     from iic.model import Assignments
 
 _COLUMNS = ("path", "cluster", "overcluster", "probability")
-# At most so many images that were left out are named.
-_NAMED = 5
 
 
 @click.command(short_help="Put your own images into clusters.")
@@ -68,17 +67,23 @@ def predict(
         raise click.UsageError(f"--out {out}: a name that ends in .csv or .jsonl is needed")
     from tqdm import tqdm
 
-    from iic.card import card_path, read_card
-    from iic.images import Reading, ground_of
+    from iic.card import card_of, card_path
+    from iic.images import Reading, ground_of, tell_skipped
 
-    card = read_card(card_path(model))
+    card = card_of(model)
+    if card is None:
+        click.echo(
+            f"{card_path(model)}: not found, so clusters have no names; size fit and ink auto "
+            "unless you say otherwise",
+            err=True,
+        )
     reading = Reading(
         size=size or (card.size if card else "fit"),  # type: ignore[arg-type] # click has checked
         ink=ink or (card.ink if card else "auto"),  # type: ignore[arg-type] # likewise
         broken="skip" if skip_broken else "refuse",
     )
     sources = _sources(images, max_images)
-    grounds = [ground_of(source, reading) for source in sources]
+    grounds = [ground_of([source], reading) for source in sources]
     for source, ground in zip(sources, grounds, strict=True):
         click.echo(f"{source.title}: {len(source.names):,} images, {ground}", err=True)
 
@@ -89,7 +94,7 @@ def predict(
 
         network = load_network(model)
     labels = card.cluster_names() if card and card.labels else None
-    skipped: list[Exception] = []
+    skipped: list[InputError] = []
     total = sum(len(source.names) for source in sources)
     with _opened(out) as file, tqdm(total=total, unit="image", leave=False, disable=None) as bar:
         write = _WRITERS[out.suffix if out else ".csv"](file, labels is not None)
@@ -97,7 +102,8 @@ def predict(
             for batch in predict_source(network, source, ground, reading, skipped.append):
                 write(_rows([source.names[index] for index in batch.indices], batch.soft, labels))
                 bar.update(len(batch.indices))
-    _tell_skipped(skipped, total)
+    for line in tell_skipped(skipped, total):
+        click.echo(line, err=True)
     if out is not None:
         click.echo(str(out), err=True)
 
@@ -174,10 +180,3 @@ def _json_lines(file: TextIO, has_labels: bool) -> _Write:  # noqa: ARG001 - eac
 
 
 _WRITERS = {".csv": _csv, ".jsonl": _json_lines}
-
-
-def _tell_skipped(skipped: Sequence[Exception], total: int) -> None:
-    for error in skipped[:_NAMED]:
-        click.echo(f"left out: {error}", err=True)
-    if skipped:
-        click.echo(f"{len(skipped):,} of {total:,} images left out", err=True)

@@ -5,17 +5,19 @@ how surely the network decides; stability, the adjusted Rand index of a pair's c
 much of the clustering is in the images and how much in the seed.
 """
 
+import hashlib
 import math
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from experiments.grid import Experiment
-from experiments.queue import run_missing
+from experiments.queue import remove_results, run_missing
 from experiments.reading import columns_of, metrics_of
 from experiments.recipes import options_of, read_settings, recipe_params, with_overrides
 from experiments.seeds import recipe_of
@@ -55,7 +57,12 @@ class Choice:
 
 
 def choose(
-    numbers: Sequence[int], recipe: str, settings: Sequence[str], pairs: int, jobs: int
+    numbers: Sequence[int],
+    recipe: str,
+    settings: Sequence[str],
+    pairs: int,
+    jobs: int,
+    again: bool = False,
 ) -> None:
     """Train what is missing; write a table and a figure, and print the means.
 
@@ -65,11 +72,14 @@ def choose(
         settings: such as "data.name=custom", on top of it.
         pairs: of seeds, for each number.
         jobs: experiments at once.
+        again: train also what has been trained, as after a change of the code.
 
     Raises:
         InputError: a setting is wrong, or an experiment failed.
     """
     wanted = experiments_of(numbers, recipe, settings, pairs)
+    if again:
+        remove_results(wanted)
     finished = {}
     for experiment in run_missing(wanted, jobs):
         finished[experiment.name] = _choice(experiment)
@@ -87,6 +97,7 @@ def experiments_of(
 ) -> list[Experiment]:
     """An experiment for each number of clusters and each pair of seeds; see choose for errors."""
     base = with_overrides(recipe_params(recipe), read_settings(settings), "settings")
+    images = _fingerprint(Path(base.data.path)) if base.data.name == "custom" else ""
     experiments = []
     for k in sorted(set(numbers)):
         for pair in range(pairs):
@@ -96,9 +107,21 @@ def experiments_of(
                 "train": {"second_seed": base.seed + 2 * pair + 1},
             }
             params = with_overrides(base, changes, f"k = {k}")
-            name = f"choose-k-{k}-seed-{params.seed}-{recipe_of(params)}"
+            name = f"choose-k-{k}-seed-{params.seed}-{recipe_of(params)}{images}"
             experiments.append(Experiment(name, str(k), params.seed, params, options_of(params)))
     return experiments
+
+
+def _fingerprint(path: Path) -> str:
+    """Changes with the images at a path, whose curve is not that of others."""
+    files = sorted(file for file in path.rglob("*") if file.is_file()) or [path]
+    content = hashlib.sha256()
+    for file in files:
+        if file.exists():
+            about = file.stat()
+            name = file.relative_to(path).as_posix()
+            content.update(f"{name} {about.st_size} {about.st_mtime_ns}\n".encode(errors="replace"))
+    return f"-{content.hexdigest()[:8]}"
 
 
 def _choice(experiment: Experiment) -> Choice:

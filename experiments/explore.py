@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from iic.card import ModelCard, card_path, read_card
+from iic.card import card_of
 from iic.errors import InputError
 from iic.explorer import Explored, project, render_explorer
 from iic.features import embed
 from iic.files import read_arrays, write_text
-from iic.model import Assignments, load_network
+from iic.model import load_network
 from stages.common import IMAGES, LABELS
 
 _AGAIN = "delete it and run `dvc repro`"
@@ -38,7 +38,7 @@ def write_page(model: Path, split: str, limit: int, out: Path) -> None:
     Raises:
         InputError: a file is missing, damaged, or of other data or of another model than the rest.
     """
-    network, card = load_network(model), read_card(card_path(model))
+    network, card = load_network(model), card_of(model)
     images = read_arrays(IMAGES, [f"{split}_images"])[f"{split}_images"]
     if not len(images):
         raise InputError(f"{IMAGES}: holds no {split} images; choose the other --split")
@@ -46,7 +46,6 @@ def write_page(model: Path, split: str, limit: int, out: Path) -> None:
     index = np.linspace(0, len(images) - 1, min(limit, len(images))).round().astype(int)
     _say(f"{len(index):,} of {len(images):,} {split} images through the network")
     features, soft = embed(network, images[index])
-    _check_card(card, soft, card_path(model))
     _say("drawing the map; 10,000 images take about half a minute")
     shown = Explored(
         images=images[index],
@@ -87,19 +86,6 @@ def _read_labels(split: str, n: int) -> _Labels:
         names,
         [str(path) for path in paths] if len(paths) else None,
     )
-
-
-def _check_card(card: ModelCard | None, soft: Assignments, path: Path) -> None:
-    """Whether a card's clusters are as many as the network's."""
-    if card is None:
-        return
-    named = len(card.clusters), len(card.overclusters)
-    found = soft.cluster.shape[1], soft.overcluster.shape[1]
-    if named != found:
-        raise InputError(
-            f"{path}: of {named[0]} clusters and {named[1]} overclusters, the model has "
-            f"{found[0]} and {found[1]}; run `dvc repro evaluate`"
-        )
 
 
 def _say(line: str) -> None:

@@ -132,6 +132,9 @@ def _dvc(*arguments: str, check: bool = True) -> str:
         ["dvc", *arguments],  # noqa: S607 - the environment's own, first on PATH
         capture_output=True,
         text=True,
-        check=check,
+        check=False,
     )
+    if check and done.returncode != 0:
+        why = " ".join(done.stderr.split())
+        raise InputError(f"dvc {' '.join(arguments)}: {why or 'failed'}; what was finished is kept")
     return done.stdout

@@ -5,6 +5,7 @@ follow, such as loss.alpha=1, change it further, in the one spelling that DVC's 
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from iic.params import Params, read_tree, validate_params
 from stages.common import PARAMS, read_params
 
 RECIPES = Path("recipes")
+_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
 # The recipe that params.yaml itself holds.
 DEFAULT = "default"
 
@@ -88,8 +90,16 @@ def _overrides(name: str) -> dict[str, Any]:
 
 
 def _hydra(value: object) -> str:
-    """A value in the grammar of overrides, where strings stand without quotes."""
-    return json.dumps(value, separators=(",", ":")).replace('"', "")
+    """A value in the grammar of overrides, where plain strings stand without quotes."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_hydra, value))}]"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    if _PLAIN.fullmatch(value) and value.lower() not in ("true", "false", "null", "nan", "inf"):
+        return value
+    # Hydra takes a backslash as one unless a quote follows it or ends the string.
+    escaped = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), value)
+    return f"'{escaped}'"
 
 
 def read_settings(words: Sequence[str]) -> dict[str, Any]:

@@ -44,7 +44,12 @@ def recipe_of(params: Params) -> str:
     if not params.committee.members:
         del content["committee"]
     switched_on = {
-        section: {key: value for key, value in keys.items() if value not in (0, None)}
+        section: {
+            key: value
+            for key, value in keys.items()
+            # Seed 0 is a seed.
+            if value not in (0, None) or (key == "second_seed" and value is not None)
+        }
         for section, keys in content.items()
     }
     return hashlib.sha256(json.dumps(switched_on, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,5 +1,6 @@
 """What is known of a trained model beside its weights: data, settings, names of its clusters."""
 
+import hashlib
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -22,6 +23,7 @@ class ModelCard(Section):
         clusters: class of each cluster, an index into labels; None where it has none.
         overclusters: the most frequent class of each overcluster, likewise.
         metrics: reports/metrics.json.
+        weights_sha256: of the weights that all this is said of.
     """
 
     recipe: str
@@ -33,6 +35,7 @@ class ModelCard(Section):
     clusters: list[int | None]
     overclusters: list[int | None]
     metrics: dict[str, float]
+    weights_sha256: str
 
     def cluster_names(self) -> list[str | None]:
         """Name of the class that each cluster stands for, or None."""
@@ -76,4 +79,33 @@ def read_card(path: Path) -> ModelCard | None:
     return card
 
 
+def card_of(model: Path) -> ModelCard | None:
+    """The card that lies beside a model's folder; None where there is none.
+
+    Raises:
+        InputError: it is damaged, or says what it says of other weights.
+    """
+    path = card_path(model)
+    card = read_card(path)
+    if card and card.weights_sha256 != hash_of_weights(model):
+        raise InputError(f"{path}: of other weights than those in {model}; {_REMEDY}, or remove it")
+    return card
+
+
+def hash_of_weights(folder: Path) -> str:
+    """SHA-256 of a model's weights, which tells one training from another.
+
+    Raises:
+        InputError: there are none.
+    """
+    path = folder / _WEIGHTS
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: not found; run `dvc repro`, or `dvc pull` it") from error
+
+
+# As iic.model names it; to import it would be to import TensorFlow, for seconds.
+_WEIGHTS = "model.weights.h5"
 _REMEDY = "run `dvc repro evaluate`, or `dvc pull` it"

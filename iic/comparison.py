@@ -1,6 +1,5 @@
 """Several runs on one self-contained page: settings, curves, confusions, images that change."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,10 +7,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from iic import figures, matrices
+from iic.datasets import natural_order
 from iic.errors import InputError
 from iic.lettering import plain_text, short_names
 from iic.matching import contingency_table
-from iic.pages import render_html
+from iic.pages import page_json, render_html
 from iic.pictures import data_uri, png, sprite
 
 # Shown in the table beside the settings that differ; of scores a larger one is better.
@@ -131,9 +131,7 @@ def _curves(runs: Sequence[ComparedRun]) -> Figure:
 def classes_of(run: ComparedRun) -> list[str]:
     """Names of the classes that a run's test images have or are given, numbers by their size."""
     names = {*run.labels.tolist(), *run.predicted.tolist()} - {""}
-    return sorted(
-        names, key=lambda name: (0, int(name), name) if name.isdecimal() else (1, 0, name)
-    )
+    return sorted(names, key=natural_order)
 
 
 def _confusion(run: ComparedRun) -> Figure:
@@ -156,5 +154,4 @@ def _json(runs: Sequence[ComparedRun], shown: np.ndarray) -> str:
         "label": runs[0].labels[shown].tolist(),
         "predicted": [run.predicted[shown].tolist() for run in runs],
     }
-    # Inside a script element nothing but its end tag could end it.
-    return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
+    return page_json(content)

@@ -2,28 +2,44 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from iic.datasets import IMAGE_SIZE, Dataset
+from iic.datasets import IMAGE_SIZE, Dataset, natural_order
 from iic.errors import InputError
-from iic.images import ArraySource, FileSource, Reading, Source, ground_of, read_images
-from iic.sources import describe, idx_files, image_files, is_idx, read_idx, read_npz
+from iic.images import (
+    ArraySource,
+    FileSource,
+    Ground,
+    Reading,
+    Source,
+    ground_of,
+    read_images,
+    tell_skipped,
+)
+from iic.sources import (
+    PLAIN_ARRAYS,
+    SPLIT_ARRAYS,
+    contents,
+    idx_files,
+    image_files,
+    is_idx,
+    is_writable_name,
+    read_idx,
+    read_npz,
+)
 
 log = logging.getLogger(__name__)
 
-# Names of the arrays in an NPZ file: training images and labels, then those of the test split.
-_SPLIT_ARRAYS = (
-    ("train_images", "train_labels", "test_images", "test_labels"),
-    ("x_train", "y_train", "x_test", "y_test"),
-)
-_PLAIN_ARRAYS = (("images", "labels"), ("x", "y"))
 _TRAIN, _TEST = "train", "test"
-# So many files that could not be read are named.
+# What people call a second split beside "train".
+_OTHER_SPLITS = frozenset({"val", "valid", "validation", "dev", "eval"})
+# So many rare labels are named.
 _NAMED = 5
 
 
@@ -65,11 +81,10 @@ def custom_dataset(path: Path, reading: Reading, test_share: float, max_images: 
     Raises:
         InputError: names the file or folder that is wrong.
     """
-    parts = _parts(path, max_images)
-    is_labelled = {part.labels is not None for part in parts.values()}
-    if len(is_labelled) > 1:
-        raise InputError(f"{path}: only one of the splits has labels; give both or none")
-    images = {split: _read(part, reading) for split, part in parts.items()}
+    parts = _with_useful_labels(_parts(path, max_images), path)
+    ground = ground_of([part.source for part in parts.values()], reading, by_content=True)
+    log.info("%s: %s", path, ground)
+    images = {split: _read(part, ground, reading) for split, part in parts.items()}
     if len(images) == 1:
         (everything,) = images.values()
         train, test = _split(everything.take(_order(everything)), test_share, path)
@@ -88,9 +103,10 @@ def _parts(path: Path, max_images: int) -> dict[str, Part]:
     if not path.exists():
         raise InputError(f"{path}: not found; set data.path to your images")
     if path.suffix.lower() == ".npz":
-        return _npz_parts(path, read_npz(path, max_images))
+        return _npz_parts(path, max_images)
     if is_idx(path):
-        return {"": Part(ArraySource(path.name, read_idx(path, max_images)), None)}
+        array = read_idx(path, max_images)
+        return {"": Part(ArraySource(path.name, array, str(path.parent)), None)}
     raise InputError(f"{path}: data.path is a folder of images, an NPZ file or an IDX file")
 
 
@@ -103,6 +119,14 @@ def _folder_parts(path: Path, max_images: int) -> dict[str, Part]:
                 f"{path}: {others[0]} lies beside train and test; move it into one of them"
             )
         return {split.name: _folder_part(split, max_images) for split in splits}
+    beside_it = {folder.name for folder in _subfolders(path)} - {_TRAIN}
+    # A class may well be called "train", beside "bus" and "car".
+    if splits[0].is_dir() and beside_it <= _OTHER_SPLITS:
+        beside = f"beside {', '.join(sorted(beside_it))}" if beside_it else "alone"
+        raise InputError(
+            f"{path}: a folder train {beside}; call the second split test, "
+            f"or set data.path to {splits[0]}"
+        )
     return {"": _folder_part(path, max_images)}
 
 
@@ -128,7 +152,7 @@ def _folder_part(folder: Path, max_images: int) -> Part:
     for subfolder in _subfolders(folder):
         if subfolder.name not in labels:
             raise InputError(f"{subfolder}: holds no image; fill it or remove it")
-    return Part(source, _as_labels(labels, folder))
+    return Part(source, labels)
 
 
 def _subfolders(folder: Path) -> list[Path]:
@@ -137,19 +161,32 @@ def _subfolders(folder: Path) -> list[Path]:
     )
 
 
-def _as_labels(labels: Sequence[str], where: Path) -> Sequence[str] | None:
-    """None where there is a single label, which tells nothing; rare ones are named in the log."""
+def _with_useful_labels(parts: dict[str, Part], where: Path) -> dict[str, Part]:
+    """Without labels where all images have the same one, which tells nothing.
+
+    Raises:
+        InputError: only one of the splits has labels, or a label cannot be written down.
+    """
+    given = [part.labels for part in parts.values()]
+    labels = [label for some in given if some is not None for label in some]
+    if not labels:
+        return parts
+    if None in given:
+        raise InputError(f"{where}: only one of the splits has labels; give both or none")
     names, counts = np.unique(np.array(labels, np.str_), return_counts=True)
+    for name in names.tolist():
+        if not name.strip() or not is_writable_name(name):
+            raise InputError(f"{where}: {name!a} is no label; give it a name that can be printed")
     if len(names) == 1:
         log.info("%s: all images have the label %s, so they count as unlabelled", where, names[0])
-        return None
+        return {split: Part(part.source, None) for split, part in parts.items()}
     lonely = names[counts == 1]
     if len(lonely):
         log.warning(
             "%s: one image alone has the label %s%s",
             *(where, ", ".join(lonely[:_NAMED]), ", …" if len(lonely) > _NAMED else ""),
         )
-    return labels
+    return parts
 
 
 def _idx_parts(folder: Path, files: Sequence[Path], max_images: int) -> dict[str, Part]:
@@ -166,55 +203,63 @@ def _idx_parts(folder: Path, files: Sequence[Path], max_images: int) -> dict[str
     if not splits:
         raise InputError(f"{folder}: {', '.join(arrays)}: no IDX file of images, (n, h, w) bytes")
     parts = {
-        split: _array_part(*found[split, 3], found.get((split, 1), ("", None))[1])
+        split: _array_part(folder, *found[split, 3], found.get((split, 1), ("", None))[1])
         for split in splits
     }
     return parts if len(parts) == 2 else {"": parts[splits[0]]}
 
 
-def _npz_parts(path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, Part]:
-    for x_train, y_train, x_test, y_test in _SPLIT_ARRAYS:
-        if {x_train, x_test} <= arrays.keys():
+def _npz_parts(path: Path, max_images: int) -> dict[str, Part]:
+    names = [name for pair in (*chain(*SPLIT_ARRAYS), *PLAIN_ARRAYS) for name in pair]
+    arrays = read_npz(path, max_images, names)
+    for train, test in SPLIT_ARRAYS:
+        if train[0] in arrays and test[0] in arrays:
             return {
-                _TRAIN: _array_part(x_train, arrays[x_train], arrays.get(y_train)),
-                _TEST: _array_part(x_test, arrays[x_test], arrays.get(y_test)),
+                split: _array_part(path, images, arrays[images], arrays.get(labels))
+                for split, (images, labels) in ((_TRAIN, train), (_TEST, test))
             }
-    for images, labels in _PLAIN_ARRAYS:
+    for images, labels in PLAIN_ARRAYS:
         if images in arrays:
-            return {"": _array_part(images, arrays[images], arrays.get(labels))}
+            return {"": _array_part(path, images, arrays[images], arrays.get(labels))}
     raise InputError(
-        f"{path}: {describe(dict(arrays))}; expected images and, if known, labels, "
+        f"{path}: {contents(path)}; expected images and, if known, labels, "
         "or train_images and test_images, train_labels and test_labels"
     )
 
 
-def _array_part(title: str, images: np.ndarray, labels: np.ndarray | None) -> Part:
+def _array_part(where: Path, title: str, images: np.ndarray, labels: np.ndarray | None) -> Part:
+    source = ArraySource(title, images, str(where))
     if labels is None:
-        return Part(ArraySource(title, images), None)
+        return Part(source, None)
+    # Keras's CIFAR has a column of them.
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if labels.shape != (len(images),):
-        raise InputError(f"{title}: {len(images)} images, but labels of shape {labels.shape}")
+        raise InputError(
+            f"{where}: {title}: {len(images)} images, but labels of shape {labels.shape}"
+        )
     if labels.dtype.kind not in "iuU":
-        raise InputError(f"{title}: labels are {labels.dtype}; whole numbers or strings are needed")
-    return Part(ArraySource(title, images), _as_labels([str(v) for v in labels], Path(title)))
+        raise InputError(
+            f"{where}: {title}: labels are {labels.dtype}; whole numbers or strings are needed"
+        )
+    return Part(source, [str(label) for label in labels.tolist()])
 
 
-def _read(part: Part, reading: Reading) -> Images:
+def _read(part: Part, ground: Ground, reading: Reading) -> Images:
     """All images of a part, with a progress bar; what is skipped is counted in the log."""
     source = part.source
-    ground = ground_of(source, reading)
-    log.info("%s: %s images, %s", source.title, f"{len(source.names):,}", ground)
     skipped: list[InputError] = []
     kept: list[int] = []
     pixels = np.empty((len(source.names), IMAGE_SIZE, IMAGE_SIZE), np.uint8)
-    with tqdm(desc=source.title, total=len(source.names), unit="image", leave=False) as bar:
+    with tqdm(desc=source.title, total=len(pixels), unit="image", leave=False) as bar:
         for batch in read_images(source, ground, reading, skipped.append):
             pixels[len(kept) : len(kept) + len(batch.indices)] = batch.images
             kept += batch.indices
             bar.update(len(batch.indices))
-    if skipped:
-        log.warning("%s: %d of %d skipped:", source.title, len(skipped), len(source.names))
-        for error in skipped[:_NAMED]:
-            log.warning("  %s", error)
+    for line in tell_skipped(skipped, len(pixels)):
+        log.warning("%s: %s", source.title, line)
+    if not kept:
+        raise InputError(f"{source.title}: none of the images can be read; see above")
+    log.info("%s: %s images", source.title, f"{len(kept):,}")
     paths = [_inside(source.names[index], source.title) for index in kept]
     labels = None if part.labels is None else [part.labels[index] for index in kept]
     return Images(pixels[: len(kept)], labels, paths)
@@ -246,7 +291,7 @@ def _split(images: Images, test_share: float, path: Path) -> tuple[Images, Image
 
 def _dataset(train: Images, test: Images) -> Dataset:
     labels = [*(train.labels or ()), *(test.labels or ())]
-    names = sorted(set(labels), key=_natural)
+    names = sorted(set(labels), key=natural_order)
     index = {name: number for number, name in enumerate(names)}
     return Dataset(
         train.pixels,
@@ -257,8 +302,3 @@ def _dataset(train: Images, test: Images) -> Dataset:
         tuple(train.paths),
         tuple(test.paths),
     )
-
-
-def _natural(name: str) -> tuple[int, int, str]:
-    """Numbers by their value, before other names."""
-    return (0, int(name), name) if name.isdecimal() else (1, 0, name)

@@ -208,6 +208,11 @@ def idx_dataset(contents: Mapping[str, bytes], collection: Collection) -> Datase
     )
 
 
+def natural_order(name: str) -> tuple[int, int, str]:
+    """Key that sorts names of classes: numbers by their value, then other names."""
+    return (0, int(name), name) if name.isdecimal() else (1, 0, name)
+
+
 def digits_dataset() -> Dataset:
     """scikit-learn's 1,797 handwritten digits at 28×28: the first 1,437 train, the last 360 test.
 

@@ -1,7 +1,6 @@
 """A self-contained page to look inside the clusters: a map of images, and groups to take away."""
 
 import base64
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,7 +12,7 @@ from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 
 from iic.matching import UNMATCHED, contingency_table, majority_match
-from iic.pages import render_html
+from iic.pages import page_json, render_html
 from iic.pictures import data_uri, sprite
 
 # Images like one, and overclusters near one, that the page lists.
@@ -170,8 +169,7 @@ def _json(shown: Explored) -> str:
             "overProbability": _base64(shown.overcluster.max(axis=1), "<f4"),
         },
     }
-    # Inside a script element nothing but its end tag could end it.
-    return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
+    return page_json(content)
 
 
 def _scaled(points: np.ndarray) -> np.ndarray:

@@ -17,11 +17,11 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from iic.card import ModelCard, card_path, read_card
+from iic.card import ModelCard, card_of, hash_of_weights
 from iic.datasets import IMAGE_SIZE
 from iic.errors import InputError
 from iic.files import read_arrays, write_text
-from iic.info import Facts, hash_of_weights, versions
+from iic.info import Facts, versions
 from iic.model import Assignments, load_network, predict
 
 # Largest difference of a probability; rounding alone makes a hundredth of it.
@@ -83,7 +83,7 @@ def export(model: Path, name: str, out: Path | None, images: Path, *, force: boo
             fails, or the file computes something else. Nothing is left then.
     """
     check_installed(name)
-    card = read_card(card_path(model))
+    card = card_of(model)
     target = _target(name, out, card)
     beside = target.with_name(f"{target.name}.json")
     _check_target(name, target, beside, force)
@@ -182,7 +182,7 @@ def _describe(network: keras.Model, card: ModelCard | None, weights: str) -> Fac
                 "dtype": "float32",
                 "shape": ["n", output.shape[-1]],
                 "meaning": "probability of each",
-                "names": _checked_names(known, output.shape[-1]),
+                "names": known or None,
             }
             for (head, output), known in zip(heads.items(), names, strict=True)
         },
@@ -193,16 +193,6 @@ def _describe(network: keras.Model, card: ModelCard | None, weights: str) -> Fac
         },
         "versions": versions(),
     }
-
-
-def _checked_names(names: list[str | None], k: int) -> list[str | None] | None:
-    """Name of the class that each output stands for; None where nothing says so."""
-    if names and len(names) != k:
-        raise InputError(
-            f"the model's card names {len(names)} clusters and the network has {k}; "
-            "run `dvc repro evaluate`, or `dvc pull` both"
-        )
-    return names or None
 
 
 def _images(path: Path) -> tuple[np.ndarray, str]:

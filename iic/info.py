@@ -1,6 +1,5 @@
 """What is to be said of a trained model and of what lies around it, without TensorFlow."""
 
-import hashlib
 import os
 import platform
 import zipfile
@@ -13,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
-from iic.card import ModelCard, card_path, read_card
+from iic.card import ModelCard, card_of, card_path, hash_of_weights
 from iic.errors import InputError
 from iic.files import read_json, read_text
 from iic.params import ModelParams
@@ -22,7 +21,7 @@ Facts = dict[str, Any]
 _T = TypeVar("_T")
 
 # As iic.model names them; to import it would be to import TensorFlow, for seconds.
-_CONFIG, _WEIGHTS = "model.json", "model.weights.h5"
+_CONFIG = "model.json"
 _PACKAGES = {
     "iic": "iic",
     "TensorFlow": "tensorflow",
@@ -51,13 +50,14 @@ def describe(model: Path, images: Path, metrics: Path) -> Facts:
         images: the arrays of the pipeline's first stage.
         metrics: what stands for the card's metrics where there is no card.
     """
-    missing: list[str] = []
+    # Each once, in order.
+    missing: dict[str, None] = {}
 
     def part(tell: Callable[[], _T]) -> _T | None:
         try:
             return tell()
         except InputError as error:
-            missing.append(str(error))
+            missing[str(error)] = None
             return None
 
     card = part(lambda: _card(model))
@@ -69,7 +69,7 @@ def describe(model: Path, images: Path, metrics: Path) -> Facts:
         "training": card and {"recipe": card.recipe, "seed": card.seed},
         "metrics": card.metrics if card else part(lambda: read_json(metrics, "dvc repro")),
         "clusters": card and card.cluster_names(),
-        "missing": missing,
+        "missing": list(missing),
     }
 
 
@@ -100,11 +100,10 @@ def _machine() -> Facts:
 
 
 def _card(model: Path) -> ModelCard:
-    path = card_path(model)
-    card = read_card(path)
+    card = card_of(model)
     if card is None:
         raise InputError(
-            f"{path}: not found, so recipe, seed and names of clusters are unknown; "
+            f"{card_path(model)}: not found, so recipe, seed and names of clusters are unknown; "
             "run `dvc repro evaluate`, or `dvc pull` it"
         )
     return card
@@ -178,17 +177,3 @@ def count_parameters(params: ModelParams) -> int:
         total += sum(before * after + after for before, after in pairwise(sizes))
         total += 4 * k if params.normalize_logits else 0
     return total
-
-
-def hash_of_weights(folder: Path) -> str:
-    """SHA-256 of a model's weights, which tells one training from another.
-
-    Raises:
-        InputError: there are none.
-    """
-    path = folder / _WEIGHTS
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: not found; {_REMEDY}") from error

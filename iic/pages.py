@@ -1,8 +1,14 @@
 """HTML pages from the templates of this package."""
 
+import json
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
+
+
+def page_json(content: object) -> str:
+    """JSON for a script element of a page, which nothing in it can end."""
+    return json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def render_html(template: str, **values: object) -> str:

@@ -1,12 +1,17 @@
 """Where images of people's own are found: folders, NPZ files and IDX files."""
 
 import gzip
+import logging
+import math
 import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
+from itertools import chain
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -14,8 +19,16 @@ from iic.datasets import IdxFile, parse_idx
 from iic.errors import InputError
 from iic.images import SUFFIXES, ArraySource, FileSource, Source
 
-# Names of the arrays of images in an NPZ file: ours, Keras's, and plain ones.
-IMAGE_ARRAYS = ("train_images", "test_images", "x_train", "x_test", "images", "x")
+log = logging.getLogger(__name__)
+
+# Names of the arrays in an NPZ file, ours, Keras's and plain ones: images and labels, first those
+# that are trained on.
+SPLIT_ARRAYS = (
+    (("train_images", "train_labels"), ("test_images", "test_labels")),
+    (("x_train", "y_train"), ("x_test", "y_test")),
+)
+PLAIN_ARRAYS = (("images", "labels"), ("x", "y"))
+IMAGE_ARRAYS = tuple(images for images, _ in (*chain(*SPLIT_ARRAYS), *PLAIN_ARRAYS))
 _IDX_BYTES = b"\0\0\x08"
 # An NPZ file may hold this many times the images that are allowed, in bytes of a small picture.
 _BYTES_AN_IMAGE = 64 * 64 * 4
@@ -36,10 +49,10 @@ def sources_of(path: Path, max_images: int) -> list[Source]:
     if not path.is_file():
         raise InputError(f"{path}: not found")
     if path.suffix.lower() == ".npz":
-        arrays = read_npz(path, max_images)
+        arrays = read_npz(path, max_images, IMAGE_ARRAYS)
         found = [name for name in IMAGE_ARRAYS if name in arrays]
         if not found:
-            raise InputError(f"{path}: {describe(arrays)}; images are in one of {_LISTED}")
+            raise InputError(f"{path}: {contents(path)}; images are in one of {_LISTED}")
         return [ArraySource(f"{path}#{name}", arrays[name]) for name in found]
     if is_idx(path):
         return [ArraySource(str(path), read_idx(path, max_images))]
@@ -59,66 +72,98 @@ def _folder_sources(folder: Path, max_images: int) -> list[Source]:
 
 
 def image_files(folder: Path, max_images: int) -> list[Path]:
-    """Image files in a folder and all below it, sorted; hidden ones and other files are left out.
+    """Image files in a folder and all below it, sorted; what else lies there is counted in the log.
 
     Raises:
-        InputError: there are more than `max_images`, or a folder cannot be read.
+        InputError: there are more than `max_images`, a folder cannot be read, or a name cannot be
+            written down.
     """
     found: list[Path] = []
+    others: Counter[str] = Counter()
     for path in _walk(folder):
-        if path.suffix.lower() in SUFFIXES:
-            found.append(path)
-            if len(found) > max_images:
-                raise InputError(
-                    f"{folder}: more than {max_images:,} images; choose a smaller folder, "
-                    "or allow more (data.max_images)"
-                )
+        if path.suffix.lower() not in SUFFIXES:
+            others[path.suffix.lower() or "no suffix"] += 1
+            continue
+        if not is_writable_name(str(path)):
+            raise InputError(
+                f"{str(path)!a}: the name is not UTF-8 or holds control characters; rename it"
+            )
+        found.append(path)
+        if len(found) > max_images:
+            raise InputError(
+                f"{folder}: more than {max_images:,} images; choose a smaller folder, "
+                "or allow more (data.max_images)"
+            )
+    if others:
+        counts = ", ".join(f"{count:,} {suffix}" for suffix, count in others.most_common())
+        log.info("%s: other files left out: %s", folder, counts)
     return sorted(found)
 
 
+def is_writable_name(name: str) -> bool:
+    """Whether a name can stand in a table and on a page: UTF-8, and no control characters."""
+    return not any(ord(c) < 32 or c == "\x7f" or "\ud800" <= c <= "\udfff" for c in name)
+
+
 def _walk(folder: Path) -> Iterator[Path]:
+    """Files below a folder, through links, but into no folder twice."""
+
     def refuse(error: OSError) -> None:
         raise InputError(f"{error.filename}: {error.strerror}") from error
 
-    for top, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
+    seen: set[str] = set()
+    for top, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        real = os.path.realpath(top)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
         for name in files:
             # macOS leaves twins of each file whose names begin with a dot.
             if not name.startswith("."):
                 yield Path(top, name)
 
 
-def read_npz(path: Path, max_images: int) -> dict[str, np.ndarray]:
-    """All arrays of an NPZ file, none of them of Python objects.
+def read_npz(path: Path, max_images: int, names: Collection[str]) -> dict[str, np.ndarray]:
+    """Those of the named arrays that an NPZ file has, none of them of Python objects.
 
     Raises:
-        InputError: the file is damaged, or unpacks to more than `max_images` can need.
+        InputError: the file is damaged, or an array is larger than `max_images` can need.
     """
-    limit = max_images * _BYTES_AN_IMAGE
     try:
         with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-        if size > limit:
-            raise InputError(
-                f"{path}: unpacks to {size:,} bytes, {limit:,} are allowed (data.max_images)"
-            )
+            members = [f"{name}.npy" for name in names if f"{name}.npy" in archive.namelist()]
+            for member in members:
+                with archive.open(member) as file:
+                    _check_header(file, f"{path}: {member.removesuffix('.npy')}", max_images)
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            read = {name: arrays[name] for name in arrays.files}
+            return {name: arrays[name] for name in names if name in arrays.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path}: not a readable NPZ file ({error})") from error
-    for name, array in read.items():
-        if array.ndim and len(array) > max_images:
-            raise InputError(
-                f"{path}: {len(array):,} entries of {name}, {max_images:,} are allowed "
-                "(data.max_images)"
-            )
-    return read
 
 
-def describe(arrays: dict[str, np.ndarray]) -> str:
-    """Names and shapes of arrays, for messages."""
-    listed = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-    return f"holds {listed or 'no array'}"
+def _check_header(file: IO[bytes], place: str, max_images: int) -> None:
+    """Raise InputError for an array that says it is larger than it may be; none of it is read."""
+    version = np.lib.format.read_magic(file)
+    read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
+        version, np.lib.format.read_array_header_2_0
+    )
+    shape, _, dtype = read(file)
+    if shape and shape[0] > max_images:
+        raise InputError(
+            f"{place}: {shape[0]:,} entries, {max_images:,} are allowed (data.max_images)"
+        )
+    limit = max_images * _BYTES_AN_IMAGE
+    if (size := math.prod(shape) * dtype.itemsize) > limit:
+        raise InputError(f"{place}: {size:,} bytes, {limit:,} are allowed (data.max_images)")
+
+
+def contents(path: Path) -> str:
+    """Names of the arrays in an NPZ file that can be read, for messages."""
+    with zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+    return f"holds {', '.join(names) or 'no array'}"
 
 
 def idx_files(folder: Path) -> list[Path]:
@@ -129,11 +174,17 @@ def idx_files(folder: Path) -> list[Path]:
 
 
 def is_idx(path: Path) -> bool:
-    """Whether a file begins as an IDX file of bytes, plain or gzipped."""
+    """Whether a file begins as an IDX file of bytes, plain or gzipped.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     try:
         return path.is_file() and _head(path, 3) == _IDX_BYTES
-    except (OSError, EOFError, zlib.error):
+    except (gzip.BadGzipFile, EOFError, zlib.error):
         return False
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
 
 
 def read_idx(path: Path, max_images: int) -> np.ndarray:
@@ -158,7 +209,11 @@ def read_idx(path: Path, max_images: int) -> np.ndarray:
 
 
 def _rank(path: Path) -> int:
-    return _head(path, 4)[3]
+    """Number of dimensions, that of labels being 1 and that of images 3."""
+    head = _head(path, 4)
+    if len(head) < 4:
+        raise InputError(f"{path}: {len(head)} bytes are too few for an IDX header")
+    return head[3]
 
 
 def _head(path: Path, size: int) -> bytes:

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from iic.card import ModelCard, write_card
+from iic.card import ModelCard, hash_of_weights, write_card
 from iic.evaluation import (
     Split,
     accuracy_by_epoch,
@@ -73,6 +73,7 @@ def main(params: Params) -> None:
         clusters=clusters,
         overclusters=overclusters,
         metrics=metrics,
+        weights_sha256=hash_of_weights(MODEL),
     )
     write_card(card, MODEL_CARD)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from iic.card import ModelCard, card_path, read_card, write_card
+from iic.card import ModelCard, card_of, card_path, hash_of_weights, read_card, write_card
 from iic.errors import InputError
 
 CARD = ModelCard(
@@ -18,6 +18,7 @@ CARD = ModelCard(
     clusters=[1, None, 0],
     overclusters=[0, 0, 1, None],
     metrics={"acc": 0.5},
+    weights_sha256="0" * 64,
 )
 
 
@@ -28,6 +29,23 @@ def test_a_card_comes_back_as_it_was(tmp_path):
     write_card(CARD, path)
     assert read_card(path) == CARD
     assert CARD.cluster_names() == ["<b>", None, "cat"]
+
+
+def test_a_card_of_other_weights_is_refused(tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+    assert card_of(model) is None
+    weights = model / "model.weights.h5"
+    weights.write_bytes(b"one")
+    card = CARD.model_copy(update={"weights_sha256": hash_of_weights(model)})
+    write_card(card, card_path(model))
+    assert card_of(model) == card
+    weights.write_bytes(b"two")
+    with pytest.raises(InputError, match=r"model-card\.json: of other weights than those in "):
+        card_of(model)
+    weights.unlink()
+    with pytest.raises(InputError, match=r"model\.weights\.h5: not found"):
+        card_of(model)
 
 
 def test_paths_with_a_slash_at_the_end_are_the_same_model():

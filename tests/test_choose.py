@@ -5,10 +5,14 @@ import csv
 import numpy as np
 import pytest
 from conftest import ROOT
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from commands.main import cli
 from experiments import choose
 from experiments.choose import Choice, choice_figure, experiments_of, summary
+from experiments.grid import Experiment
+from experiments.queue import run_missing
+from experiments.recipes import options_of, recipe_params
 from iic.errors import InputError
 
 
@@ -38,6 +42,56 @@ def test_mistakes_are_named():
         experiments_of([5], "default", ["los=3"], 1)
     with pytest.raises(InputError, match=r"train\.second_seed: 4 is the seed of the first"):
         experiments_of([5], "default", ["train.second_seed=4", "seed=4"], 1)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/home/jörg/scans",
+        "/a/my scans (1)",
+        "/a/b,c",
+        "/it's",
+        "123",
+        "/a=b",
+        "/x#y",
+        "a\\",
+        "~/x",
+        "null",
+    ],
+)
+def test_any_path_comes_through_to_the_experiment(path):
+    params = recipe_params("default").with_values(data={"name": "custom", "path": path})
+    (option,) = [word for word in options_of(params) if word.startswith("data.path=")]
+    (parsed,) = OverridesParser.create().parse_overrides([option])
+    value = parsed.value()
+    assert (value if isinstance(value, str) else value.text) == path
+    assert not parsed.is_sweep_override()
+
+
+def test_what_dvc_says_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"dvc exp list .*: .*not inside of a DVC repo"):
+        list(run_missing(experiments_of_seed(), jobs=1))
+
+
+def experiments_of_seed() -> list[Experiment]:
+    return [Experiment("name", "variant", 0, None, [])]
+
+
+def test_changed_images_are_another_experiment(tmp_path):
+    def name() -> str:
+        settings = ["data.name=custom", f"data.path={tmp_path}"]
+        (experiment,) = experiments_of([5], "default", settings, 1)
+        return experiment.name
+
+    (tmp_path / "a.png").write_bytes(b"one")
+    first = name()
+    assert name() == first
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/b.png").write_bytes(b"two")
+    second = name()
+    (tmp_path / "b/b.png").write_bytes(b"three")
+    assert len({first, second, name()}) == 3
 
 
 CHOICES = [

@@ -1,9 +1,11 @@
 """Data sets of people's own: what is read from folders, NPZ and IDX files, and what is refused."""
 
 import gzip
+import io
 import logging
 import shutil
 import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -136,7 +138,7 @@ def test_broken_files_stop_it_or_are_counted(labelled, caplog):
         read(labelled)
     data = read(labelled, Reading(broken="skip"))
     assert len(data.train_images) + len(data.test_images) == 49
-    assert "1 of 50 skipped" in caplog.text
+    assert "1 of 50 images left out" in caplog.text
     assert "3/030.png" in caplog.text
     for pixels, paths in (
         (data.train_images, data.train_paths),
@@ -174,6 +176,91 @@ def test_confusing_folders_are_refused(labelled, images):
     save(labelled / "test", images[:4])
     with pytest.raises(InputError, match="0 lies beside train and test"):
         read(labelled)
+
+
+def test_a_split_may_lack_a_class(tmp_path, images):
+    save(tmp_path / "x/train/cat", images[:8])
+    save(tmp_path / "x/train/dog", images[8:16])
+    save(tmp_path / "x/test/cat", images[16:20])
+    data = read(tmp_path / "x")
+    assert data.names == ("cat", "dog")
+    assert data.test_labels.tolist() == [0] * 4
+    for wrong in ("x/train/dog", "x/test/cat"):
+        shutil.rmtree(tmp_path / wrong)
+    save(tmp_path / "x/test/dog", images[16:20])
+    assert read(tmp_path / "x").names == ("cat", "dog")
+
+
+@pytest.mark.parametrize("other", ["val", "validation", None])
+def test_a_training_split_without_a_test_split_is_asked_about(tmp_path, images, other):
+    save(tmp_path / "x/train/a", images[:8])
+    save(tmp_path / "x/train/b", images[8:16])
+    if other:
+        save(tmp_path / "x" / other / "a", images[16:20])
+    with pytest.raises(InputError, match=r"a folder train (beside val|alone).*second split test"):
+        read(tmp_path / "x")
+    # A vehicle, too.
+    shutil.rmtree(tmp_path / "x")
+    for name in ("train", "bus"):
+        save(tmp_path / "x" / name, images[:8] if name == "bus" else images[8:16])
+    assert read(tmp_path / "x").names == ("bus", "train")
+
+
+def test_both_splits_have_one_paper(tmp_path, digits):
+    """Even if one of them alone looks the other way."""
+    dark = 255 - digits.test_images[:30]
+    arrays = {"train_images": digits.train_images[:300], "test_images": dark}
+    np.savez(tmp_path / "x.npz", **arrays)
+    data = read(tmp_path / "x.npz")
+    np.testing.assert_array_equal(data.train_images, digits.train_images[:300])
+    np.testing.assert_array_equal(data.test_images, dark)
+
+
+def test_links_to_folders_are_followed_once(tmp_path, labelled):
+    (tmp_path / "x").mkdir()
+    for folder in labelled.iterdir():
+        (tmp_path / "x" / folder.name).symlink_to(folder)
+    np.testing.assert_array_equal(read(tmp_path / "x").train_images, read(labelled).train_images)
+    (labelled / "0/loop").symlink_to(labelled)
+    assert len(sources_of(labelled, MANY)[0].names) == 50
+
+
+@pytest.mark.parametrize("name", ["a\nb", "caf\udce9"])
+def test_names_that_no_table_can_hold_are_refused(labelled, name):
+    Image.new("L", (28, 28)).save(labelled / "0/x.png")
+    (labelled / "0/x.png").rename(labelled / "0" / f"{name}.png")
+    with pytest.raises(InputError, match="the name is not UTF-8 or holds control characters"):
+        read(labelled)
+
+
+@pytest.mark.parametrize("label", ["", " ", "cat\r"])
+def test_labels_that_no_table_can_hold_are_refused(tmp_path, images, label):
+    labels = np.array([label, *["dog"] * (len(images) - 1)])
+    np.savez(tmp_path / "x.npz", images=images, labels=labels)
+    with pytest.raises(InputError, match=r"x\.npz: .* is no label"):
+        read(tmp_path / "x.npz")
+
+
+def test_what_else_lies_there_is_counted(labelled, caplog):
+    for name in ("a.gif", "b.gif", "README"):
+        (labelled / "0" / name).write_bytes(b"x")
+    with caplog.at_level(logging.INFO):
+        read(labelled)
+    assert "other files left out: 2 .gif, 1 no suffix" in caplog.text
+
+
+def test_a_split_of_which_nothing_can_be_read_is_refused(tmp_path, images):
+    save(tmp_path / "x/train", images)
+    (tmp_path / "x/test").mkdir()
+    (tmp_path / "x/test/a.png").write_bytes(b"broken")
+    with pytest.raises(InputError, match="test: none of the images can be read"):
+        read(tmp_path / "x", Reading(broken="skip", ink="light"))
+
+
+def test_a_column_of_labels_is_a_list_of_them(tmp_path, images):
+    labels = np.repeat(np.arange(5), 10)[:, None]
+    np.savez(tmp_path / "x.npz", images=images, labels=labels)
+    assert read(tmp_path / "x.npz").names == tuple("01234")
 
 
 def test_labels_in_one_split_alone_are_refused(tmp_path, images):
@@ -222,18 +309,29 @@ def test_npz_without_a_split_and_with_names_for_labels(tmp_path, images):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"a": np.zeros(3)}, r"holds a \(3,\); expected images"),
+        ({"a": np.zeros(3)}, r"x\.npz: holds a; expected images"),
         ({"images": np.zeros((4, 28, 28)), "labels": np.zeros(3)}, "4 images, but labels of shape"),
         ({"images": np.zeros((4, 28, 28)), "labels": np.zeros(4)}, "labels are float64"),
         ({"images": np.zeros((4, 784))}, r"images: an array of shape \(4, 784\)"),
-        ({"images": np.zeros((101, 28, 28), np.uint8)}, r"101 entries of images, 100 are allowed"),
-        ({"images": np.zeros((2, 1000, 1000), np.uint8)}, r"unpacks to 2,000,\d+ bytes"),
+        ({"images": np.zeros((101, 28, 28), np.uint8)}, r"images: 101 entries, 100 are allowed"),
+        ({"images": np.zeros((2, 1000, 1000), np.uint8)}, r"images: 2,000,000 bytes, 1,638,400"),
     ],
 )
 def test_npz_files_that_do_not_fit_are_refused(tmp_path, arrays, message):
     np.savez_compressed(tmp_path / "x.npz", **arrays)
     with pytest.raises(InputError, match=message):
         read(tmp_path / "x.npz", max_images=100)
+
+
+def test_an_npz_header_that_lies_is_not_believed(tmp_path):
+    """It says terabytes, and three bytes follow."""
+    header = io.BytesIO()
+    shape = {"descr": "|u1", "fortran_order": False, "shape": (100, 10**7, 10**7)}
+    np.lib.format.write_array_header_1_0(header, shape)
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("images.npy", header.getvalue() + b"abc")
+    with pytest.raises(InputError, match=r"images: 10,000,000,000,000,000 bytes, .* are allowed"):
+        read(tmp_path / "x.npz")
 
 
 def test_npz_files_hold_no_python_objects(tmp_path):
@@ -277,6 +375,7 @@ def test_one_idx_file_has_no_labels(tmp_path, images):
         (struct.pack(">I3I", 8 << 8 | 3, 2**32 - 1, 28, 28), "entries, 10,000 are allowed"),
         (struct.pack(">I3I", 8 << 8 | 3, 2, 2**31, 2**31), "more than is allowed"),
         (struct.pack(">I", 8 << 8 | 200), "not a readable IDX file"),
+        (b"\0\0\x08", "3 bytes are too few for an IDX header"),
         (
             gzip.compress(struct.pack(">I3I", 8 << 8 | 3, 5, 28, 28))[:-6],
             "not a readable|too few|exp",
@@ -321,12 +420,12 @@ def test_what_holds_no_images_is_named(tmp_path, make, message):
 
 def test_an_npz_without_images_is_named(tmp_path):
     np.savez(tmp_path / "x.npz", y=np.zeros(3))
-    with pytest.raises(InputError, match=r"holds y \(3,\); images are in one of train_images"):
+    with pytest.raises(InputError, match=r"holds y; images are in one of train_images"):
         sources_of(tmp_path / "x.npz", MANY)
 
 
 def test_a_folder_that_may_not_be_read_is_named(labelled, monkeypatch):
-    def refuse(top, onerror):
+    def refuse(top, onerror, followlinks):
         onerror(PermissionError(13, "Permission denied", str(labelled / "0")))
         return iter([])
 

@@ -20,7 +20,7 @@ from playwright.sync_api import Page
 
 from commands.main import main
 from experiments.explore import write_page
-from iic.card import ModelCard, write_card
+from iic.card import ModelCard, hash_of_weights, write_card
 from iic.errors import InputError
 from iic.explorer import (
     NEAR,
@@ -665,7 +665,7 @@ def write_labels(path: Path, labels: np.ndarray, paths: list[str] | None = None)
     write_arrays(path, arrays)
 
 
-def card(clusters: int = 10, overclusters: int = 20) -> ModelCard:
+def card() -> ModelCard:
     return ModelCard(
         recipe="tiny",
         seed=3,
@@ -673,9 +673,10 @@ def card(clusters: int = 10, overclusters: int = 20) -> ModelCard:
         size="fit",
         ink="auto",
         labels=[f"digit {d}" for d in range(10)],
-        clusters=[None, *range(1, clusters)],
-        overclusters=[4] * overclusters,
+        clusters=[None, *range(1, 10)],
+        overclusters=[4] * 20,
         metrics={},
+        weights_sha256=hash_of_weights(Path("model")),
     )
 
 
@@ -712,8 +713,9 @@ def test_of_many_images_an_even_sample_is_shown(folder, digits, capsys):
 def test_what_does_not_belong_together_is_named(folder, digits):
     with pytest.raises(InputError, match=r"data/images.npz: holds no train images; .*--split"):
         write_page(Path("model"), "train", 100, Path("out.html"))
-    write_card(card(clusters=9), folder / "model-card.json")
-    with pytest.raises(InputError, match=r"model-card.json: of 9 clusters .* has 10 and 20; run"):
+    other = card().model_copy(update={"weights_sha256": "0" * 64})
+    write_card(other, folder / "model-card.json")
+    with pytest.raises(InputError, match=r"model-card.json: of other weights than those in model"):
         explored()
     (folder / "model-card.json").unlink()
     write_labels(folder / "data/labels.npz", digits.test_labels[:39])

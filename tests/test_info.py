@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from conftest import ROOT, run
 
 from commands.main import cli
-from iic.card import ModelCard, card_path, write_card
+from iic.card import ModelCard, card_path, hash_of_weights, write_card
 from iic.errors import InputError
 from iic.files import write_arrays
 from iic.info import count_images, count_parameters
@@ -27,6 +27,7 @@ CARD = ModelCard(
     clusters=[1, None, 0],
     overclusters=[],
     metrics={"over_acc": 0.75},
+    weights_sha256="",
 )
 
 
@@ -44,8 +45,9 @@ def model(here, tiny_params) -> Path:
 
 @pytest.fixture
 def card(model) -> ModelCard:
-    write_card(CARD, card_path(model))
-    return CARD
+    card = CARD.model_copy(update={"weights_sha256": hash_of_weights(model)})
+    write_card(card, card_path(model))
+    return card
 
 
 @pytest.fixture
@@ -100,6 +102,13 @@ def test_json_is_for_programs(model, card, data):
     assert facts["missing"] == []
     size = sum(path.stat().st_size for path in model.iterdir())
     assert facts["model"]["bytes"] == size
+
+
+def test_a_card_of_other_weights_is_missing_too(model):
+    write_card(CARD, card_path(model))
+    text = info()
+    assert "  model-card.json: of other weights than those in model; run" in text
+    assert "training" not in rows(text)
 
 
 def test_without_card_and_data_these_are_missing(model):

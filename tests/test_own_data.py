@@ -76,8 +76,12 @@ def test_predict_finds_the_same_clusters(clone, scans):
         row["path"].lstrip("'"): [float(row[name]) for name in names]
         for row in rows(clone / "reports/assignments.csv")
     }
-    for row in rows(clone / "new.csv"):
-        path = Path(row["path"]).relative_to(scans / "labelled").as_posix()
+    found = {
+        Path(row["path"]).relative_to(scans / "labelled").as_posix(): row
+        for row in rows(clone / "new.csv")
+    }
+    assert found.keys() == known.keys()
+    for path, row in found.items():
         assert [float(row[name]) for name in names] == pytest.approx(known[path], rel=1e-4)
 
 

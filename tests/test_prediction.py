@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -106,9 +107,23 @@ def test_without_a_card_there_are_numbers_alone(pipeline_run, files, tmp_path, c
         ["predict", "--model", str(tmp_path / "model"), str(files / "light/00.png")],
         standalone_mode=False,
     )
-    (row,) = rows(capsys.readouterr().out)
+    said = capsys.readouterr()
+    assert "model-card.json: not found, so clusters have no names; size fit and ink" in said.err
+    (row,) = rows(said.out)
     assert list(row) == ["path", "cluster", "overcluster", "probability"]
     assert row["cluster"] == assigned(pipeline_run, "test")[0]["cluster"]
+
+
+def test_a_card_of_other_weights_is_refused(pipeline_run, files, tmp_path):
+    shutil.copytree(pipeline_run / "model", tmp_path / "model")
+    card = json.loads((pipeline_run / "model-card.json").read_text())
+    card["weights_sha256"] = "0" * 64
+    (tmp_path / "model-card.json").write_text(json.dumps(card))
+    with pytest.raises(InputError, match="of other weights than those in"):
+        cli.main(
+            ["predict", "--model", str(tmp_path / "model"), str(files / "light")],
+            standalone_mode=False,
+        )
 
 
 def test_a_broken_file_stops_it_and_leaves_nothing(pipeline_run, files, tmp_path, capsys):
@@ -150,7 +165,7 @@ def command(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
         (["predict", "data/images.npz", "--out", "x.txt"], "a name that ends in .csv or .jsonl"),
         (
             ["predict", "data/images.npz", "--max-images", "100"],
-            "1,437 entries of train_images",
+            "train_images: 1,437 entries, 100",
         ),
         (["predict"], "Missing argument 'IMAGES"),
     ],
@@ -172,6 +187,15 @@ def test_a_reader_that_has_seen_enough_is_no_error(pipeline_run):
     (pipeline_run / "said").unlink()
     assert len(done.stdout.splitlines()) == 2
     assert "rror" not in said
+
+
+def test_a_closed_output_is_no_error(pipeline_run):
+    code = "from commands.main import main; main()"
+    line = f"{sys.executable} -c '{code}' predict data/images.npz >&-"
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=pipeline_run, env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_memory_is_bounded_by_the_batch(pipeline_run):

@@ -86,6 +86,7 @@ def make_run(
             clusters=[None if c == UNMATCHED or not labelled else c for c in mapping.tolist()],
             overclusters=[None] * OVERCLUSTERS,
             metrics={},
+            weights_sha256="",
         ),
         metrics=dict.fromkeys([*scores, "loss"], 0.5),
         history={"epoch": epoch, "loss": -epoch, **columns}

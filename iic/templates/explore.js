@@ -774,7 +774,8 @@ function removeGroup(name) {
 
 /* A spreadsheet would run a cell that begins like a formula; an apostrophe makes it text. */
 function cell(value) {
-  const text = typeof value === "number" ? String(value) : /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+  const runs = typeof value === "string" && /^'*[=+\-@\t\r]./s.test(value) && !/^[+-]?[0-9.]+$/.test(value);
+  const text = runs ? `'${value}` : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
