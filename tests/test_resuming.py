@@ -1,6 +1,5 @@
 """Training that was interrupted goes on, and ends as if nothing had happened, byte for byte."""
 
-import logging
 import os
 import signal
 import subprocess
@@ -18,7 +17,7 @@ from iic.params import Params, parse_params
 from iic.training import TrainingResult, train
 from stages import progress
 
-EPOCHS = 4
+EPOCHS = 3
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,7 @@ def params(params_text) -> Params:
 
 @pytest.fixture(scope="module")
 def data(digits, params) -> TrainingData:
-    images = digits.train_images[:400]
+    images = digits.train_images[:300]
     return TrainingData(
         images,
         digits.test_images[:50],
@@ -67,7 +66,7 @@ def assert_same(one: TrainingResult, other: TrainingResult) -> None:
         assert array.dtype == other.snapshots[name].dtype
 
 
-@pytest.mark.parametrize("after", [1, EPOCHS - 1, EPOCHS])
+@pytest.mark.parametrize("after", [1, EPOCHS])
 def test_an_interrupted_training_goes_on_to_the_same_result(data, params, whole, tmp_path, after):
     with pytest.raises(KeyboardInterrupt):
         train(data, params, [Interrupt(after)], tmp_path / "state")
@@ -77,7 +76,7 @@ def test_an_interrupted_training_goes_on_to_the_same_result(data, params, whole,
 
 
 def test_twice_interrupted(data, params, whole, tmp_path):
-    for after in (1, 3):
+    for after in (1, 2):
         with pytest.raises(KeyboardInterrupt):
             train(data, params, [Interrupt(after)], tmp_path)
     assert_same(train(data, params, state=tmp_path), whole)
@@ -85,33 +84,35 @@ def test_twice_interrupted(data, params, whole, tmp_path):
 
 def test_members_of_a_committee_are_not_trained_again(data, params, tmp_path):
     committee = params.with_values(
-        committee={"members": 3, "epochs": 2, "quorum": 0.6}, train={"epochs": 2}
+        committee={"members": 2, "epochs": 1, "kept": 1.0}, train={"epochs": 2}
     )
     expected = train(data, committee)
     with pytest.raises(KeyboardInterrupt):
         train(data, committee, [Interrupt(1)], tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "member-1.npz", "member-2.npz", "member-3.npz", "network.npz",
-    ]  # fmt: skip
+    saved = sorted(path.name for path in tmp_path.iterdir())
+    assert saved == ["member-1.npz", "member-2.npz", "network.npz"]
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("member-*")}
     assert_same(train(data, committee, state=tmp_path), expected)
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
-def test_a_damaged_state_is_named_and_not_used(data, params, whole, tmp_path, caplog, damage):
+def test_a_damaged_state_is_named_and_not_used(data, params, tmp_path, caplog, damage):
     with pytest.raises(KeyboardInterrupt):
-        train(data, params, [Interrupt(2)], tmp_path)
+        train(data, params, [Interrupt(1)], tmp_path)
     file = tmp_path / "network.npz"
-    content = bytearray(file.read_bytes())
+    whole, content = file.read_bytes(), bytearray(file.read_bytes())
     if damage == "flip":
         content[len(content) // 3] ^= 4
     file.write_bytes({"cut": content[: len(content) // 2], "flip": content, "empty": b""}[damage])
-    rest = Interrupt()
-    assert_same(train(data, params, [rest], tmp_path), whole)
-    assert rest.epochs == list(range(EPOCHS))
+    again = Interrupt(1)
+    with pytest.raises(KeyboardInterrupt):
+        train(data, params, [again], tmp_path)
+    assert again.epochs == [0]
     assert "network.npz: not a readable NPZ file" in caplog.text
     assert "training begins anew" in caplog.text
+    # And the same state is there again.
+    assert file.read_bytes() == whole
 
 
 def test_a_full_disk_costs_the_state_and_not_the_training(
@@ -180,16 +181,15 @@ def test_states_that_nobody_went_on_with_do_not_pile_up(params, tmp_path, monkey
     assert left == sorted(f"old-{number}" for number in range(12, 20))
 
 
-def test_a_killed_pipeline_ends_with_the_same_lock(tmp_path, caplog):
+def test_a_killed_pipeline_ends_with_the_same_lock(tmp_path, pipeline_run):
     """kill -9 of everything, after an epoch; then the same command again."""
-    caplog.set_level(logging.INFO)
-    clone = make_clone(tmp_path / "clone", train__epochs=EPOCHS)
+    clone = make_clone(tmp_path / "clone")
     run("dvc", "repro", "neighbors", cwd=clone)
     started = subprocess.Popen(
         ["dvc", "repro"], cwd=clone, env=environment(), start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    give_up = time.monotonic() + 120
+    give_up = time.monotonic() + 300
     while not list(clone.glob(".resume/*/first/network.npz")):
         assert time.monotonic() < give_up
         time.sleep(0.01)
@@ -198,7 +198,4 @@ def test_a_killed_pipeline_ends_with_the_same_lock(tmp_path, caplog):
     again = run("dvc", "repro", cwd=clone)
     assert "going on after epoch" in again.stderr
     assert not list(clone.glob(".resume/*"))
-    assert not list(clone.rglob(".network.npz.*"))
-    lock = (clone / "dvc.lock").read_bytes()
-    run("dvc", "repro", "--force", cwd=clone)
-    assert (clone / "dvc.lock").read_bytes() == lock
+    assert (clone / "dvc.lock").read_bytes() == (pipeline_run / "dvc.lock").read_bytes()

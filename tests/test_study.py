@@ -514,7 +514,13 @@ def kill_all_below(folder: Path) -> int:
 def test_a_study_resumes_after_a_kill_and_repeats_nothing(tmp_path, monkeypatch):
     clone = make_clone(tmp_path / "clone", train__epochs=1)
     (clone / "study/small.yaml").write_text(SMALL)
-    command = [sys.executable, "-m", "experiments.study", "study/small.yaml"]
+    # Looks more often at the queue, and as long for its worker.
+    code = (
+        "from experiments import queue, study\n"
+        "queue._POLL_SECONDS, queue._PATIENCE = 1.0, 60\n"
+        "study.main(['study/small.yaml'])"
+    )
+    command = [sys.executable, "-c", code]
     variables = environment() | {"PYTHONPATH": str(clone)}
     first = subprocess.Popen(command, cwd=clone, env=variables, stderr=subprocess.DEVNULL)
     give_up = time.monotonic() + 900  # of a loaded machine, too
