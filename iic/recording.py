@@ -14,6 +14,11 @@ from iic.loss import entropy, marginals, mutual_information
 from iic.model import predict
 from iic.schedule import Schedule
 
+_HISTORY = "history"
+_SNAPSHOTS = [f"{head}_{kind}" for head in HEADS for kind in ("joint", "test")]
+# Names of the arrays that a recorder's state consists of.
+STATE = (_HISTORY, *_SNAPSHOTS)
+
 
 class Recorder(keras.callbacks.Callback):
     """Completes Keras's history and takes a snapshot after each epoch, without any label."""
@@ -59,18 +64,13 @@ class Recorder(keras.callbacks.Callback):
         return {name: np.stack(arrays) for name, arrays in self._snapshots.items()}
 
     def state(self) -> dict[str, np.ndarray]:
-        """All that was recorded so far, as arrays."""
-        taken = {f"snapshot-{name}": array for name, array in self.snapshots().items()}
-        return {"history": np.array(json.dumps(self.history)), **taken}
+        """All that was recorded so far, as arrays named as in STATE."""
+        return {_HISTORY: np.array(json.dumps(self.history)), **self.snapshots()}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Go on from a state; the model has its weights already."""
-        self.history = json.loads(str(arrays["history"]))
-        self._snapshots = {
-            name.removeprefix("snapshot-"): list(array)
-            for name, array in arrays.items()
-            if name.startswith("snapshot-")
-        }
+        self.history = json.loads(str(arrays[_HISTORY]))
+        self._snapshots = {name: list(arrays[name]) for name in _SNAPSHOTS}
 
     def _keep(self, name: str, array: np.ndarray) -> None:
         self._snapshots.setdefault(name, []).append(array)

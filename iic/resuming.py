@@ -1,15 +1,16 @@
 """Training that goes on where it was stopped: all of its state after each epoch, in one file."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from iic.errors import InputError
-from iic.files import read_all_arrays, write_arrays
+from iic.files import read_arrays, write_arrays
 from iic.learner import IICModel
-from iic.recording import Recorder
+from iic.recording import STATE, Recorder
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +29,11 @@ class Saver(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's name
         """Write the state; a training that cannot be saved goes on all the same."""
-        weights = _numbered("weight", self.model.network.get_weights())
-        slots = [np.asarray(variable) for variable in self.model.optimizer.variables]
+        weights, slots = self.model.network.weights, self.model.optimizer.variables
+        names = [*_names("weight", weights), *_names("optimizer", slots)]
+        arrays = [np.asarray(variable) for variable in (*weights, *slots)]
         try:
-            write_arrays(
-                self._file, weights | _numbered("optimizer", slots) | self._recorder.state()
-            )
+            write_arrays(self._file, dict(zip(names, arrays, strict=True)) | self._recorder.state())
         except OSError as error:
             log.warning(
                 "%s: %s; an interruption now would cost epoch %d",
@@ -49,25 +49,20 @@ def resume(file: Path, model: IICModel, recorder: Recorder) -> int:
     """
     if not file.exists():
         return 0
+    model.optimizer.build(model.network.trainable_variables)
+    variables = model.optimizer.variables
+    weights, slots = _names("weight", model.network.weights), _names("optimizer", variables)
     try:
-        arrays = read_all_arrays(file)
+        arrays = read_arrays(file, [*weights, *slots, *STATE])
     except InputError as error:
         log.warning("%s; training begins anew", error)
         return 0
-    model.network.set_weights(_collected("weight", arrays))
-    model.optimizer.build(model.network.trainable_variables)
-    for variable, value in zip(
-        model.optimizer.variables, _collected("optimizer", arrays), strict=True
-    ):
-        variable.assign(value)
+    model.network.set_weights([arrays[name] for name in weights])
+    for variable, name in zip(variables, slots, strict=True):
+        variable.assign(arrays[name])
     recorder.restore(arrays)
     return len(recorder.history)
 
 
-def _numbered(name: str, arrays: list[np.ndarray]) -> dict[str, np.ndarray]:
-    return {f"{name}-{number}": array for number, array in enumerate(arrays)}
-
-
-def _collected(name: str, arrays: dict[str, np.ndarray]) -> list[np.ndarray]:
-    count = sum(key.startswith(f"{name}-") for key in arrays)
-    return [arrays[f"{name}-{number}"] for number in range(count)]
+def _names(kind: str, variables: Sequence[object]) -> list[str]:
+    return [f"{kind}-{number}" for number in range(len(variables))]

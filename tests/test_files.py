@@ -134,3 +134,28 @@ def test_a_missing_or_damaged_json_object_is_named_with_its_remedy(tmp_path, tex
         path.write_text(text, "latin-1")
     with pytest.raises(InputError, match=r"metrics\.json: missing or damaged; run `dvc repro`"):
         read_json(path, "dvc repro")
+
+
+def test_a_flipped_bit_anywhere_is_noticed_or_changes_nothing(tmp_path, random):
+    path = tmp_path / "x.npz"
+    arrays = {
+        "numbers": random.normal(size=(20, 9)).astype(np.float32),
+        "text": np.array('[{"a": 1}]'),
+        "none": np.empty(0, np.uint16),
+    }
+    write_arrays(path, arrays)
+    whole = path.read_bytes()
+    noticed = 0
+    for place in range(len(whole)):
+        content = bytearray(whole)
+        content[place] ^= 1 << (place % 8)
+        path.write_bytes(content)
+        try:
+            found = read_arrays(path, list(arrays))
+        except InputError:
+            noticed += 1
+        else:
+            for name, array in arrays.items():
+                np.testing.assert_array_equal(found[name], array)
+                assert found[name].dtype == array.dtype
+    assert noticed > 0.8 * len(whole)
