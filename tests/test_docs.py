@@ -8,7 +8,10 @@ import pytest
 from conftest import ROOT
 from dvc.cli import DvcParserError, parse_args
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 
 
