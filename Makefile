@@ -18,7 +18,7 @@ JOBS   ?= 1
 AGAIN  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-remotes test-cluster test-export remotes cluster exporters lint format recipe seeds study show compare bench readme lock clean
+.PHONY: help repro test test-remotes test-cluster test-export remotes cluster exporters lint format recipe seeds study show compare bench chaos readme lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -73,6 +73,9 @@ compare: $(VENV)/.run ## write reports/compare.html about RUNS, two or more expe
 
 bench: $(VENV)/.bench $(VENV)/.cluster ## measure recipes, stages and other methods side by side (about an hour)
 	@$(RUN) python -m benchmarks.bench
+
+chaos: $(VENV)/.run ## kill the pipeline at random moments and count what is lost (an hour)
+	@$(RUN) python -m benchmarks.chaos
 
 readme: $(VENV)/.run ## rewrite the generated parts of README.md
 	@$(RUN) python -m benchmarks.readme
