@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -45,7 +46,7 @@ def main() -> None:
     with one_line_errors("what was finished is kept; run this again for the rest"):
         if sys.stdout is None:
             # Closed by the shell's `>&-`.
-            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+            sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
         logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
         logging.getLogger("iic").setLevel(logging.INFO)
         # TensorFlow would begin with notes on the processor.

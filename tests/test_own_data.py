@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -142,12 +144,7 @@ def test_a_changed_file_is_noticed(clone, scans):
         ),
     ],
 )
-def test_bad_folders_end_with_one_line_and_lose_nothing(
-    pipeline_run, tmp_path, make, message, request
-):
-    import re
-    import shutil
-
+def test_bad_folders_end_with_one_line_and_lose_nothing(pipeline_run, tmp_path, make, message):
     folder = tmp_path / "clone"
     shutil.copytree(pipeline_run, folder, symlinks=True)
     make(tmp_path / "scans")
