@@ -24,7 +24,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 repro: $(VENV)/.run ## install, then rebuild every output that is out of date
-	@$(RUN) dvc repro
+	@export $(RUN); python -m experiments.unlock && dvc repro
 
 test: $(VENV)/.dev ## install, then lint, type-check and run the tests
 	@$(RUN) ruff check .
@@ -74,8 +74,8 @@ compare: $(VENV)/.run ## write reports/compare.html about RUNS, two or more expe
 bench: $(VENV)/.bench $(VENV)/.cluster ## measure recipes, stages and other methods side by side (about an hour)
 	@$(RUN) python -m benchmarks.bench
 
-chaos: $(VENV)/.run ## kill the pipeline at random moments and count what is lost (an hour)
-	@$(RUN) python -m benchmarks.chaos
+chaos: $(VENV)/.run ## try to break the pipeline, and count what is lost (an hour and a half)
+	@$(RUN) python -m reliability.campaigns
 
 readme: $(VENV)/.run ## rewrite the generated parts of README.md
 	@$(RUN) python -m benchmarks.readme

@@ -176,6 +176,7 @@ BELOW = {
     "experiments": {"iic", "stages"},
     "commands": {"iic", "stages", "experiments"},
     "benchmarks": {"iic", "stages", "experiments"},
+    "reliability": {"iic", "stages", "experiments"},
 }
 
 

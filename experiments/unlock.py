@@ -1,0 +1,64 @@
+"""Mend what a killed DVC has left half-written: `python -m experiments.unlock`.
+
+DVC writes two of its own files in place. A process that is killed in that instant leaves a part of
+one, and DVC then refuses to go on until somebody removes it.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import yaml
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from voluptuous import Invalid
+
+from experiments.cli import run_main
+
+# Which process uses which path; without it, DVC asks the processes that live.
+USES = Path(".dvc/tmp/rwlock")
+LOCK = Path("dvc.lock")
+# Longer than a living DVC takes to write either.
+_SECONDS = 2.0
+
+
+def main(arguments: list[str]) -> None:  # noqa: ARG001 - there are none
+    """Remove a half-written list of locks, and bring back a half-written dvc.lock."""
+    broken = [path for path in (USES, LOCK) if not _is_whole(path)]
+    if broken:
+        time.sleep(_SECONDS)
+    for path in broken:
+        if not _is_whole(path):
+            sys.stderr.write(f"{path}: half-written by a DVC that was killed; mended\n")
+            _bring_back(path)
+
+
+def _is_whole(path: Path) -> bool:
+    if not path.exists():
+        return True
+    text = path.read_bytes().decode(errors="replace")
+    try:
+        if path == USES:
+            json.loads(text)
+        elif "\n<<<<<<< " not in f"\n{text}":  # a merge is the user's to decide
+            COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(text))
+    except (ValueError, yaml.YAMLError, Invalid):
+        return False
+    return True
+
+
+def _bring_back(path: Path) -> None:
+    """From Git's index, where DVC puts dvc.lock whenever it has written it; or remove it."""
+    path.unlink()
+    if path == LOCK:
+        # Without one, DVC brings finished stages back from its cache.
+        subprocess.run(  # noqa: S603 - a list, no shell
+            ["git", "restore", "--", str(path)],  # noqa: S607 - first on PATH
+            check=False,
+            capture_output=True,
+        )
+
+
+if __name__ == "__main__":
+    run_main(main)
