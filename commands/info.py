@@ -25,10 +25,11 @@ def info(model: Path, as_json: bool) -> None:
     from iic.info import describe
 
     facts = describe(model, model.parent / IMAGES, model.parent / METRICS)
-    click.echo(json.dumps(facts, indent=2) if as_json else "\n".join(_lines(facts)))
+    click.echo(json.dumps(facts, indent=2) if as_json else "\n".join(lines(facts)))
 
 
-def _lines(facts: dict[str, Any]) -> Iterator[str]:
+def lines(facts: dict[str, Any]) -> Iterator[str]:
+    """What people read of the facts that iic.info tells."""
     for section in ("versions", "machine", "data", "model", "training", "metrics"):
         if facts[section]:
             yield section

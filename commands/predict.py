@@ -12,9 +12,10 @@ import click
 
 from commands.options import model_option
 from commands.quiet import quiet
+from iic.errors import InputError
 
 if TYPE_CHECKING:
-    from iic.errors import InputError
+    from iic.card import ModelCard
     from iic.images import Source
     from iic.model import Assignments
 
@@ -93,7 +94,7 @@ def predict(
         from iic.prediction import predict_source
 
         network = load_network(model)
-    labels = card.cluster_names() if card and card.labels else None
+    labels = _labels(card, network.outputs[0].shape[1])
     skipped: list[InputError] = []
     total = sum(len(source.names) for source in sources)
     with _opened(out) as file, tqdm(total=total, unit="image", leave=False, disable=None) as bar:
@@ -106,6 +107,18 @@ def predict(
         click.echo(line, err=True)
     if out is not None:
         click.echo(str(out), err=True)
+
+
+def _labels(card: "ModelCard | None", clusters: int) -> list[str | None] | None:
+    """Names of the clusters, if there are any."""
+    if card is None or not card.labels:
+        return None
+    if len(card.clusters) != clusters:
+        raise InputError(
+            f"the model's card names {len(card.clusters)} clusters, the network has {clusters}; "
+            "run `dvc repro evaluate`, or `dvc pull` it"
+        )
+    return card.cluster_names()
 
 
 def _sources(paths: Sequence[Path], max_images: int) -> "list[Source]":

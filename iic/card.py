@@ -2,12 +2,27 @@
 
 import hashlib
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, ValidationError
 
 from iic.errors import InputError
-from iic.files import read_text, write_text
+from iic.files import check_plain, is_writable_name, read_text, reason_of, write_text
 from iic.params import Fitting, Ink, Section
+
+# Of a card, and letters of a name in it; those of a hundred thousand classes are fewer.
+_BYTES = 1 << 24
+_LONGEST = 10_000
+
+
+def _writable(name: str) -> str:
+    if not is_writable_name(name) or len(name) > _LONGEST:
+        raise ValueError(f"control characters, or more than {_LONGEST:,} letters")
+    return name
+
+
+# Of a card that others wrote, which is printed.
+Name = Annotated[str, AfterValidator(_writable)]
 
 
 class ModelCard(Section):
@@ -26,15 +41,15 @@ class ModelCard(Section):
         weights_sha256: of the weights that all this is said of.
     """
 
-    recipe: str
+    recipe: Name
     seed: int
-    data: str
+    data: Name
     size: Fitting
     ink: Ink
-    labels: list[str]
+    labels: list[Name]
     clusters: list[int | None]
     overclusters: list[int | None]
-    metrics: dict[str, float]
+    metrics: dict[Name, float]
     weights_sha256: str
 
     def cluster_names(self) -> list[str | None]:
@@ -68,11 +83,12 @@ def read_card(path: Path) -> ModelCard | None:
     if not path.exists():
         return None
     try:
-        card = ModelCard.model_validate_json(read_text(path, "", _REMEDY))
+        card = ModelCard.model_validate_json(read_text(path, "", _REMEDY, _BYTES))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: {key}: {first['msg']}; {_REMEDY}") from error
+        reason = reason_of(f"{key}: {first['msg']}")
+        raise InputError(f"{path}: {reason}; {_REMEDY}") from error
     named = [label for label in (*card.clusters, *card.overclusters) if label is not None]
     if named and not 0 <= min(named) <= max(named) < len(card.labels):
         raise InputError(f"{path}: names a label that it does not list; {_REMEDY}")
@@ -100,6 +116,7 @@ def hash_of_weights(folder: Path) -> str:
     """
     path = folder / _WEIGHTS
     try:
+        check_plain(path)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError as error:

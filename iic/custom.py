@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from iic.datasets import IMAGE_SIZE, Dataset, natural_order
 from iic.errors import InputError
+from iic.files import is_writable_name
 from iic.images import (
     ArraySource,
     FileSource,
@@ -29,7 +30,6 @@ from iic.sources import (
     idx_files,
     image_files,
     is_idx,
-    is_writable_name,
     read_idx,
     read_npz,
 )

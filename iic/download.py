@@ -1,5 +1,7 @@
 """Images from public mirrors: tried in order, every file checked, nothing half-written."""
 
+import gzip
+import io
 import json
 import logging
 import re
@@ -10,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import requests
 import urllib3
@@ -21,10 +24,12 @@ from iic.datasets import (
     IdxFile,
     gunzip,
     idx_dataset,
+    packed_limit,
     read_local_file,
     verify_sha256,
 )
 from iic.errors import InputError
+from iic.files import reason_of
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +40,8 @@ DEADLINE = 300.0
 ATTEMPTS = 3
 BACK_OFF = 1.0
 _CHUNK = 1 << 16
+# Four times what the files of a collection measure together.
+_UNPACKED = 220_000_000
 _FAULTS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
@@ -80,15 +87,13 @@ def http_source(
 
 def _get(url: str, file: IdxFile, timeout: tuple[float, float], deadline: float) -> bytes:
     """Download, with a progress bar, at most what the gzipped file can measure."""
-    # Deflate never grows its input by more than a few bytes a block.
-    limit = file.size + file.size // 100 + 1024
+    limit = packed_limit(file)
     give_up = time.monotonic() + deadline
     content = bytearray()
-    with requests.get(url, timeout=timeout, stream=True) as response:
+    with _session(url) as session, session.get(url, timeout=timeout, stream=True) as response:
         response.raise_for_status()
-        if url.startswith("https:") and not response.url.startswith("https:"):
-            raise InputError(f"redirects to {response.url}, which is not encrypted")
-        total = int(response.headers.get("Content-Length", 0)) or None
+        length = response.headers.get("Content-Length", "")
+        total = int(length) if length.isdecimal() else None
         with tqdm(desc=file.name, total=total, unit="B", unit_scale=True, leave=False) as bar:
             # raw: a `.gz` file may be labelled as an encoding, which requests would undo. read1:
             # what has come so far, so that a trickle cannot hold up the look at the clock.
@@ -102,6 +107,28 @@ def _get(url: str, file: IdxFile, timeout: tuple[float, float], deadline: float)
     if total is not None and len(content) < total:
         raise requests.ConnectionError(f"cut off after {len(content)} of {total} bytes")
     return bytes(content)
+
+
+class _Refusal(requests.adapters.BaseAdapter):
+    """What a redirect to somewhere else than the web, or to plain HTTP, ends with."""
+
+    def send(
+        self, request: requests.PreparedRequest, *_: object, **__: object
+    ) -> requests.Response:
+        """Send nothing."""
+        raise InputError(f"redirects to {request.url}, which is not HTTPS")
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+
+def _session(url: str) -> requests.Session:
+    """One that follows redirects, but from HTTPS to HTTPS alone."""
+    session = requests.Session()
+    if url.startswith("https:"):
+        del session.adapters["http://"]
+    session.mount("", _Refusal())
+    return session
 
 
 def _is_passing(error: Exception) -> bool:
@@ -124,7 +151,7 @@ def _reason(error: Exception) -> str:
     while isinstance(cause.args[0] if cause.args else None, BaseException):
         cause = cause.args[0]
     inner = getattr(cause, "reason", None) or cause
-    return " ".join(re.sub(r"^(<.*?>|HTTPS?Connection\w*\(.*?\)): ", "", str(inner)).split())
+    return reason_of(re.sub(r"^(<.*?>|HTTPS?Connection\w*\(.*?\)): ", "", str(inner)))
 
 
 def local_source(folder: Path) -> Source:
@@ -169,25 +196,39 @@ def _npm_pack(package: str, command: str) -> bytes:
 def _npm_reason(result: "subprocess.CompletedProcess[str]") -> str:
     """Npm's own summary, which it prints as JSON; else the last line that it wrote."""
     try:
-        return " ".join(str(json.loads(result.stdout)["error"]["summary"]).split())
+        return reason_of(json.loads(result.stdout)["error"]["summary"])
     except (ValueError, KeyError, TypeError):
         lines = (result.stderr or result.stdout).strip().splitlines()
-        return lines[-1] if lines else f"exit status {result.returncode}"
+        return reason_of(lines[-1]) if lines else f"exit status {result.returncode}"
 
 
 def _extract(archive: bytes, member: str, file: IdxFile) -> bytes:
     """One regular file of a gzipped tar, read into memory: no path of the archive is ever used."""
     with tempfile.TemporaryFile() as stream:
-        stream.write(archive)
-        stream.seek(0)
         try:
-            with tarfile.open(fileobj=stream, mode="r:gz") as tar:
-                content = tar.extractfile(tar.getmember(member))
+            _unpack(archive, stream)
+            with tarfile.open(fileobj=stream, mode="r:") as tar:
+                found = tar.getmember(member)
+                # A link would be followed inside the archive, also to itself.
+                content = tar.extractfile(found) if found.isfile() else None
                 if content is None:
                     raise InputError(f"{file.name}: {member} is not a regular file")
                 return content.read(file.size + 1)
-        except (tarfile.TarError, KeyError, EOFError, OSError) as error:
-            raise InputError(f"{file.name}: not in the archive ({error})") from error
+        except InputError:
+            raise
+        except Exception as error:
+            # A crafted header may raise nearly anything.
+            raise InputError(f"{file.name}: not in the archive ({reason_of(error)})") from error
+
+
+def _unpack(archive: bytes, stream: IO[bytes]) -> None:
+    """Write what a gzip file holds; raise InputError for more than a package may measure."""
+    with gzip.open(io.BytesIO(archive)) as packed:
+        while chunk := packed.read(_CHUNK):
+            stream.write(chunk)
+            if stream.tell() > _UNPACKED:
+                raise InputError(f"the archive holds more than {_UNPACKED:,} bytes")
+    stream.seek(0)
 
 
 def sources_of(collection: Collection, local_dir: Path | None) -> list[Source]:

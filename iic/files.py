@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import stat
 import tempfile
 import zipfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -20,6 +21,8 @@ _REMEDY = "delete it and run `dvc repro`"
 # A lone sign is no formula; apostrophes count, so that taking one off gives the text back.
 _FORMULA = re.compile(r"'*[=+\-@\t\r].", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?[0-9.]+")
+# Letters of what a library says about a file.
+_LONGEST_REASON = 300
 
 
 @contextmanager
@@ -58,9 +61,40 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def read_text(path: Path, missing: str, damaged: str) -> str:
-    """Read UTF-8 text; raise InputError with what mends a missing or a damaged file."""
+def reason_of(error: object) -> str:
+    """What an error says, on one line; what could steer a terminal is shown, and much is cut."""
+    line = " ".join(str(error).split()) or type(error).__name__
+    shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
+    return shown if len(shown) <= _LONGEST_REASON else f"{shown[:_LONGEST_REASON]}…"
+
+
+def is_writable_name(name: str) -> bool:
+    """Whether a name can stand in a table and on a page: UTF-8, and no control characters."""
+    return not any(ord(c) < 32 or "\x7f" <= c <= "\x9f" or "\ud800" <= c <= "\udfff" for c in name)
+
+
+def check_plain(path: Path, most: int | None = None) -> None:
+    """Raise InputError for a pipe, which has no end, a folder, or more than `most` bytes.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{path}: not a plain file")
+    if most is not None and found.st_size > most:
+        raise InputError(f"{path}: {found.st_size:,} bytes; no more than {most:,} are read")
+
+
+def read_text(path: Path, missing: str, damaged: str, most: int | None = None) -> str:
+    """Read UTF-8 text, of a plain file and at most `most` bytes if that is given.
+
+    Raises:
+        InputError: says what mends a missing or a damaged file, or that it is too large.
+    """
     try:
+        if most is not None:
+            check_plain(path, most)
         return path.read_text("utf-8")
     except FileNotFoundError as error:
         raise InputError(f"{path}: not found; {missing}") from error
@@ -122,8 +156,9 @@ def _plain(cell: str) -> str:
 def read_json(path: Path, remedy: str) -> dict[str, Any]:
     """Read a JSON object; raise InputError with the command that mends the file."""
     try:
+        check_plain(path)
         return dict(json.loads(path.read_text("utf-8")))
-    except (FileNotFoundError, TypeError, ValueError) as error:
+    except (FileNotFoundError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: missing or damaged; run `{remedy}`") from error
 
 
@@ -157,6 +192,7 @@ def read_arrays(path: Path, names: list[str]) -> dict[str, np.ndarray]:
 def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     """An open NPZ file; whatever is wrong with it while it is read becomes an InputError."""
     try:
+        check_plain(path)
         with zipfile.ZipFile(path) as archive:
             yield archive
     except InputError:
@@ -165,8 +201,9 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
         raise InputError(f"{path}: not found; run `dvc repro`") from error
     except Exception as error:
         # A flipped bit may raise nearly anything, from the archive's or from the array's format.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: not a readable NPZ file ({reason}); {_REMEDY}") from error
+        raise InputError(
+            f"{path}: not a readable NPZ file ({reason_of(error)}); {_REMEDY}"
+        ) from error
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:

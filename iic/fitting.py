@@ -40,7 +40,7 @@ def as_bytes(numbers: np.ndarray) -> np.ndarray:
     """
     if numbers.dtype == bool:
         return numbers * np.uint8(255)
-    is_number = np.issubdtype(numbers.dtype, np.number)
+    is_number = numbers.dtype.kind in "iuf"
     low, high = (numbers.min(), numbers.max()) if is_number else (np.nan, np.nan)
     if not 0 <= low <= high <= 255:
         raise ValueError("holds other values than 0 to 255, or 0 to 1")
@@ -103,8 +103,10 @@ def _crop(grey: np.ndarray) -> np.ndarray:
     if not ink.any():
         return frame
     ink = np.rint(ink * (255 / ink.max())).astype(np.uint8)
-    rows, columns = np.nonzero(ink > 127)
-    ink = ink[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    # Not the places of all inked pixels, which would fill gigabytes for a large picture.
+    inked = ink > 127
+    rows, columns = (np.flatnonzero(inked.any(axis=axis)) for axis in (1, 0))
+    ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     height, width = (max(1, round(side * _INK_SIZE / max(ink.shape))) for side in ink.shape)
     small = _scale(ink, (height, width))
     top, left = (

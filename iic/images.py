@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from iic.errors import InputError
+from iic.files import check_plain, reason_of
 from iic.fitting import as_bytes, border_of, grey_of, is_colorful, resized
 from iic.params import Fitting, Ink
 
@@ -30,6 +31,8 @@ BATCH_SIZE = 500
 _TASK = 125
 # Bytes of a file whose unpacking is worth a second thread.
 _LARGE = 32_768
+# Bytes of a file that its hash is of: more than any picture that is read has.
+_HASHED = 1 << 26
 
 
 class UnreadableImageError(InputError):
@@ -99,6 +102,7 @@ class FileSource:
         """
         name = self.names[index]
         try:
+            check_plain(Path(name))
             with Image.open(name, formats=_FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise UnreadableImageError(
@@ -110,19 +114,27 @@ class FileSource:
                     )
                 image.load()
                 return _upright(image)
+        except UnreadableImageError:
+            raise
+        except InputError as error:
+            raise UnreadableImageError(str(error)) from error
         except UnidentifiedImageError as error:
             raise UnreadableImageError(
                 f"{name}: not a PNG, JPEG, BMP, TIFF or WebP image"
             ) from error
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+        except Exception as error:
+            # Damaged headers may raise nearly anything.
+            reason = reason_of(getattr(error, "strerror", None) or error)
             raise UnreadableImageError(f"{name}: cannot be read as an image ({reason})") from error
 
     def digest(self, index: int) -> bytes:
-        """SHA-256 of the file; of a missing one that of nothing, since reading will name it."""
+        """SHA-256 of the file's begin; nothing of what is no file, since reading will name it."""
+        path = Path(self.names[index])
         try:
-            return hashlib.sha256(Path(self.names[index]).read_bytes()).digest()
-        except OSError:
+            check_plain(path)
+            with path.open("rb") as file:
+                return hashlib.sha256(file.read(_HASHED)).digest()
+        except (OSError, InputError):
             return b""
 
 
@@ -302,7 +314,7 @@ def _grey(source: Source, index: int) -> np.ndarray:
         return grey_of(source.read(index))
     except (ValueError, MemoryError) as error:
         raise UnreadableImageError(
-            f"{source.names[index]}: cannot be made grey ({error or 'too large'})"
+            f"{source.names[index]}: cannot be made grey ({reason_of(error)})"
         ) from error
 
 

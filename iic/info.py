@@ -5,7 +5,6 @@ import platform
 import zipfile
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,8 +13,9 @@ from pydantic import ValidationError
 
 from iic.card import ModelCard, card_of, card_path, hash_of_weights
 from iic.errors import InputError
-from iic.files import read_json, read_text
+from iic.files import check_plain, read_json, read_text, reason_of
 from iic.params import ModelParams
+from iic.sizes import MODEL_BYTES, count_parameters
 
 Facts = dict[str, Any]
 _T = TypeVar("_T")
@@ -122,11 +122,13 @@ def count_images(path: Path) -> dict[str, int]:
         InputError: the file is missing or damaged.
     """
     try:
+        check_plain(path)
         with zipfile.ZipFile(path) as archive:
             return {split: _length(archive, f"{split}_images") for split in ("train", "test")}
     except FileNotFoundError as error:
         raise InputError(f"{path}: not found; {_REMEDY}") from error
-    except (KeyError, IndexError, ValueError, zipfile.BadZipFile) as error:
+    except Exception as error:
+        # A flipped bit may raise nearly anything, from the archive's or from the array's format.
         raise InputError(f"{path}: holds no images; {_REPLACE}") from error
 
 
@@ -159,21 +161,9 @@ def read_model_params(folder: Path) -> ModelParams:
     """
     path = folder / _CONFIG
     try:
-        return ModelParams.model_validate_json(read_text(path, _REMEDY, _REPLACE))
+        return ModelParams.model_validate_json(read_text(path, _REMEDY, _REPLACE, MODEL_BYTES))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "JSON"
-        raise InputError(f"{path}: {key}: {first['msg']}; {_REPLACE}") from error
-
-
-def count_parameters(params: ModelParams) -> int:
-    """Number of weights of a network: kernels and biases, and four a channel for each norm."""
-    total, channels = 0, 1
-    for width in params.widths:
-        total += 9 * channels * width + width + 4 * width
-        channels = width
-    for k in (params.clusters, params.overclusters):
-        sizes = [channels, *params.head_widths, k]
-        total += sum(before * after + after for before, after in pairwise(sizes))
-        total += 4 * k if params.normalize_logits else 0
-    return total
+        reason = reason_of(f"{key}: {first['msg']}")
+        raise InputError(f"{path}: {reason}; {_REPLACE}") from error

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import h5py
 import keras
 import numpy as np
 import tensorflow as tf
@@ -14,8 +15,9 @@ from pydantic import ValidationError
 
 from iic.datasets import IMAGE_SIZE
 from iic.errors import InputError
-from iic.files import replacing, write_text
+from iic.files import check_plain, read_text, reason_of, replacing, write_text
 from iic.params import ModelParams, Precision
+from iic.sizes import MODEL_BYTES, count_parameters
 
 POOLINGS = 3
 # An average over about ten batches: the default of 0.99 lags behind weights that move fast.
@@ -126,12 +128,38 @@ def load_network(folder: Path) -> keras.Model:
     config, weights = folder / _CONFIG, folder / _WEIGHTS
     remedy = "delete the folder and run `dvc repro`, or `dvc pull` the model"
     try:
-        params = ModelParams.model_validate_json(config.read_text("utf-8"))
+        params = ModelParams.model_validate_json(read_text(config, remedy, remedy, MODEL_BYTES))
+        _check_weights(weights, params)
         network = build_network(params)
         network.load_weights(weights)
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(f"{config}: {first['loc']}: {first['msg']}; {remedy}") from error
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{folder}: no readable model ({error}); {remedy}") from error
+        reason = reason_of(f"{first['loc']}: {first['msg']}")
+        raise InputError(f"{config}: {reason}; {remedy}") from error
+    except Exception as error:
+        # HDF5 that is damaged or crafted may raise nearly anything.
+        raise InputError(f"{folder}: no readable model ({reason_of(error)}); {remedy}") from error
+    if not all(np.isfinite(array).all() for array in network.get_weights()):
+        raise InputError(f"{weights}: holds what is no number; {remedy}")
     return network
+
+
+def _check_weights(path: Path, params: ModelParams) -> None:
+    """Raise ValueError for anything but as many floating-point numbers as the network has.
+
+    Neither is a network of terabytes built then, since its settings ask for one, nor an array
+    unpacked, since the file says that it has one.
+    """
+    check_plain(path)
+    sizes: list[int] = []
+
+    def look(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset):
+            if item.dtype.kind != "f" or item.external or item.is_virtual:
+                raise ValueError(f"{name} is more than numbers")
+            sizes.append(item.size)
+
+    with h5py.File(path) as file:
+        file.visititems(look)
+    if sum(sizes) != count_parameters(params):
+        raise ValueError(f"{sum(sizes):,} numbers instead of {count_parameters(params):,}")

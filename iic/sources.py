@@ -17,6 +17,7 @@ import numpy as np
 
 from iic.datasets import IdxFile, parse_idx
 from iic.errors import InputError
+from iic.files import check_plain, is_writable_name, reason_of
 from iic.images import SUFFIXES, ArraySource, FileSource, Source
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ SPLIT_ARRAYS = (
 PLAIN_ARRAYS = (("images", "labels"), ("x", "y"))
 IMAGE_ARRAYS = tuple(images for images, _ in (*chain(*SPLIT_ARRAYS), *PLAIN_ARRAYS))
 _IDX_BYTES = b"\0\0\x08"
+_MOST_DIMENSIONS = 8
 # An NPZ file may hold this many times the images that are allowed, in bytes of a small picture.
 _BYTES_AN_IMAGE = 64 * 64 * 4
 
@@ -84,10 +86,7 @@ def image_files(folder: Path, max_images: int) -> list[Path]:
         if path.suffix.lower() not in SUFFIXES:
             others[path.suffix.lower() or "no suffix"] += 1
             continue
-        if not is_writable_name(str(path)):
-            raise InputError(
-                f"{str(path)!a}: the name is not UTF-8 or holds control characters; rename it"
-            )
+        _check_name(path)
         found.append(path)
         if len(found) > max_images:
             raise InputError(
@@ -100,9 +99,11 @@ def image_files(folder: Path, max_images: int) -> list[Path]:
     return sorted(found)
 
 
-def is_writable_name(name: str) -> bool:
-    """Whether a name can stand in a table and on a page: UTF-8, and no control characters."""
-    return not any(ord(c) < 32 or c == "\x7f" or "\ud800" <= c <= "\udfff" for c in name)
+def _check_name(path: Path) -> None:
+    if not is_writable_name(str(path)):
+        raise InputError(
+            f"{str(path)!a}: the name is not UTF-8 or holds control characters; rename it"
+        )
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -132,6 +133,7 @@ def read_npz(path: Path, max_images: int, names: Collection[str]) -> dict[str, n
         InputError: the file is damaged, or an array is larger than `max_images` can need.
     """
     try:
+        check_plain(path)
         with zipfile.ZipFile(path) as archive:
             members = [f"{name}.npy" for name in names if f"{name}.npy" in archive.namelist()]
             for member in members:
@@ -139,8 +141,11 @@ def read_npz(path: Path, max_images: int, names: Collection[str]) -> dict[str, n
                     _check_header(file, f"{path}: {member.removesuffix('.npy')}", max_images)
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in names if name in arrays.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: not a readable NPZ file ({error})") from error
+    except InputError:
+        raise
+    except Exception as error:
+        # Damaged archives and headers of arrays may raise nearly anything.
+        raise InputError(f"{path}: not a readable NPZ file ({reason_of(error)})") from error
 
 
 def _check_header(file: IO[bytes], place: str, max_images: int) -> None:
@@ -163,7 +168,7 @@ def contents(path: Path) -> str:
     """Names of the arrays in an NPZ file that can be read, for messages."""
     with zipfile.ZipFile(path) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
-    return f"holds {', '.join(names) or 'no array'}"
+    return f"holds {reason_of(', '.join(names) or 'no array')}"
 
 
 def idx_files(folder: Path) -> list[Path]:
@@ -193,8 +198,11 @@ def read_idx(path: Path, max_images: int) -> np.ndarray:
     Raises:
         InputError: it is cut off, longer than its header says, or holds more than `max_images`.
     """
+    _check_name(path)
     try:
         rank = _rank(path)
+        if rank > _MOST_DIMENSIONS:
+            raise InputError(f"{path}: {rank} dimensions; images have 3, and labels 1")
         shape = struct.unpack(f">{rank}I", _head(path, 4 + 4 * rank)[4:])
         if shape and shape[0] > max_images:
             raise InputError(
@@ -205,7 +213,7 @@ def read_idx(path: Path, max_images: int) -> np.ndarray:
             raise InputError(f"{path}: header says shape {shape}, more than is allowed")
         return parse_idx(_head(path, file.size + 1), file)
     except (OSError, EOFError, zlib.error, struct.error) as error:
-        raise InputError(f"{path}: not a readable IDX file ({error})") from error
+        raise InputError(f"{path}: not a readable IDX file ({reason_of(error)})") from error
 
 
 def _rank(path: Path) -> int:

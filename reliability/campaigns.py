@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from experiments.cli import run_main
 from iic.errors import InputError
 from iic.files import read_json, write_text
-from reliability import kills
+from reliability import hostile, kills
 from reliability.counting import Count
 from stages.common import REPORTS
 
@@ -19,6 +19,7 @@ RELIABILITY = REPORTS / "reliability.json"
 CAMPAIGNS: Mapping[str, Callable[[random.Random], Iterator[Count]]] = {
     "kills-digits": kills.on_digits,
     "kills-mnist": kills.on_mnist,
+    "hostile-files": hostile.files,
 }
 
 

@@ -50,6 +50,7 @@ LAYERS = [
         "moves",
         "neighbors",
         "schedule",
+        "sizes",
     },
     {
         "bars",
