@@ -25,6 +25,7 @@ STAGES = PIPELINE["stages"]
 LAYERS = [
     {"errors"},
     {
+        "assignments",
         "params",
         "datasets",
         "files",
