@@ -28,6 +28,14 @@ def instructions() -> set[str]:
     return set(_described().get("flags", "").split())
 
 
+def usable_cores() -> int:
+    """Cores that this process may use; a container or `taskset` may leave it fewer than all."""
+    # macOS cannot say.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _processor() -> str:
     """Its model as Linux names it, and the instructions that bfloat16 depends on."""
     model = _described().get("model name", platform.machine())

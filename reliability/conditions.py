@@ -80,7 +80,7 @@ _NO_FMA = {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-FMA,-FMA4,-AVX2"}
 AVX2 = {_ONEDNN: "AVX2", **_XLA, **_NUMPY, **_OPENBLAS}
 _WIDE = ("avx512f",)
 _KERAS = '{"floatx": "float64", "image_data_format": "channels_first", "epsilon": 0.01}'
-_MATPLOTLIB = "font.size: 20\nsavefig.dpi: 40\naxes.facecolor: yellow\ntext.usetex: false\n"
+_MATPLOTLIB = "font.size: 20\naxes.facecolor: yellow\n"
 _LONG = "a path with spaces, ümläuts, 数字 and a good many letters " + "x" * 120
 _HOME = {"HOME": "{top}/home", "XDG_CONFIG_HOME": "", "XDG_CACHE_HOME": ""}
 _TURKISH = {"LC_ALL": "tr_TR.UTF-8", "LOCPATH": "{top}/locale"}
@@ -165,14 +165,17 @@ CONDITIONS: Mapping[str, Condition] = {
     "hash-seed": Condition("another order of sets", "`PYTHONHASHSEED=1`", {"PYTHONHASHSEED": "1"}),
     "umask": Condition("files for their owner alone", "`umask 077`", umask=0o077),
     "home": Condition("a new, empty home folder", "`HOME`", _HOME),
-    "own-settings": Condition(
-        "settings of one's own for Keras and matplotlib",
-        "`keras.json` with float64, a `matplotlibrc`",
-        _HOME | {"KERAS_HOME": "{top}/home/.keras", "MPLCONFIGDIR": "{top}/home/matplotlib"},
-        files={
-            "home/.keras/keras.json": _KERAS,
-            "home/matplotlib/matplotlibrc": _MATPLOTLIB,
-        },
+    "keras-settings": Condition(
+        "settings of one's own for Keras",
+        "`keras.json` with float64, channels first",
+        {"KERAS_HOME": "{top}/keras"},
+        files={"keras/keras.json": _KERAS},
+    ),
+    "matplotlib-settings": Condition(
+        "settings of one's own for matplotlib",
+        "`matplotlibrc` with large letters",
+        {"MPLCONFIGDIR": "{top}/matplotlib"},
+        files={"matplotlib/matplotlibrc": _MATPLOTLIB},
     ),
     "nice": Condition("a low priority", "`nice -n 19`", command=("nice", "-n", "19")),
     "memory": Condition(

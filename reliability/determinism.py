@@ -7,7 +7,7 @@ tables of docs/reproducibility.md from it.
 
 import argparse
 import json
-import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.cli import run_main
-from experiments.machine import instructions, machine
+from experiments.machine import instructions, machine, usable_cores
 from experiments.recipes import read_settings, recipe_params, with_overrides
 from experiments.scratch import copy_code
 from iic.errors import InputError
@@ -29,6 +29,7 @@ from stages.common import REPORTS
 
 DETERMINISM = REPORTS / "determinism.json"
 _PIPELINE = Path("dvc.yaml")
+_TRIED = ("same", "others")
 # Python's version, then those of the packages that compute and draw.
 _VERSIONS = """
 import sys
@@ -100,23 +101,22 @@ def run_level(level: str, wanted: Sequence[str], pythons: Mapping[str, str]) -> 
 def _waiting(level: str, wanted: Sequence[str], pythons: Mapping[str, str]) -> list[str]:
     """Names of conditions to run; those that cannot be tried are noted at once."""
     rows = read_results().get(level, {}).get("conditions", {})
-    names = [
-        name
-        for name in LEVELS[level].conditions
-        if (name in wanted if wanted else rows.get(name, {}).get("outcome") not in _KNOWN)
-    ]
+    tried = {name for name, row in rows.items() if row["outcome"] in _TRIED}
     waiting = []
-    for name in names:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-        reason = why_not(CONDITIONS[name], instructions(), cores, pythons)
+    for name in LEVELS[level].conditions:
+        is_reference = CONDITIONS[name].python == _version_of_reference()
+        if is_reference or (name not in wanted if wanted else name in tried):
+            continue
+        reason = why_not(CONDITIONS[name], instructions(), usable_cores(), pythons)
         if not reason:
             waiting.append(name)
-        elif rows.get(name, {}).get("outcome") not in _KNOWN:
+        elif name not in tried:
             _keep(level, name, {"outcome": "not tried", "reason": reason})
     return waiting
 
 
-_KNOWN = ("same", "others")
+def _version_of_reference() -> str:
+    return ".".join(platform.python_version_tuple()[:2])
 
 
 def _row(

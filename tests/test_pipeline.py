@@ -175,8 +175,8 @@ BELOW = {
     "stages": {"iic"},
     "experiments": {"iic", "stages"},
     "commands": {"iic", "stages", "experiments"},
-    "benchmarks": {"iic", "stages", "experiments"},
     "reliability": {"iic", "stages", "experiments"},
+    "benchmarks": {"iic", "stages", "experiments", "reliability"},
 }
 
 
