@@ -214,7 +214,7 @@ LEVELS: Mapping[str, Level] = {
         "digits, bfloat16",
         "tour",
         ("train.epochs=8", "train.precision=mixed_bfloat16"),
-        ("again", "threads-1", *_PROCESSOR, "seed"),
+        ("again", "threads-1", *_PROCESSOR, "onednn-off", "seed"),
     ),
     "mnist": Level(
         "MNIST",

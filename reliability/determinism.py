@@ -29,7 +29,7 @@ from stages.common import REPORTS
 
 DETERMINISM = REPORTS / "determinism.json"
 _PIPELINE = Path("dvc.yaml")
-_TRIED = ("same", "others")
+_TRIED = ("same", "others", "failed")
 # Python's version, then those of the packages that compute and draw.
 _VERSIONS = """
 import sys
