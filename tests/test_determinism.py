@@ -3,22 +3,26 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, environment
 
 from benchmarks import reproducibility
+from experiments.machine import instructions
 from iic.datasets import COLLECTIONS, IdxFile
 from iic.errors import InputError
 from iic.files import write_table
 from iic.params import Params
-from reliability import determinism, outputs, running
+from reliability import determinism, operations, outputs, running
 from reliability.conditions import CONDITIONS, LEVELS, Condition, Level
+from stages import report
 from stages.common import COSTS, METRICS, PREDICTIONS
 
 FILES = ["data/images.npz", "model", str(METRICS), str(PREDICTIONS)]
@@ -158,6 +162,56 @@ def test_a_terminal_is_one_and_what_is_said_on_it_comes_back(tmp_path):
         (tmp_path / "file").unlink()
 
 
+def test_the_switches_do_something():
+    """One that does nothing would give the same bytes too."""
+    code = (
+        "import scipy.linalg, threadpoolctl, numpy as np;"
+        "print({i.get('architecture') for i in threadpoolctl.threadpool_info()},"
+        "np.show_config(mode='dicts')['SIMD Extensions'].get('found'))"
+    )
+    if "avx512f" not in instructions():
+        pytest.skip("needs AVX-512")
+    mine = running.environment(Path("/top"), CONDITIONS["avx2"])
+    done = subprocess.run([sys.executable, "-c", code], env=mine, capture_output=True, text=True)
+    assert done.stdout.strip() == "{'Haswell'} ['X86_V3']", done.stderr
+
+
+def test_every_operation_gives_the_same_bytes_twice():
+    found = operations.digests()
+    assert found == operations.digests()
+    assert len(set(found.values())) == len(found) > 10
+
+
+def test_somebodys_settings_for_keras_change_nothing(tmp_path):
+    (tmp_path / "keras.json").write_text(
+        CONDITIONS["keras-settings"].files["keras/keras.json"], "utf-8"
+    )
+    code = (
+        "from iic.learner import JointMatrix; from iic.model import build_network;"
+        "from iic.params import parse_params; from pathlib import Path;"
+        "network = build_network(parse_params(Path('params.yaml').read_text(), 'p').model);"
+        "joint = JointMatrix(2, 'j').result();"
+        "print(network.input.dtype, network.layers[1].data_format, joint.dtype.name)"
+    )
+    env = environment() | {"KERAS_HOME": str(tmp_path), "PYTHONPATH": "."}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "float32 channels_last float32", done.stderr
+
+
+def test_somebodys_settings_for_matplotlib_change_nothing(monkeypatch, params):
+    def stop(_: Path):
+        raise InputError(f"letters of {matplotlib.rcParams['font.size']}")
+
+    monkeypatch.setattr(report, "read_card", stop)
+    with (
+        matplotlib.rc_context({"font.size": 20}),
+        pytest.raises(InputError, match=f"letters of {matplotlib.rcParamsDefault['font.size']}"),
+    ):
+        report.main(params)
+
+
 @pytest.fixture
 def tiny_level(monkeypatch, tmp_path):
     """Three conditions on runs that are made up: a queue of their clusters, or a failure."""
@@ -197,14 +251,10 @@ def test_what_is_missing_is_run_and_the_rest_is_kept(tiny_level):
     determinism.main([])
     expected = {"again": "same", "threads-1": "others", "python-3.13": "not tried"}
     assert outcomes(results) == expected | {"nice": "failed"}
-    # A failure is tried again, and so is what could not be tried.
-    queue += [[0, 1], [0, 1]]
-    determinism.main([])
-    assert outcomes(results) == expected | {"nice": "same"}
     determinism.main([])  # Nothing is left: not even a reference is run.
-    queue += [[0, 1], [0, 1]]
-    determinism.main(["threads-1", "--data", "mnist"])
-    assert outcomes(results) == dict(expected, **{"threads-1": "same"}) | {"nice": "same"}
+    queue += [[0, 1], [0, 1], [0, 1]]
+    determinism.main(["threads-1", "nice", "--data", "mnist"])
+    assert outcomes(results) == expected | {"threads-1": "same", "nice": "same"}
     assert queue == []
 
 
@@ -273,8 +323,8 @@ def test_pages_show_sets_of_bytes_as_letters(tiny_level):
     determinism.main([])
     table = reproducibility.conditions().splitlines()
     assert table[0] == "| what differs | how | tiny |"
-    assert "| nothing |  | A |" in table
-    assert "| one thread | the three variables below = 1 | **B** |" in table
+    assert "| nothing, run once more |  | A |" in table
+    assert "| one thread | the three variables = 1 | **B** |" in table
     assert "- Python 3.13: no Python 3.13 was named (`--python`)" in table
     assert not any(line.startswith("- Python 3.11") for line in table)
     assert any(line.startswith("- macOS: ") for line in table)
@@ -283,7 +333,7 @@ def test_pages_show_sets_of_bytes_as_letters(tiny_level):
         f"| tiny | B | one thread; a low priority | `{PREDICTIONS}` "
         "| 0.00 | 0.0000 | 0.0000 | 1 of 2 |"
     ]
-    assert "| nothing | 1.00 |" in reproducibility.costs()
+    assert "| nothing, run once more | 1.00 |" in reproducibility.costs()
 
 
 def test_the_surroundings_change_no_byte_of_the_light_stages(monkeypatch, tmp_path, params):
