@@ -21,6 +21,9 @@ POOLINGS = 3
 # An average over about ten batches: the default of 0.99 lags behind weights that move fast.
 _MOMENTUM = 0.9
 _CONFIG, _WEIGHTS = "model.json", "model.weights.h5"
+# Somebody's own ~/.keras/keras.json may say otherwise; no result is to depend on it.
+keras.config.set_floatx("float32")
+keras.config.set_image_data_format("channels_last")
 
 
 def build_network(params: ModelParams, precision: Precision = "float32") -> keras.Model:

@@ -176,8 +176,8 @@ BELOW = {
     "stages": {"iic"},
     "experiments": {"iic", "stages"},
     "commands": {"iic", "stages", "experiments"},
-    "benchmarks": {"iic", "stages", "experiments"},
     "reliability": {"iic", "stages", "experiments"},
+    "benchmarks": {"iic", "stages", "experiments", "reliability"},
 }
 
 
