@@ -339,9 +339,7 @@ def test_an_npz_with_more_to_unpack_than_its_header_says_is_refused(tmp_path, di
     np.save(content, digits.test_images[:2])
     with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("images.npy", content.getvalue() + bytes(2**20))
-    with pytest.raises(
-        InputError, match=r"images: 9\d\d,\d\d\d bytes, 163,840 are allowed"
-    ):
+    with pytest.raises(InputError, match=r"images: 9\d\d,\d\d\d bytes, 163,840 are allowed"):
         read(tmp_path / "x.npz", max_images=10)
 
 
