@@ -4,16 +4,11 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import h5py
 import numpy as np
 
 from reliability.valid_files import MODEL, idx, model, pictures, pixels
-
-if TYPE_CHECKING:
-    import h5py
-
-    Tree = h5py.File
 
 Content = bytes | Callable[[Path], None]
 _CONFIG, _WEIGHTS, _CARD = "model/model.json", "model/model.weights.h5", "model-card.json"
@@ -43,7 +38,7 @@ def models() -> dict[str, Mapping[str, Content]]:
     def config(**values: object) -> Mapping[str, Content]:
         return {_CONFIG: json.dumps(MODEL.model_dump() | values).encode()}
 
-    def weights(change: "Callable[[Tree], None]") -> Mapping[str, Content]:
+    def weights(change: Callable[[h5py.File], None]) -> Mapping[str, Content]:
         return {_WEIGHTS: lambda path: _changed(path, change)}
 
     wide = [4096] * 8
@@ -96,53 +91,45 @@ def _link(target: str) -> Callable[[Path], None]:
     return lambda path: path.symlink_to(target)
 
 
-def _changed(path: Path, change: "Callable[[Tree], None]") -> None:
-    import h5py
-
+def _changed(path: Path, change: Callable[[h5py.File], None]) -> None:
     path.write_bytes(model()[_WEIGHTS])
     with h5py.File(path, "r+") as file:
         assert _PLACE in file, list(file["layers"])  # noqa: S101 - or nothing would be tried
         change(file)
 
 
-def _replace(file: "Tree", content: object) -> None:
+def _replace(file: h5py.File, content: object) -> None:
     del file[_PLACE]
     file[_PLACE] = content
 
 
-def _external_link(file: "Tree") -> object:
-    import h5py
-
+def _external_link(file: h5py.File) -> object:
     # To itself, where the array is as it should be.
     return h5py.ExternalLink(file.filename, "/layers/conv2d/vars/1")
 
 
 def _soft_link(target: str = "/layers/conv2d/vars/1") -> object:
-    import h5py
-
     return h5py.SoftLink(target)
 
 
-def _external_storage(file: "Tree") -> None:
+def _external_storage(file: h5py.File) -> None:
     del file[_PLACE]
     file.create_dataset(_PLACE, (3, 3, 1, 4), "f4", external=[("/etc/passwd", 0, 144)])
 
 
-def _virtual(file: "Tree") -> None:
-    import h5py
-
+def _virtual(file: h5py.File) -> None:
     layout = h5py.VirtualLayout((3, 3, 1, 4), "f4")
     layout[...] = h5py.VirtualSource("/etc/passwd", "x", (3, 3, 1, 4))
     del file[_PLACE]
     file.create_virtual_dataset(_PLACE, layout)
 
 
-def _claims_terabytes(file: "Tree") -> None:
+def _claims_terabytes(file: h5py.File) -> None:
     del file[_PLACE]
     file.create_dataset(_PLACE, (1 << 20, 1 << 20, 1, 4), "f4", chunks=(1 << 10, 1 << 10, 1, 4))
 
 
-def _packed_bomb(file: "Tree") -> None:
+def _packed_bomb(file: h5py.File) -> None:
     del file[_PLACE]
     shape = (250, 1_000_000)
     file.create_dataset(
@@ -150,26 +137,22 @@ def _packed_bomb(file: "Tree") -> None:
     )
 
 
-def _objects(file: "Tree") -> None:
-    import h5py
-
+def _objects(file: h5py.File) -> None:
     del file[_PLACE]
     file.create_dataset(_PLACE, (100,), h5py.string_dtype())
 
 
-def _references(file: "Tree") -> None:
-    import h5py
-
+def _references(file: h5py.File) -> None:
     del file[_PLACE]
     file.create_dataset(_PLACE, data=np.array([file.ref] * 9, h5py.ref_dtype), dtype=h5py.ref_dtype)
 
 
-def _group(file: "Tree") -> None:
+def _group(file: h5py.File) -> None:
     del file[_PLACE]
     file.create_group(_PLACE)
 
 
-def _named_bfloat16(file: "Tree") -> None:
+def _named_bfloat16(file: h5py.File) -> None:
     file[_PLACE].attrs["dtype"] = "bfloat16"
 
 

@@ -25,6 +25,7 @@ STAGES = PIPELINE["stages"]
 LAYERS = [
     {"errors"},
     {
+        "assignments",
         "params",
         "datasets",
         "files",
@@ -176,8 +177,8 @@ BELOW = {
     "stages": {"iic"},
     "experiments": {"iic", "stages"},
     "commands": {"iic", "stages", "experiments"},
-    "benchmarks": {"iic", "stages", "experiments"},
     "reliability": {"iic", "stages", "experiments"},
+    "benchmarks": {"iic", "stages", "experiments", "reliability"},
 }
 
 
