@@ -148,19 +148,25 @@ def load_network(folder: Path) -> keras.Model:
 def _check_weights(path: Path, params: ModelParams) -> None:
     """Raise ValueError for anything but as many floating-point numbers as the network has.
 
-    Neither is a network of terabytes built then, since its settings ask for one, nor an array
-    unpacked, since the file says that it has one.
+    All of them stand in this file: neither is another one opened, nor more built or unpacked than
+    the file has bytes, whatever it claims.
     """
     check_plain(path)
     sizes: list[int] = []
 
-    def look(name: str, item: h5py.Group | h5py.Dataset) -> None:
+    def look(name: str, link: h5py.HardLink | h5py.SoftLink | h5py.ExternalLink) -> None:
+        if not isinstance(link, h5py.HardLink):
+            raise ValueError(f"{name} lies elsewhere")
+        item = file[name]
         if isinstance(item, h5py.Dataset):
-            if item.dtype.kind != "f" or item.external or item.is_virtual:
+            # Whatever is packed, or made by a filter, comes in chunks.
+            if item.dtype.kind != "f" or item.chunks or item.external or item.is_virtual:
                 raise ValueError(f"{name} is more than numbers")
+            if item.nbytes > path.stat().st_size:
+                raise ValueError(f"{name} says that it is larger than its file")
             sizes.append(item.size)
 
     with h5py.File(path) as file:
-        file.visititems(look)
+        file.visititems_links(look)
     if sum(sizes) != count_parameters(params):
         raise ValueError(f"{sum(sizes):,} numbers instead of {count_parameters(params):,}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from iic.sizes import count_parameters
 from reliability.valid_files import MODEL, idx, model, pictures, pixels
 
 Content = bytes | Callable[[Path], None]
@@ -42,6 +43,7 @@ def models() -> dict[str, Mapping[str, Content]]:
         return {_WEIGHTS: lambda path: _changed(path, change)}
 
     wide = [4096] * 8
+    huge = MODEL.model_copy(update={"widths": wide, "head_widths": wide})
     return {
         "model: layers as wide as can be": config(widths=wide, head_widths=wide),
         "model: wider than can be": config(widths=[1 << 60]),
@@ -63,6 +65,11 @@ def models() -> dict[str, Mapping[str, Content]]:
         "model: weights linked to endless zeros": {_WEIGHTS: _link("/dev/zero")},
         "model: weights linked to a secret": {_WEIGHTS: _link("/etc/passwd")},
         "weights: external link": weights(lambda file: _replace(file, _external_link(file))),
+        "weights: external link beside enough numbers": weights(_external_link_and_more),
+        "weights: as many as a huge network has, none of them stored": {
+            **config(widths=wide, head_widths=wide),
+            **weights(lambda file: _claims(file, count_parameters(huge))),
+        },
         "weights: soft link": weights(lambda file: _replace(file, _soft_link())),
         "weights: soft link to itself": weights(lambda file: _replace(file, _soft_link(_PLACE))),
         "weights: external storage": weights(_external_storage),
@@ -106,6 +113,17 @@ def _replace(file: h5py.File, content: object) -> None:
 def _external_link(file: h5py.File) -> object:
     # To itself, where the array is as it should be.
     return h5py.ExternalLink(file.filename, "/layers/conv2d/vars/1")
+
+
+def _external_link_and_more(file: h5py.File) -> None:
+    file["more"] = np.zeros(file[_PLACE].shape, "f4")
+    _replace(file, _external_link(file))
+
+
+def _claims(file: h5py.File, numbers: int) -> None:
+    """Instead of all arrays one that takes no room, since nothing was ever written to it."""
+    file.clear()
+    file.create_dataset("numbers", (numbers,), "f4")
 
 
 def _soft_link(target: str = "/layers/conv2d/vars/1") -> object:

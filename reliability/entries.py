@@ -26,6 +26,7 @@ from iic.pages import page_json
 from iic.sources import sources_of
 from reliability.valid_files import MEMBER, MODEL, idx, pixels
 
+Door = Callable[[Path], None]
 # Images that are allowed.
 _MOST = 1000
 # Letters in a message; a path may have some hundred.
@@ -162,7 +163,7 @@ def _ignore(_: object) -> None:
     pass
 
 
-ENTRIES: Mapping[str, Callable[[Path], None]] = {
+ENTRIES: Mapping[str, Door] = {
     "array": array,
     "card": card,
     "image": image,

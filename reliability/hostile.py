@@ -15,6 +15,7 @@ from typing import NamedTuple
 from reliability import crafted_arrays, crafted_images, crafted_models
 from reliability.counting import Count
 from reliability.crafted_models import Content
+from reliability.entries import ENTRIES
 from reliability.valid_files import arrays, model, pictures
 from reliability.workers import ACCEPTED, REFUSED, Worker
 
@@ -61,7 +62,7 @@ def tried(trial: Trial, worker: Worker) -> str:
         for path, content in trial.files.items():
             _lay(folder / path, content)
         before = sorted(Path(name).rglob("*"))
-        outcome = worker.judge(trial.entry, folder)
+        outcome = worker.judge(ENTRIES[trial.entry], folder)
         return outcome if sorted(Path(name).rglob("*")) == before else f"{outcome}, but left a file"
 
 

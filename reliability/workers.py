@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from iic.errors import InputError
-from reliability.entries import ENTRIES, check_line
+from reliability.entries import Door, check_line
 
 # MB beyond what the process has before; a picture of 64 million pixels takes most.
 MEMORY = 2000
@@ -34,16 +34,16 @@ _FORBIDDEN = frozenset(
 _watched: list[str] | None = None
 
 
-def judge(entry: str, folder: Path) -> str:
+def judge(door: Door, folder: Path) -> str:
     """ACCEPTED or REFUSED, else what went wrong, in a line.
 
     Args:
-        entry: key of ENTRIES.
+        door: as those of reliability.entries.
         folder: of the files.
     """
     begin, before = time.monotonic(), _memory("VmRSS")
     with _watching() as seen:
-        outcome = _outcome(entry, folder)
+        outcome = _outcome(door, folder)
     if seen:
         return f"{outcome}, but {seen[0]}"
     if (grown := _memory("VmHWM") - before) > MEMORY:
@@ -52,9 +52,9 @@ def judge(entry: str, folder: Path) -> str:
     return outcome if seconds < SECONDS else f"{outcome}, but took {seconds:.0f} s"
 
 
-def _outcome(entry: str, folder: Path) -> str:
+def _outcome(door: Door, folder: Path) -> str:
     try:
-        ENTRIES[entry](folder)
+        door(folder)
     except InputError as error:
         try:
             check_line(str(error))
@@ -112,13 +112,13 @@ class Worker:
         # All that it may write to.
         self._scratch = tempfile.TemporaryDirectory()
 
-    def judge(self, entry: str, folder: Path) -> str:
+    def judge(self, door: Door, folder: Path) -> str:
         """As the function of this name, but a crash or a hang is an outcome too."""
         if self._pool is None:
             begin = (_begin, (self._scratch.name,))
             self._pool = ProcessPoolExecutor(1, get_context("spawn"), *begin)
         try:
-            return self._pool.submit(judge, entry, folder).result(timeout=2 * SECONDS)
+            return self._pool.submit(judge, door, folder).result(timeout=2 * SECONDS)
         except BrokenProcessPool:
             self._stop()
             return "the process died"
@@ -148,6 +148,9 @@ def _begin(scratch: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.dont_write_bytecode, tempfile.tempdir = True, scratch
     logging.disable()
+    # Progress bars, and what libraries say beside their errors.
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stderr.fileno())
     import iic.model  # noqa: F401 - TensorFlow reserves much for itself
 
     limit = int(_memory("VmSize") * 1e6 + 2 * MEMORY * 1e6)
