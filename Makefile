@@ -18,7 +18,7 @@ JOBS   ?= 1
 AGAIN  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-remotes test-cluster test-export remotes cluster exporters lint format recipe seeds study show compare bench chaos readme lock clean
+.PHONY: help repro test test-remotes test-cluster test-export remotes cluster exporters lint format recipe seeds study show compare bench chaos audit readme lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -77,6 +77,9 @@ bench: $(VENV)/.bench $(VENV)/.cluster ## measure recipes, stages and other meth
 chaos: $(VENV)/.run ## try to break the pipeline, and count what is lost (an hour and a half)
 	@$(RUN) python -m reliability.campaigns
 
+audit: $(VENV)/.audit ## ask for known advisories about all that is pinned (needs the network)
+	@$(RUN) python -m benchmarks.audit
+
 readme: $(VENV)/.run ## rewrite the generated parts of README.md
 	@$(RUN) python -m benchmarks.readme
 
@@ -87,6 +90,7 @@ lock: ## pin the requirements again (needs uv; see CONTRIBUTING.md)
 	$(LOCK) pyproject.toml --extra cluster -c requirements.txt -o requirements-cluster.txt
 	$(LOCK) pyproject.toml --extra export -c requirements.txt -o requirements-export.txt
 	$(LOCK) --group bench -c requirements.txt -o requirements-bench.txt
+	$(LOCK) --group audit -c requirements.txt -o requirements-audit.txt
 
 clean: ## remove the environment and caches of tools, but no result
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache dvclive iic.egg-info
@@ -101,6 +105,6 @@ $(VENV)/.run: $(VENV)/bin/python requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.dev $(VENV)/.bench $(VENV)/.remotes $(VENV)/.cluster $(VENV)/.export: $(VENV)/.%: $(VENV)/.run requirements-%.txt
+$(VENV)/.dev $(VENV)/.bench $(VENV)/.remotes $(VENV)/.cluster $(VENV)/.export $(VENV)/.audit: $(VENV)/.%: $(VENV)/.run requirements-%.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-$*.txt
 	@touch $@

@@ -1,0 +1,85 @@
+"""List the licences of all pinned packages in docs/licences.md.
+
+`python -m benchmarks.licences` rewrites it from the metadata of what is installed.
+"""
+
+from collections.abc import Mapping
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+
+from benchmarks.pins import Pin, pins, requirements
+from experiments.cli import run_main
+from iic.errors import InputError
+from iic.files import write_text
+
+PAGE = Path("docs/licences.md")
+NOT_STATED = "not stated"
+_TOP = """# Licences of the packages
+
+All that `requirements*.txt` pin, with the licence that the package's own metadata state. This project's own is the
+[MIT licence](../LICENSE). Nothing of these packages is part of this repository; `pip` installs them.
+`requirements.txt` alone is what the pipeline needs; the other files are for developers and for what
+[CONTRIBUTING.md](../CONTRIBUTING.md#dependencies) names.
+
+`python -m benchmarks.licences` writes this page where all of them are installed: after `make test remotes cluster
+exporters bench audit`, or with `pip install --no-deps --target` of what is missing on `PYTHONPATH`.
+
+| package | version | licence | in requirements |
+| --- | --- | --- | --- |
+"""
+_CLASSIFIER = "License :: "
+# A whole text stands there instead of a name.
+_LONGEST = 60
+
+
+def licence_of(package: Distribution) -> str:
+    """The SPDX expression of a package if it states one, else its classifiers, else its words."""
+    fields = package.metadata
+    if expression := fields.get("License-Expression"):
+        return str(expression)
+    classifiers = [c.split(" :: ")[-1] for c in fields.get_all("Classifier") or () if _is_named(c)]
+    stated = str(fields.get("License") or "").strip()
+    is_name = 0 < len(stated) <= _LONGEST and "\n" not in stated and stated != "UNKNOWN"
+    return ", ".join(classifiers) or (stated if is_name else NOT_STATED)
+
+
+def _is_named(classifier: str) -> bool:
+    return classifier.startswith(_CLASSIFIER) and classifier != f"{_CLASSIFIER}OSI Approved"
+
+
+def rows() -> list[tuple[str, str, str, str]]:
+    """Name, versions, licence and files of each package.
+
+    Raises:
+        InputError: a package is installed at none of the versions that are pinned.
+    """
+    uses: dict[str, dict[Pin, list[str]]] = {}
+    for path in requirements():
+        use = path.stem.removeprefix("requirements").removeprefix("-") or "all"
+        for pin in pins(path):
+            uses.setdefault(pin.name, {}).setdefault(pin, []).append(use)
+    return [_row(name, of_pin) for name, of_pin in sorted(uses.items())]
+
+
+def _row(name: str, of_pin: Mapping[Pin, list[str]]) -> tuple[str, str, str, str]:
+    versions = [pin.version for pin in of_pin]
+    try:
+        package = distribution(name)
+    except PackageNotFoundError as error:
+        raise InputError(f"{name}: not installed; {PAGE} says how") from error
+    if package.version not in versions:
+        raise InputError(f"{name}: {package.version} is installed, not {', '.join(versions)}")
+    files = dict.fromkeys(use for found in of_pin.values() for use in found)
+    return name, ", ".join(versions), licence_of(package), ", ".join(files)
+
+
+def main(arguments: list[str]) -> None:
+    """Rewrite the page."""
+    if arguments:
+        raise InputError("python -m benchmarks.licences takes no argument")
+    lines = [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows()]
+    write_text(PAGE, _TOP + "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    run_main(main)
