@@ -16,13 +16,13 @@ PAGE = Path("docs/licences.md")
 NOT_STATED = "not stated"
 _TOP = """# Licences of the packages
 
-All that `requirements*.txt` pin, with the licence that the package's own metadata state. This project's own is the
-[MIT licence](../LICENSE). Nothing of these packages is part of this repository; `pip` installs them.
-`requirements.txt` alone is what the pipeline needs; the other files are for developers and for what
-[CONTRIBUTING.md](../CONTRIBUTING.md#dependencies) names.
+All that `requirements*.txt` pin, with the licence that each package's own metadata state. This
+project's own is the [MIT licence](../LICENSE). Nothing of these packages is part of this
+repository; `pip` installs them. `requirements.txt` alone is what the pipeline needs; the other
+files are for developers, and for what [CONTRIBUTING.md](../CONTRIBUTING.md#dependencies) names.
 
-`python -m benchmarks.licences` writes this page where all of them are installed: after `make test remotes cluster
-exporters bench audit`, or with `pip install --no-deps --target` of what is missing on `PYTHONPATH`.
+`python -m benchmarks.licences` writes this page. It needs all of them installed, by
+`pip install --no-deps -r` of each file, into a folder on `PYTHONPATH` if need be.
 
 | package | version | licence | in requirements |
 | --- | --- | --- | --- |
@@ -34,13 +34,14 @@ _LONGEST = 60
 
 def licence_of(package: Distribution) -> str:
     """The SPDX expression of a package if it states one, else its classifiers, else its words."""
-    fields = package.metadata
-    if expression := fields.get("License-Expression"):
-        return str(expression)
-    classifiers = [c.split(" :: ")[-1] for c in fields.get_all("Classifier") or () if _is_named(c)]
-    stated = str(fields.get("License") or "").strip()
-    is_name = 0 < len(stated) <= _LONGEST and "\n" not in stated and stated != "UNKNOWN"
-    return ", ".join(classifiers) or (stated if is_name else NOT_STATED)
+    said = package.metadata.get_all
+    classifiers = [c.split(" :: ")[-1] for c in said("Classifier", []) if _is_named(c)]
+    words = [text for text in said("License", []) if _is_name(text)]
+    return ", ".join(said("License-Expression", []) or classifiers or words) or NOT_STATED
+
+
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= _LONGEST and "\n" not in text and text != "UNKNOWN"
 
 
 def _is_named(classifier: str) -> bool:
