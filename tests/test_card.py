@@ -1,6 +1,7 @@
 """The card beside a model: what was written is read again, what is damaged is named."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -60,10 +61,31 @@ def test_paths_with_a_slash_at_the_end_are_the_same_model():
         ({"clusters": ["a"]}, r"clusters\.0: Input should be a valid integer"),
         ({"ink": "red"}, "ink: Input should be 'auto', 'light' or 'dark'"),
         ({"more": 1}, "more: Extra inputs are not permitted"),
+        ({"\x1b[2J\n": 1}, r"\\x1b\[2J : Extra inputs are not permitted"),
+        ({"recipe": "\x1b[2J"}, "recipe: Value error, control characters, or more than 10,000 letters"),
+        ({"labels": ["cat", "\x9b2J"]}, r"labels\.1: Value error, control characters, or more than 10,000 letters"),
+        ({"labels": ["cat", "a" * 10_001]}, r"labels\.1: Value error, control characters, or more than 10,000 letters"),
+        ({"metrics": {"a\nb": 1}}, r"metrics\.a b\.\[key\]: Value error, control characters, or more than 10,000 letters"),
     ],
 )
 def test_a_damaged_card_is_named_with_the_remedy(tmp_path, changes, message):
     path = tmp_path / "model-card.json"
     path.write_text(json.dumps(CARD.model_dump() | changes))
     with pytest.raises(InputError, match=rf"model-card\.json: {message}; run `dvc repro evaluate`"):
+        read_card(path)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_a_card_is_a_plain_file(tmp_path, make):
+    path = tmp_path / "model-card.json"
+    make(path)
+    with pytest.raises(InputError, match=r"model-card\.json: not a plain file"):
+        read_card(path)
+
+
+def test_a_card_of_gigabytes_is_not_read(tmp_path):
+    path = tmp_path / "model-card.json"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(InputError, match="no more than 16,777,216 are read"):
         read_card(path)

@@ -225,7 +225,7 @@ def test_links_to_folders_are_followed_once(tmp_path, labelled):
     assert len(sources_of(labelled, MANY)[0].names) == 50
 
 
-@pytest.mark.parametrize("name", ["a\nb", "caf\udce9"])
+@pytest.mark.parametrize("name", ["a\nb", "caf\udce9", "\x9b2J"])
 def test_names_that_no_table_can_hold_are_refused(labelled, name):
     Image.new("L", (28, 28)).save(labelled / "0/x.png")
     (labelled / "0/x.png").rename(labelled / "0" / f"{name}.png")
@@ -233,7 +233,14 @@ def test_names_that_no_table_can_hold_are_refused(labelled, name):
         read(labelled)
 
 
-@pytest.mark.parametrize("label", ["", " ", "cat\r"])
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[2J"])
+def test_an_idx_file_has_a_name_that_a_table_can_hold(tmp_path, name):
+    (tmp_path / name).write_bytes(struct.pack(">I3I", 8 << 8 | 3, 2, 28, 28) + bytes(2 * 28 * 28))
+    with pytest.raises(InputError, match="the name is not UTF-8 or holds control characters"):
+        read(tmp_path / name)
+
+
+@pytest.mark.parametrize("label", ["", " ", "cat\r", "\x9b2J"])
 def test_labels_that_no_table_can_hold_are_refused(tmp_path, images, label):
     labels = np.array([label, *["dog"] * (len(images) - 1)])
     np.savez(tmp_path / "x.npz", images=images, labels=labels)
@@ -392,7 +399,8 @@ def test_one_idx_file_has_no_labels(tmp_path, images):
         (struct.pack(">I3I", 8 << 8 | 3, 1, 28, 28) + bytes(28 * 28 + 1), "expected"),
         (struct.pack(">I3I", 8 << 8 | 3, 2**32 - 1, 28, 28), "entries, 10,000 are allowed"),
         (struct.pack(">I3I", 8 << 8 | 3, 2, 2**31, 2**31), "more than is allowed"),
-        (struct.pack(">I", 8 << 8 | 200), "not a readable IDX file"),
+        (struct.pack(">I", 8 << 8 | 8), "not a readable IDX file"),
+        (struct.pack(">I200I", 8 << 8 | 200, *[1] * 200) + b"x", "200 dimensions; images have 3"),
         (b"\0\0\x08", "3 bytes are too few for an IDX header"),
         (
             gzip.compress(struct.pack(">I3I", 8 << 8 | 3, 5, 28, 28))[:-6],

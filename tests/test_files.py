@@ -1,3 +1,4 @@
+import os
 import zipfile
 
 import numpy as np
@@ -9,6 +10,7 @@ from iic.files import (
     read_json,
     read_table,
     read_text,
+    reason_of,
     replacing,
     write_arrays,
     write_table,
@@ -127,7 +129,20 @@ def test_a_damaged_table_is_named(tmp_path, text):
         read_table(path)
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "[1]", "\xff"])
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("a\n b"), "a b"),
+        (KeyError(), "KeyError"),
+        (ValueError("\x1b[2J\u202eé"), r"\x1b[2J\u202eé"),
+        (ValueError("a" * 1000), "a" * 300 + "…"),
+    ],
+)
+def test_what_a_library_says_is_one_short_line_that_steers_no_terminal(error, line):
+    assert reason_of(error) == line
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[1]", "\xff", "[" * 100_000])
 def test_a_missing_or_damaged_json_object_is_named_with_its_remedy(tmp_path, text):
     path = tmp_path / "metrics.json"
     if text is not None:
@@ -159,3 +174,10 @@ def test_a_flipped_bit_anywhere_is_noticed_or_changes_nothing(tmp_path, random):
                 np.testing.assert_array_equal(found[name], array)
                 assert found[name].dtype == array.dtype
     assert noticed > 0.8 * len(whole)
+
+
+def test_a_pipe_is_no_file_to_wait_for(tmp_path):
+    os.mkfifo(tmp_path / "x")
+    for read in (lambda path: read_arrays(path, ["a"]), lambda path: read_json(path, "dvc repro")):
+        with pytest.raises(InputError, match="x: not a plain file"):
+            read(tmp_path / "x")

@@ -1,5 +1,8 @@
 """Images of people's own, made to fit: polarity, size, colour, damage."""
 
+import os
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,6 +13,7 @@ from iic.images import (
     FileSource,
     Ground,
     Reading,
+    UnreadableImageError,
     ground_of,
     read_images,
     tell_skipped,
@@ -268,6 +272,26 @@ def test_a_picture_that_says_it_is_huge_is_not_unpacked(saved, monkeypatch):
     monkeypatch.setattr("iic.images.MAX_PIXELS", 100 * 100 - 1)
     with pytest.raises(InputError, match=r"100×100 pixels are too many"):
         read(saved(np.zeros((100, 100), np.uint8)))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless"])
+def test_what_is_no_plain_file_is_neither_read_nor_waited_for(tmp_path, kind):
+    path = tmp_path / "x.png"
+    os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+    with pytest.raises(UnreadableImageError, match=r"x\.png: not a plain file"):
+        read(FileSource("folder", [path]))
+    assert FileSource("folder", [path]).digest(0) == b""
+
+
+def test_a_damaged_header_may_raise_nearly_anything(tmp_path, saved, monkeypatch):
+    saved(np.zeros((28, 28), np.uint8), "x.png")
+
+    def fail(*_, **__):
+        raise struct.error("a\x1b[2J\nb")
+
+    monkeypatch.setattr("iic.images.Image.open", fail)
+    with pytest.raises(UnreadableImageError, match=r"as an image \(a\\x1b\[2J b\)"):
+        read(FileSource("folder", [tmp_path / "x.png"]))
 
 
 def test_a_missing_file_is_named(tmp_path):

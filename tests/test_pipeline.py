@@ -40,6 +40,7 @@ LAYERS = [
         "pictures",
         "styles",
     },
+    {"sizes"},
     {
         "augmentation",
         "card",
@@ -51,7 +52,6 @@ LAYERS = [
         "moves",
         "neighbors",
         "schedule",
-        "sizes",
     },
     {
         "bars",
@@ -177,7 +177,7 @@ BELOW = {
     "stages": {"iic"},
     "experiments": {"iic", "stages"},
     "commands": {"iic", "stages", "experiments"},
-    "reliability": {"iic", "stages", "experiments"},
+    "reliability": {"iic", "stages", "experiments", "commands"},
     "benchmarks": {"iic", "stages", "experiments", "reliability"},
 }
 

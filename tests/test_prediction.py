@@ -126,6 +126,18 @@ def test_a_card_of_other_weights_is_refused(pipeline_run, files, tmp_path):
         )
 
 
+def test_a_card_of_fewer_clusters_is_refused(pipeline_run, files, tmp_path):
+    shutil.copytree(pipeline_run / "model", tmp_path / "model")
+    card = json.loads((pipeline_run / "model-card.json").read_text())
+    card["clusters"].pop()
+    (tmp_path / "model-card.json").write_text(json.dumps(card))
+    with pytest.raises(InputError, match=r"the model's card names 9 clusters, the network has 10"):
+        cli.main(
+            ["predict", "--model", str(tmp_path / "model"), str(files / "light")],
+            standalone_mode=False,
+        )
+
+
 def test_a_broken_file_stops_it_and_leaves_nothing(pipeline_run, files, tmp_path, capsys):
     good, bad = files / "light/00.png", tmp_path / "bad.png"
     bad.write_bytes(b"broken")

@@ -68,7 +68,7 @@ def test_the_list_of_licences_is_of_what_is_pinned():
     assert listed == {pin for path in requirements() for pin in pins(path)}
     for name, _, licence, files in rows:
         assert licence.strip(), name
-        assert files in page_files(name), name
+        assert files == page_files(name), name
 
 
 def licences_page() -> str:
