@@ -48,10 +48,8 @@ def files(numbers: random.Random) -> Iterator[Count]:
         for trial in (*crafted(), *damaged(numbers)):
             outcome = tried(trial, worker)
             is_lost = outcome not in (ACCEPTED, REFUSED)
-            made = "damaged" if ": damaged" in trial.name else "crafted"
-            count.add(
-                f"{trial.name}: {outcome}" if is_lost else "", f"{trial.entry}: {made}", outcome
-            )
+            made = "damaged" if ": damaged" in trial.name else "made to do harm"
+            count.add(f"{trial.name}: {outcome}" if is_lost else "", made, outcome)
             yield count
 
 

@@ -62,10 +62,22 @@ def test_paths_with_a_slash_at_the_end_are_the_same_model():
         ({"ink": "red"}, "ink: Input should be 'auto', 'light' or 'dark'"),
         ({"more": 1}, "more: Extra inputs are not permitted"),
         ({"\x1b[2J\n": 1}, r"\\x1b\[2J : Extra inputs are not permitted"),
-        ({"recipe": "\x1b[2J"}, "recipe: Value error, control characters, or more than 10,000 letters"),
-        ({"labels": ["cat", "\x9b2J"]}, r"labels\.1: Value error, control characters, or more than 10,000 letters"),
-        ({"labels": ["cat", "a" * 10_001]}, r"labels\.1: Value error, control characters, or more than 10,000 letters"),
-        ({"metrics": {"a\nb": 1}}, r"metrics\.a b\.\[key\]: Value error, control characters, or more than 10,000 letters"),
+        (
+            {"recipe": "\x1b[2J"},
+            "recipe: Value error, control characters, or more than 10,000 letters",
+        ),
+        (
+            {"labels": ["cat", "\x9b2J"]},
+            r"labels\.1: Value error, control characters, or more than 10,000 letters",
+        ),
+        (
+            {"labels": ["cat", "a" * 10_001]},
+            r"labels\.1: Value error, control characters, or more than 10,000 letters",
+        ),
+        (
+            {"metrics": {"a\nb": 1}},
+            r"metrics\.a b\.\[key\]: Value error, control characters, or more than 10,000 letters",
+        ),
     ],
 )
 def test_a_damaged_card_is_named_with_the_remedy(tmp_path, changes, message):

@@ -30,8 +30,8 @@ from experiments.claims import (
 from experiments.grid import Experiment, experiments_of, read_grid
 from experiments.measures import Result, accuracies, crossed_sevens, ownership
 from experiments.recipes import recipe_params
+from experiments.study import PANELS, outputs_of
 from experiments.study import main as study_main
-from experiments.study import outputs_of
 from experiments.tables import read_results, write_results
 from iic.errors import InputError
 from iic.schedule import Schedule
@@ -398,11 +398,15 @@ def test_a_bar_through_the_stem_is_seen_and_the_stroke_on_top_is_not():
 
 SMALL = """\
 recipe: default
-seeds: [0, 1]
+seeds: [0]
 variants:
   all: {}
   noise:
     augment: {ops: [noise]}
+  rotation:
+    augment: {ops: [rotation]}
+"""
+CLAIM = """\
 claims:
   - {says: Four operations beat noise., variant: all, column: acc, higher_than: [noise]}
 """
@@ -512,9 +516,9 @@ def kill_all_below(folder: Path) -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="finds processes by /proc")
-def test_a_study_resumes_after_a_kill_and_repeats_nothing(pipeline_run, tmp_path, monkeypatch):
+def test_a_study_resumes_after_a_kill_and_repeats_nothing(pipeline_run, tmp_path):
     clone = tmp_path / "clone"
-    # Its run-cache has one of the four runs.
+    # Its run-cache has one of the three runs.
     shutil.copytree(pipeline_run, clone, symlinks=True)
     (clone / "study/small.yaml").write_text(SMALL)
     # Looks more often at the queue, and as long for its worker.
@@ -538,30 +542,42 @@ def test_a_study_resumes_after_a_kill_and_repeats_nothing(pipeline_run, tmp_path
 
     run(*command, cwd=clone, env={"PYTHONPATH": str(clone)})
     after = results(clone)
-    assert 1 <= len(before) < 4
-    assert len(after) == 4
+    assert 1 <= len(before) < 3
+    assert len(after) == 3
     assert before.items() <= after.items()
     with (clone / "reports/study-small.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["variant"], row["seed"]) for row in rows] == [
-        ("all", "0"), ("all", "1"), ("noise", "0"), ("noise", "1")
+        ("all", "0"), ("noise", "0"), ("rotation", "0")
     ]  # fmt: skip
     assert len({row["acc"] for row in rows}) > 1
-    page = (clone / "reports/study-small.md").read_text("utf-8")
+    with (clone / "reports/study-small-curves.csv").open() as file:
+        epochs = list(csv.DictReader(file))
+    assert len(epochs) == 3 * TINY["train.epochs"]
+    assert {"loss", "cluster_mutual_information", "acc", "over_acc", "alpha"} < set(epochs[0])
+
+
+def test_a_page_is_made_of_tables_alone(write_grid, tmp_path, monkeypatch):
+    """As in a clone, which has the tables and none of the experiments."""
+    path = write_grid(SMALL.replace("[0]", "[0, 1]") + CLAIM)
+    grid = read_grid(path)
+    wanted = experiments_of(grid, path)
+    monkeypatch.setattr("experiments.study.REPORTS", tmp_path)
+    outputs = outputs_of(grid, path)
+    curves = {panel: np.array([0.5, 0.75]) for panel in PANELS}
+    made = [
+        Result(e.name, e.variant, e.params.seed, dict.fromkeys(COLUMNS, number / 8), curves)
+        for number, e in enumerate(wanted, start=1)
+    ]
+    no_hundredth = [r._replace(columns=r.columns | {"acc_100": np.nan}) for r in made]
+    write_results(no_hundredth, outputs.table, outputs.curves)
+    monkeypatch.setattr(queue, "_dvc", lambda *arguments, **_: pytest.fail(str(arguments)))
+    study_main([str(path)])
+    page = outputs.page.read_text("utf-8")
     assert "| Four operations beat noise. | `all` - `noise`: " in page
-    accuracy = summary("acc", [float(row["acc"]) for row in rows if row["variant"] == "noise"])
+    accuracy = summary("acc", [3 / 8, 4 / 8])
     assert f"| `noise` | {accuracy.replace(', from ', '<br>')} |" in page
     assert "Mean ± standard deviation over 2 seeds" in page
     assert "`acc_100`" not in page
-    with (clone / "reports/study-small-curves.csv").open() as file:
-        epochs = list(csv.DictReader(file))
-    assert len(epochs) == 4 * TINY["train.epochs"]
-    assert {"loss", "cluster_mutual_information", "acc", "over_acc", "alpha"} < set(epochs[0])
-    assert (clone / "reports/study-small-curves.png").read_bytes().startswith(b"\x89PNG")
-
-    # A clone of it has the tables and none of the experiments.
-    monkeypatch.chdir(clone)
-    monkeypatch.setattr(queue, "_dvc", lambda *arguments, **_: pytest.fail(str(arguments)))
-    (clone / "reports/study-small.md").unlink()
-    study_main(["study/small.yaml"])
-    assert (clone / "reports/study-small.md").read_text("utf-8") == page
+    for picture in outputs.pictures.values():
+        assert picture.read_bytes().startswith(b"\x89PNG")
