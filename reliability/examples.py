@@ -9,8 +9,8 @@ from hypothesis.strategies import SearchStrategy
 
 Example = TypeVar("Example", bound=Hashable)
 
-# Of the examples that are made, so many may be repetitions of others.
-_REPEATED = 20
+# So many are made for each that is wanted.
+_SPARE = 20
 
 
 def distinct(
@@ -28,7 +28,7 @@ def distinct(
     # Trials are counted one by one elsewhere, so nothing fails, shrinks or is remembered here.
     @seed(numbers.getrandbits(64))
     @settings(
-        max_examples=number * _REPEATED,
+        max_examples=number * _SPARE,
         database=None,
         deadline=None,
         phases=[Phase.generate],
@@ -36,10 +36,10 @@ def distinct(
     )
     @given(strategy)
     def collect(example: Example) -> None:
-        if len(found) < number:
-            found[example] = None
+        found[example] = None
 
     collect()
     if len(found) < number:
         raise ValueError(f"no more than {len(found)} different examples")
-    return list(found)
+    # Hypothesis varies what it has just made, so neighbours are alike.
+    return numbers.sample(list(found), number)

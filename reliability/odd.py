@@ -29,13 +29,13 @@ from reliability.examples import distinct
 from stages.common import BENCHMARK, HISTORY, METRICS, PARAMS, read_params
 from stages.progress import FOLDER as STATES
 
-# A key and the text of its value, as it stands in YAML.
+# A key and its value as JSON.
 Setting = tuple[str, str]
 Settings = tuple[Setting, ...]
 
 # A network and a schedule as small as possible; what is odd comes on top.
 SMALL: Settings = (
-    ("data.name", "digits"),
+    ("data.name", '"digits"'),
     ("augment.views", "2"),
     ("model.widths", "[4, 4, 8]"),
     ("model.head_widths", "[8]"),
@@ -53,7 +53,7 @@ NAMED: Sequence[Settings] = (
     (("train.batch_size", "1"),),
     (("train.epochs", "1"),),
     (("augment.ops", "[]"),),
-    *((("augment.ops", f"[{name}]"),) for name in OPERATIONS),
+    *((("augment.ops", json.dumps([name])),) for name in OPERATIONS),
     (("model.clusters", "2"), ("model.overclusters", "2")),
     (("model.clusters", "500"), ("model.overclusters", "500")),
 )
