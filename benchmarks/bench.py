@@ -5,13 +5,9 @@
 
 import argparse
 import json
-import os
-import platform
 import sys
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from benchmarks import pipeline, predictions, scaling, steps, sweeps
@@ -19,24 +15,13 @@ from benchmarks.alternatives import METHODS, UMAP
 from benchmarks.results import read_benchmark, write_benchmark
 from experiments.cli import run_main, run_module
 from experiments.cluster import check_installed
+from experiments.machine import machine
 from experiments.recipes import DEFAULT, recipe_params
 from iic.errors import InputError
 
 # How often each is trained; `best` takes a quarter of an hour. `article` is timed by its steps,
 # since it would take hours.
 RECIPES = {"default": 3, "fast": 3, "best": 1}
-
-
-def machine() -> dict[str, Any]:
-    """Where the figures come from; no name of the machine and no date."""
-    packages = ("tensorflow", "keras", "numpy", "scikit-learn")
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        **{package: version(package) for package in packages},
-    }
 
 
 def measure_alternatives() -> Iterator[dict[str, Any]]:
@@ -97,19 +82,6 @@ def _check(chosen: list[str]) -> None:
         check_installed()
     if "alternatives" in chosen and find_spec(UMAP) is None:
         raise InputError(f"{UMAP}: not installed; `make bench` installs requirements-bench.txt")
-
-
-def _processor() -> str:
-    """Its model as Linux names it, and the instructions that bfloat16 depends on."""
-    file = Path("/proc/cpuinfo")
-    if not file.exists():
-        return platform.machine()
-    lines: dict[str, str] = {}
-    for line in file.read_text("utf-8").splitlines():
-        key, _, value = line.partition(":")
-        lines[key.strip()] = value.strip()
-    flags = set(lines.get("flags", "").split()) & {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}
-    return f"{lines.get('model name', platform.machine())} ({', '.join(sorted(flags))})"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,7 @@
 """What the pipeline costs: each stage of the default, and the training of each recipe."""
 
 import json
-import shutil
 import statistics
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,15 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from experiments.cli import run_module
 from experiments.costs import Cost, read_costs
 from experiments.recipes import DEFAULT, recipe_params
-from stages.common import BENCHMARK, COSTS, METRICS, PARAMS
+from experiments.scratch import STAGES, copy_code, write_params
+from stages.common import COSTS, METRICS
 
-# In the order of dvc.yaml.
-STAGES = ("download", "augment", "neighbors", "train", "evaluate", "report")
 PREPARING = STAGES[:3]
 # 100 epochs of 60 batches of 1,000 images.
 ARTICLE_STEPS = 6000
@@ -78,41 +73,16 @@ def _measure_trainings(folder: Path, recipe: str, count: int) -> dict[str, float
 
 @contextmanager
 def scratch_copy() -> Iterator[Path]:
-    """The working tree's code in a folder of its own, without any result of the pipeline."""
+    """The working tree's code in a folder of its own, with the default's parameters."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        copy_working_tree(Path(), folder, "iic", "stages", "experiments", "benchmarks", "recipes")
+        copy_code(folder)
         _set_recipe(folder, DEFAULT)
-        (folder / BENCHMARK).parent.mkdir(parents=True)
-        # The report reads it, and draws nothing from an empty one.
-        (folder / BENCHMARK).write_text("{}\n")
         yield folder
 
 
-def copy_working_tree(root: Path, target: Path, *pathspecs: str) -> None:
-    """Copy the files that Git tracks, or would if they were added.
-
-    Args:
-        root: of the repository.
-        target: folder to copy into, at the same relative paths.
-        pathspecs: Git's; those that begin with `:!` leave files out.
-    """
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"]
-    listed = subprocess.run(  # noqa: S603 - a list, no shell
-        [*command, *pathspecs], cwd=root, capture_output=True, text=True, check=True
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        # Git still lists a file that was deleted and not yet committed so.
-        if (root / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(root / name, target / name)
-
-
 def _set_recipe(folder: Path, recipe: str) -> None:
-    tree = recipe_params(recipe).model_dump(mode="json")
-    if tree["data"]["local_dir"] is not None:
-        tree["data"]["local_dir"] = str(Path(tree["data"]["local_dir"]).absolute())
-    (folder / PARAMS).write_text(yaml.safe_dump(tree, sort_keys=False))
+    write_params(folder, recipe_params(recipe))
 
 
 def run_stage(folder: Path, stage: str) -> Cost:

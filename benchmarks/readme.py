@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import estimate
+from benchmarks import estimate, reproducibility
 from benchmarks.estimate import NOT_MEASURED
 from benchmarks.results import read_benchmark
 from experiments.cli import run_main
@@ -258,6 +258,11 @@ PAGES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
         "costs": estimate.costs,
         "sweep": estimate.sweep,
         "estimate": estimate.estimate,
+    },
+    Path("docs/reproducibility.md"): {
+        "conditions": reproducibility.conditions,
+        "moves": reproducibility.moves,
+        "training time": reproducibility.costs,
     },
 }
 

@@ -14,9 +14,9 @@ from commands.options import model_option
 from commands.quiet import quiet
 
 if TYPE_CHECKING:
+    from iic.assignments import Assignments
     from iic.errors import InputError
     from iic.images import Source
-    from iic.model import Assignments
 
 _COLUMNS = ("path", "cluster", "overcluster", "probability")
 
@@ -129,10 +129,9 @@ def _rows(
     names: Sequence[str], soft: "Assignments", labels: Sequence[str | None] | None
 ) -> Iterator[dict[str, Any]]:
     """One an image; `labels` are the names of the clusters, where these have any."""
-    clusters, overclusters = soft.cluster.argmax(axis=1), soft.overcluster.argmax(axis=1)
-    probabilities = soft.cluster.max(axis=1)
+    columns = (soft.hard_cluster, soft.hard_overcluster, soft.probability)
     for name, cluster, overcluster, probability in zip(
-        names, clusters.tolist(), overclusters.tolist(), probabilities.tolist(), strict=True
+        names, *(column.tolist() for column in columns), strict=True
     ):
         row = {
             "path": name,

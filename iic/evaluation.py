@@ -5,11 +5,12 @@ labels and the names are empty.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
+from iic.assignments import Assignments
 from iic.matching import (
     UNMATCHED,
     cluster_scores,
@@ -21,31 +22,18 @@ from iic.matching import (
 )
 
 
-@dataclass(frozen=True)
-class Split:
-    """Soft assignments of both heads, (n, clusters) and (n, overclusters), and labels (n,)."""
+class Split(NamedTuple):
+    """Soft assignments of both heads, and labels (n,)."""
 
-    cluster: np.ndarray
-    overcluster: np.ndarray
+    soft: Assignments
     labels: np.ndarray
-
-    @property
-    def hard_cluster(self) -> np.ndarray:
-        """(n,) the most probable cluster."""
-        return self.cluster.argmax(axis=1)
-
-    @property
-    def hard_overcluster(self) -> np.ndarray:
-        """(n,) the most probable overcluster."""
-        return self.overcluster.argmax(axis=1)
 
     def tables(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
         """Counts by class and by cluster (classes, k), of either head."""
+        k, over_k = self.soft.cluster.shape[1], self.soft.overcluster.shape[1]
         return (
-            contingency_table(self.labels, self.hard_cluster, classes, self.cluster.shape[1]),
-            contingency_table(
-                self.labels, self.hard_overcluster, classes, self.overcluster.shape[1]
-            ),
+            contingency_table(self.labels, self.soft.hard_cluster, classes, k),
+            contingency_table(self.labels, self.soft.hard_overcluster, classes, over_k),
         )
 
 
@@ -84,7 +72,7 @@ def scores(train: Split, test: Split, names: np.ndarray) -> dict[str, float]:
     table, over_table = test.tables(len(names))
     return {
         "acc": hungarian_accuracy(table),
-        **cluster_scores(test.labels, test.hard_cluster),
+        **cluster_scores(test.labels, test.soft.hard_cluster),
         "over_acc": purity(over_table),
         "train_acc": hungarian_accuracy(train.tables(len(names))[0]),
     }
@@ -100,8 +88,8 @@ def label_free_scores(test: Split, last: Mapping[str, float]) -> dict[str, float
     return {
         "mutual_information": last["cluster_mutual_information"],
         "over_mutual_information": last["overcluster_mutual_information"],
-        "confidence": float(test.cluster.max(axis=1).mean()),
-        "clusters_used": len(np.unique(test.hard_cluster)),
+        "confidence": float(test.soft.probability.mean()),
+        "clusters_used": len(np.unique(test.soft.hard_cluster)),
     }
 
 
@@ -113,7 +101,7 @@ def stability(first: np.ndarray, second: np.ndarray) -> float:
 def classes_of_clusters(test: Split, names: np.ndarray) -> tuple[list[int | None], ...]:
     """Class of each cluster (Hungarian) and of each overcluster (majority); None for no class."""
     if not len(names):
-        return [None] * test.cluster.shape[1], [None] * test.overcluster.shape[1]
+        return [None] * test.soft.cluster.shape[1], [None] * test.soft.overcluster.shape[1]
     table, over_table = test.tables(len(names))
     mappings = hungarian_match(table), majority_match(over_table)
     return tuple([None if c == UNMATCHED else int(c) for c in mapping] for mapping in mappings)
@@ -132,12 +120,12 @@ def predictions_table(
     named: dict[str, np.ndarray] = {}
     if len(names):
         of_cluster = np.array(["" if c is None else names[c] for c in classes])
-        named = {"label": names[test.labels], "predicted": of_cluster[test.hard_cluster]}
+        named = {"label": names[test.labels], "predicted": of_cluster[test.soft.hard_cluster]}
     return {
         **named,
-        "cluster": test.hard_cluster,
-        "overcluster": test.hard_overcluster,
-        "probability": test.cluster.max(axis=1).astype(float),
+        "cluster": test.soft.hard_cluster,
+        "overcluster": test.soft.hard_overcluster,
+        "probability": test.soft.probability.astype(float),
     }
 
 
@@ -154,11 +142,11 @@ def assignments_table(
         name: [] for name in ("split", "index", "cluster", "overcluster", "probability")
     }
     for name, split in splits.items():
-        n = len(split.cluster)
+        n = len(split.soft.cluster)
         columns["split"] += [name] * n
         columns["index"] += range(n)
-        columns["cluster"] += split.hard_cluster.tolist()
-        columns["overcluster"] += split.hard_overcluster.tolist()
-        columns["probability"] += split.cluster.max(axis=1).astype(float).tolist()
+        columns["cluster"] += split.soft.hard_cluster.tolist()
+        columns["overcluster"] += split.soft.hard_overcluster.tolist()
+        columns["probability"] += split.soft.probability.astype(float).tolist()
     found = [path for name in splits for path in paths[name].tolist()]
     return columns | ({"path": found} if found else {})

@@ -2,9 +2,9 @@
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from iic.model import Assignments, as_input
+from iic.assignments import Assignments
+from iic.model import outputs_of
 
 
 def embed(
@@ -21,6 +21,5 @@ def embed(
         (n, width) float32 features, and the assignments.
     """
     both = keras.Model(network.input, [network.get_layer("features").output, *network.outputs])
-    batches = tf.data.Dataset.from_tensor_slices(images).batch(batch_size).map(as_input)
-    features, cluster, overcluster = both.predict(batches, verbose=0)
+    features, cluster, overcluster = outputs_of(both, images, batch_size)
     return features, Assignments(cluster, overcluster)

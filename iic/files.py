@@ -145,16 +145,16 @@ def read_arrays(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     Raises:
         InputError: the file is missing, damaged, holds pickled objects or lacks an array.
     """
-    with _archive(path) as archive:
+    with open_arrays(path, _REMEDY) as archive:
         known = archive.namelist()
         for name in names:
             if f"{name}.npy" not in known:
                 raise InputError(f"{path}: holds no array {name!r}; {_REMEDY}")
-        return {name: _member(archive, name) for name in names}
+        return {name: read_array(archive, name) for name in names}
 
 
 @contextmanager
-def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+def open_arrays(path: Path, remedy: str) -> Iterator[zipfile.ZipFile]:
     """An open NPZ file; whatever is wrong with it while it is read becomes an InputError."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -166,10 +166,10 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     except Exception as error:
         # A flipped bit may raise nearly anything, from the archive's or from the array's format.
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: not a readable NPZ file ({reason}); {_REMEDY}") from error
+        raise InputError(f"{path}: not a readable NPZ file ({reason}); {remedy}") from error
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+def read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     """An array whose checksum is right: np.load looks at it only if it reads all of the member."""
     content = io.BytesIO(archive.read(f"{name}.npy"))
     return np.lib.format.read_array(content, allow_pickle=False)

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -12,6 +11,7 @@ import tensorflow as tf
 from keras import layers
 from pydantic import ValidationError
 
+from iic.assignments import Assignments
 from iic.datasets import IMAGE_SIZE
 from iic.errors import InputError
 from iic.files import replacing, write_text
@@ -21,13 +21,9 @@ POOLINGS = 3
 # An average over about ten batches: the default of 0.99 lags behind weights that move fast.
 _MOMENTUM = 0.9
 _CONFIG, _WEIGHTS = "model.json", "model.weights.h5"
-
-
-class Assignments(NamedTuple):
-    """Soft assignments of n images: `cluster` (n, clusters), `overcluster` (n, overclusters)."""
-
-    cluster: np.ndarray
-    overcluster: np.ndarray
+# Somebody's own ~/.keras/keras.json may say otherwise; no result is to depend on it.
+keras.config.set_floatx("float32")
+keras.config.set_image_data_format("channels_last")
 
 
 def build_network(params: ModelParams, precision: Precision = "float32") -> keras.Model:
@@ -103,8 +99,13 @@ def as_input(images: tf.Tensor) -> tf.Tensor:
 
 def predict(network: keras.Model, images: np.ndarray, batch_size: int = 500) -> Assignments:
     """Soft assignments of images (n, 28, 28) uint8, in batches that bound the memory."""
+    return Assignments(*outputs_of(network, images, batch_size))
+
+
+def outputs_of(network: keras.Model, images: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """All outputs of a network for images (n, 28, 28) uint8, so many of them at a time."""
     batches = tf.data.Dataset.from_tensor_slices(images).batch(batch_size).map(as_input)
-    return Assignments(*network.predict(batches, verbose=0))
+    return network.predict(batches, verbose=0)
 
 
 def save_network(network: keras.Model, params: ModelParams, folder: Path) -> None:

@@ -7,9 +7,10 @@ from typing import NamedTuple, TypeVar
 
 import keras
 
+from iic.assignments import Assignments
 from iic.errors import InputError
 from iic.images import Ground, Reading, Source, read_images
-from iic.model import Assignments, as_input
+from iic.model import as_input
 
 # Batches, of 0.4 MB each: enough that neither reading nor computing often waits for the other.
 _AHEAD = 20

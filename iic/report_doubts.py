@@ -6,15 +6,12 @@ from iic import bars, matrices, mosaics
 from iic.diagnosis import HEADS
 from iic.pictures import Picture, sharp_png
 from iic.report_tables import kept_together, mistakes_table, reliability, worst_mistakes
-from iic.run import Run, evenly
+from iic.run import IMAGES, PREDICTIONS, ROWS, SAMPLES, SNAPSHOTS, Run
 from iic.styles import SEVEN, crossed
 
-# Images of a row, and rows.
-SAMPLES, ROWS = 10, 12
 # Images that are shown as mistakes, or as those that the network is least sure of.
 GALLERY, GALLERY_COLUMNS = 24, 8
 _PROBABILITY = "probability of the image's cluster"
-_SNAPSHOTS, _PREDICTIONS = "data/snapshots.npz", "reports/predictions.csv"
 
 
 def certainty(run: Run) -> Picture:
@@ -38,7 +35,7 @@ def certainty(run: Run) -> Picture:
         f"Bars for {len(bins)} ranges of probability, from low to high, with numbers as in the "
         f"table below. The mean probability is above the share right by {100 * gap:.0f} points at "
         "most.",
-        _PREDICTIONS,
+        PREDICTIONS,
         run.seed,
         sharp_png(figure),
     )
@@ -61,7 +58,7 @@ def confidence(run: Run) -> Picture:
         "the network is, not whether it is right: that takes labels.",
         f"Bars for {len(bins)} ranges of probability, from low to high; the highest has "
         f"{counts[-1]:,} of {counts.sum():,} images.",
-        _PREDICTIONS,
+        PREDICTIONS,
         run.seed,
         sharp_png(figure),
     )
@@ -87,7 +84,7 @@ def sizes(run: Run) -> Picture:
         "Sizes of the clusters",
         f"{caption} The objective favours clusters of equal size.",
         f"Bars of {len(totals)} clusters, from {totals.min():,} to {totals.max():,} test images.",
-        f"{_SNAPSHOTS} (cluster_test), {_PREDICTIONS}",
+        f"{SNAPSHOTS} (cluster_test), {PREDICTIONS}",
         run.seed,
         sharp_png(figure),
     )
@@ -105,7 +102,7 @@ def stability(run: Run) -> Picture:
         "no label.",
         f"Bars of {len(shares)} clusters, from {100 * np.nanmin(shares):.1f} to "
         f"{100 * np.nanmax(shares):.1f} %.",
-        f"{_SNAPSHOTS} (second_test), {_PREDICTIONS}",
+        f"{SNAPSHOTS} (second_test), {PREDICTIONS}",
         f"{run.seed} and {run.settings['train.second_seed']}",
         sharp_png(bars.shares_figure(names, shares[order], ("cluster", "kept together (%)"))),
     )
@@ -127,7 +124,7 @@ def mistakes(run: Run) -> Picture:
         "the class of the cluster, and the probability that the network gives it.",
         f"{len(chosen)} test images with their label, the class of their cluster, and its "
         "probability.",
-        f"data/images.npz, {_PREDICTIONS}",
+        f"{IMAGES}, {PREDICTIONS}",
         run.seed,
         sharp_png(mosaics.gallery_figure(run.test_images[chosen], titles, GALLERY_COLUMNS)),
     )
@@ -146,7 +143,7 @@ def confusion(run: Run) -> Picture:
         "what is right would outshine them.",
         f"Matrix of {len(table)} labels and {table.shape[1]} classes with {table.sum():,} mistakes "
         f"in {(table > 0).sum()} cells, the largest with {table.max():,}.",
-        _PREDICTIONS,
+        PREDICTIONS,
         run.seed,
         sharp_png(matrices.errors_figure(table, (run.short_names, columns))),
     )
@@ -165,12 +162,12 @@ def sevens(run: Run) -> Picture:
     found = crossed_sevens(run)
     counts = np.bincount(run.overclusters[found])
     order = np.argsort(-counts, kind="stable")[:ROWS]
-    rows = []
-    for overcluster in order[counts[order] > 0]:
-        inside = found[run.overclusters[found] == overcluster]
-        picked = evenly(inside, SAMPLES)
-        title = f"no. {overcluster}\n{len(inside)} crossed"
-        rows.append((title, run.test_images[picked], run.is_right[picked]))
+    rows = [
+        run.row_of(
+            overcluster, found[run.overclusters[found] == overcluster], "crossed", run.is_right
+        )
+        for overcluster in order[counts[order] > 0]
+    ]
     return Picture(
         "crossed-sevens.png",
         "The crossed sevens",
@@ -178,7 +175,7 @@ def sevens(run: Run) -> Picture:
         f"most {ROWS}; those whose cluster is not that of the seven are framed.",
         f"{len(rows)} rows of sevens with a bar through their stem; the first holds "
         f"{counts.max():,} of {len(found):,}.",
-        f"data/images.npz, {_PREDICTIONS}",
+        f"{IMAGES}, {PREDICTIONS}",
         run.seed,
         sharp_png(mosaics.samples_figure(rows, SAMPLES)),
     )
@@ -194,7 +191,7 @@ def uncertain(run: Run) -> Picture:
         "The test images whose cluster has the lowest probability, the lowest first: number of the "
         "cluster and its probability.",
         f"{len(chosen)} test images with their cluster and its probability.",
-        f"data/images.npz, {_PREDICTIONS}",
+        f"{IMAGES}, {PREDICTIONS}",
         run.seed,
         sharp_png(mosaics.gallery_figure(run.test_images[chosen], titles, GALLERY_COLUMNS)),
     )

@@ -7,13 +7,10 @@ from iic import figures, matrices, mosaics
 from iic.diagnosis import HEADS
 from iic.matching import contingency_table, majority_match
 from iic.pictures import Picture, animation, sharp_png
-from iic.run import Run, evenly
+from iic.run import IMAGES, PREDICTIONS, ROWS, SAMPLES, SNAPSHOTS, Run
 
-# Images of a row, and rows.
-SAMPLES, ROWS = 10, 12
 # More frames of the animation than this add bytes, not insight; nor may they grow the page.
 MAX_FRAMES, FRAME_BYTES = 40, 2_500_000
-_SNAPSHOTS, _PREDICTIONS = "data/snapshots.npz", "reports/predictions.csv"
 
 
 def joint(run: Run) -> Picture:
@@ -43,8 +40,8 @@ def joint(run: Run) -> Picture:
         f"are of equal size. {right}",
         f"Two panels. Left, the joint matrix P with {same} of the pairs on its diagonal. "
         f"Right, {alt}",
-        f"{_SNAPSHOTS} (cluster_joint, cluster_test)"
-        + (f", {_PREDICTIONS}" if run.is_labelled else ""),
+        f"{SNAPSHOTS} (cluster_joint, cluster_test)"
+        + (f", {PREDICTIONS}" if run.is_labelled else ""),
         run.seed,
         sharp_png(_joint_of_epoch(run, -1)),
     )
@@ -65,8 +62,8 @@ def training(run: Run) -> Picture:
         + ("Clusters keep the place of their class of the end. " if run.is_labelled else "")
         + "The colours of P follow its largest value.",
         f"The panels of the figure before at {len(frames)} of {epochs} epochs.",
-        f"{_SNAPSHOTS} (cluster_joint, cluster_test)"
-        + (f", {_PREDICTIONS}" if run.is_labelled else ""),
+        f"{SNAPSHOTS} (cluster_joint, cluster_test)"
+        + (f", {PREDICTIONS}" if run.is_labelled else ""),
         run.seed,
         content,
         frames=frames,
@@ -122,12 +119,12 @@ def overclusters(run: Run) -> Picture:
     k = run.outputs(HEADS[1])
     if run.is_labelled:
         table, names, rows, whole = run.confusion(HEADS[1]), run.short_names, "label", "class"
-        source = f"{_SNAPSHOTS} (overcluster_test), {_PREDICTIONS}"
+        source = f"{SNAPSHOTS} (overcluster_test), {PREDICTIONS}"
     else:
         cluster, over = (run.snapshots[f"{head}_test"][-1] for head in HEADS)
         table = contingency_table(cluster, over, run.outputs(HEADS[0]), k)
         names, rows, whole = [str(c) for c in range(len(table))], "cluster", "cluster"
-        source = f"{_SNAPSHOTS} (cluster_test, overcluster_test)"
+        source = f"{SNAPSHOTS} (cluster_test, overcluster_test)"
     order = np.lexsort((-table.max(axis=0), majority_match(table)))
     used = int((table.sum(axis=0) > 0).sum())
     return Picture(
@@ -149,12 +146,11 @@ def samples(run: Run, label: str) -> Picture:
     wanted = run.class_of(label)
     name, hard = run.long_name(wanted), run.snapshots[f"{HEADS[1]}_test"][-1]
     chosen, which = _overclusters_of(run, wanted)
-    rows = []
-    for overcluster in chosen:
-        inside = np.flatnonzero(hard == overcluster)
-        picked = evenly(inside, SAMPLES)
-        title = f"no. {overcluster}\n{len(inside)} images"
-        rows.append((title, run.test_images[picked], run.labels[picked] == wanted))
+    is_wanted = run.labels == wanted
+    rows = [
+        run.row_of(overcluster, np.flatnonzero(hard == overcluster), "images", is_wanted)
+        for overcluster in chosen
+    ]
     missing = (
         "" if label in run.names else f"The data have no class {label!r}: the first is shown. "
     )
@@ -165,7 +161,7 @@ def samples(run: Run, label: str) -> Picture:
         "over the test images, other classes framed. What the rows differ in, such as slant or "
         "stroke width, was found without a label.",
         f"{len(rows)} rows of images of {name}, one an overcluster, alike within a row.",
-        f"data/images.npz, {_SNAPSHOTS} (overcluster_test), {_PREDICTIONS}",
+        f"{IMAGES}, {SNAPSHOTS} (overcluster_test), {PREDICTIONS}",
         run.seed,
         sharp_png(mosaics.samples_figure(rows, SAMPLES)),
     )
@@ -187,19 +183,18 @@ def _overclusters_of(run: Run, label: int) -> tuple[np.ndarray, str]:
 def members(run: Run) -> Picture:
     """Members of the largest clusters, where there are no labels to choose by."""
     order = np.argsort(-run.sizes[-1], kind="stable")[:ROWS]
-    rows = []
-    for cluster in order:
-        inside = np.flatnonzero(run.clusters == cluster)
-        picked = evenly(inside, SAMPLES)
-        title = f"no. {cluster}\n{len(inside)} images"
-        rows.append((title, run.test_images[picked], np.ones(len(picked), bool)))
+    clusters, all_of_them = run.clusters, np.ones(len(run.test_images), bool)
+    rows = [
+        run.row_of(cluster, np.flatnonzero(clusters == cluster), "images", all_of_them)
+        for cluster in order
+    ]
     return Picture(
         "samples.png",
         "Members of the clusters",
         f"One row a cluster, the largest first, at most {ROWS}: members spread evenly over "
         "the test images.",
         f"{len(rows)} rows of images, one a cluster, alike within a row.",
-        f"data/images.npz, {_PREDICTIONS}",
+        f"{IMAGES}, {PREDICTIONS}",
         run.seed,
         sharp_png(mosaics.samples_figure(rows, SAMPLES)),
     )

@@ -15,6 +15,11 @@ from iic.matching import UNMATCHED, contingency_table
 from iic.styles import CHECKED, HANDWRITTEN, SEVEN
 
 _LONGEST = 80
+# Rows of images in a figure, and images of a row.
+ROWS, SAMPLES = 12, 10
+# Files, as captions name them.
+IMAGES, SNAPSHOTS = "data/images.npz", "data/snapshots.npz"
+PREDICTIONS = "reports/predictions.csv"
 
 
 @dataclass(frozen=True)
@@ -159,6 +164,21 @@ class Run:
             return order, [str(cluster) for cluster in order]
         classes = [self.short_name(mapping[cluster]) for cluster in order]
         return order, [f"{number} ({name})" for number, name in zip(order, classes, strict=True)]
+
+    def row_of(
+        self, group: int, indices: np.ndarray, what: str, is_unframed: np.ndarray
+    ) -> tuple[str, np.ndarray, np.ndarray]:
+        """Title, images and whether each stands without a frame, for a row of a figure.
+
+        Args:
+            group: number of the cluster or overcluster.
+            indices: of its test images; SAMPLES of them are shown.
+            what: they are, for the title.
+            is_unframed: (m,) of all test images.
+        """
+        picked = evenly(indices, SAMPLES)
+        title = f"no. {group}\n{len(indices)} {what}"
+        return title, self.test_images[picked], is_unframed[picked]
 
     def _numbers(self, column: str) -> np.ndarray:
         numbers = {name: number for number, name in enumerate(self.names)} | {"": UNMATCHED}

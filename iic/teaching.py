@@ -8,9 +8,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from iic.assignments import Assignments
 from iic.batches import Batch, PairBatches
 from iic.learner import IICModel
-from iic.model import Assignments, predict
+from iic.model import predict
 from iic.moves import LEFT_OUT, best_moves, exact_joint, information, merged, parts_of
 from iic.params import Params
 
@@ -92,8 +93,8 @@ class Teaching(keras.callbacks.Callback):
     def _parts(self, soft: Assignments) -> np.ndarray:
         """(n,) the part in which each image most probably is; LEFT_OUT outside the sample."""
         parts = np.full(len(self._batches.images), LEFT_OUT)
-        overcluster, cluster = soft.overcluster.argmax(axis=1), soft.cluster.argmax(axis=1)
-        parts[self._sample] = parts_of(overcluster, cluster, self._params.model.clusters)
+        k = self._params.model.clusters
+        parts[self._sample] = parts_of(soft.hard_overcluster, soft.hard_cluster, k)
         return parts
 
 

@@ -73,7 +73,7 @@ def _committee(data: TrainingData, params: Params, state: Path | None) -> np.nda
         log.info("member %d of %d of the committee", number, committee.members)
         file = state and state / f"member-{number}.npz"
         network = _train_one(data, member_params(params, seed), _untaught(data), file).network
-        clusterings.append(predict(network, data.train_images).cluster.argmax(axis=1))
+        clusterings.append(predict(network, data.train_images).hard_cluster)
     agreed = agreement(clusterings, params.model.clusters, committee.kept, committee.quorum)
     log.info("the committee agrees on %.2f %% of the images", 100 * (agreed != UNTAUGHT).mean())
     return agreed

@@ -54,7 +54,7 @@ def main(params: Params) -> None:
     metrics = scores(train, test, names) if len(names) else label_free_scores(test, last)
     metrics["loss"] = last["loss"]
     if len(snapshots["second_test"]):
-        metrics["stability"] = stability(test.hard_cluster, snapshots["second_test"])
+        metrics["stability"] = stability(test.soft.hard_cluster, snapshots["second_test"])
     # Flat and few, since `dvc exp show` makes a column of each.
     metrics = {name: round(value, 6) for name, value in metrics.items()}
 
@@ -83,7 +83,7 @@ def _assign(known: dict[str, np.ndarray]) -> dict[str, Split]:
     images = read_arrays(IMAGES, ["train_images", "test_images"])
     network = load_network(MODEL)
     return {
-        split: Split(*predict(network, images[f"{split}_images"]), known[f"{split}_labels"])
+        split: Split(predict(network, images[f"{split}_images"]), known[f"{split}_labels"])
         for split in ("train", "test")
     }
 

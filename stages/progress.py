@@ -17,11 +17,15 @@ _KEPT = 8
 _PACKAGES = ("keras", "numpy", "tensorflow")
 # What else decides how sums are rounded.
 _VARIABLES = (
+    "GLIBC_TUNABLES",
+    "NPY_DISABLE_CPU_FEATURES",
     "OMP_NUM_THREADS",
     "ONEDNN_MAX_CPU_ISA",
+    "OPENBLAS_CORETYPE",
     "TF_ENABLE_ONEDNN_OPTS",
     "TF_NUM_INTEROP_THREADS",
     "TF_NUM_INTRAOP_THREADS",
+    "XLA_FLAGS",
 )
 
 
@@ -53,11 +57,17 @@ def _key(params: Params, inputs: Sequence[Path]) -> str:
         content.update(version(package).encode())
     for name in _VARIABLES:
         content.update(f"{name}={os.environ.get(name)}".encode())
-    content.update(str(os.cpu_count()).encode())
+    content.update(str(_cores()).encode())
     for path in (*_code(), *inputs):
         with path.open("rb") as file:
             content.update(hashlib.file_digest(file, "sha256").digest())
     return content.hexdigest()[:16]
+
+
+def _cores() -> int | None:
+    """That this process may use, from which TensorFlow takes its number of threads."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count()
 
 
 def _code() -> list[Path]:

@@ -1,5 +1,7 @@
 """Stage 6: draw figures, animation and page from what the other stages wrote."""
 
+import matplotlib
+
 from iic.card import read_card
 from iic.errors import InputError
 from iic.files import read_arrays, read_json, read_table, write_bytes, write_text
@@ -26,6 +28,8 @@ from stages.common import (
 
 def main(params: Params) -> None:
     """Every figure is also a file of its own, for papers and slides."""
+    # Somebody's own matplotlibrc is not to change them.
+    matplotlib.rcdefaults()
     card = read_card(MODEL_CARD)
     if card is None:
         raise InputError(f"{MODEL_CARD}: not found; run `dvc repro evaluate`")

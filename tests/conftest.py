@@ -11,7 +11,7 @@ import pytest
 # Quiet, and before anything imports TensorFlow.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from benchmarks.pipeline import copy_working_tree
+from experiments.scratch import copy_working_tree
 from iic.datasets import Dataset, digits_dataset
 from iic.params import Params, parse_params
 

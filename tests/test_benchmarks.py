@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -156,19 +157,23 @@ def test_stages_run_in_a_scratch_copy_of_the_code(at_root, monkeypatch, tiny_par
     monkeypatch.setattr(pipeline, "recipe_params", lambda name: tiny_params)
     article_seconds = iter([200.0, 400.0, 600.0, 1000.0])
     monkeypatch.setattr(pipeline, "_article_seconds", lambda folder: next(article_seconds))
+    with pipeline.scratch_copy() as folder:
+        # The same one for both, so that each stage has to run but once.
+        monkeypatch.setattr(pipeline, "scratch_copy", lambda: nullcontext(folder))
+        check_stages_and_trainings(monkeypatch)
+
+
+def check_stages_and_trainings(monkeypatch):
+    run_stage = cache(pipeline.run_stage)
+    monkeypatch.setattr(pipeline, "run_stage", run_stage)
     *_, stages = pipeline.measure_stages()
     assert list(stages) == list(pipeline.STAGES)
     assert all(cost["seconds"] > 0 for cost in stages.values())
     assert stages["download"]["peak_mb"] < stages["train"]["peak_mb"]
     train_seconds = iter([40.0, 10.0, 20.0])
-    run_stage = pipeline.run_stage
-
-    @cache
-    def once(folder: Path, stage: str) -> Cost:
-        return run_stage(folder, stage)
 
     def timed(folder: Path, stage: str) -> Cost:
-        cost = once(folder, stage)
+        cost = run_stage(folder, stage)
         return cost._replace(seconds=next(train_seconds)) if stage == "train" else cost
 
     monkeypatch.setattr(pipeline, "run_stage", timed)

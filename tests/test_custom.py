@@ -334,6 +334,24 @@ def test_an_npz_header_that_lies_is_not_believed(tmp_path):
         read(tmp_path / "x.npz")
 
 
+def test_an_npz_with_more_to_unpack_than_its_header_says_is_refused(tmp_path, digits):
+    content = io.BytesIO()
+    np.save(content, digits.test_images[:2])
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("images.npy", content.getvalue() + bytes(2**20))
+    with pytest.raises(InputError, match=r"images: 9\d\d,\d\d\d bytes, 163,840 are allowed"):
+        read(tmp_path / "x.npz", max_images=10)
+
+
+def test_a_flipped_bit_in_an_npz_is_noticed(tmp_path, digits):
+    np.savez(tmp_path / "x.npz", images=digits.test_images)
+    content = bytearray((tmp_path / "x.npz").read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.npz: not a readable NPZ file .*write it again"):
+        read(tmp_path / "x.npz")
+
+
 def test_npz_files_hold_no_python_objects(tmp_path):
     np.savez(tmp_path / "x.npz", images=np.array([{}, []], object))
     with pytest.raises(InputError, match="not a readable NPZ file"):

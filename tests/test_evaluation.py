@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from iic.assignments import Assignments
 from iic.evaluation import (
     Split,
     accuracy_by_epoch,
@@ -30,7 +31,7 @@ def soft(hard: np.ndarray, k: int, top: float = 0.7) -> np.ndarray:
 
 @pytest.fixture
 def test_split() -> Split:
-    return Split(soft(CLUSTERS, 4), soft(OVERCLUSTERS, 5), LABELS)
+    return Split(Assignments(soft(CLUSTERS, 4), soft(OVERCLUSTERS, 5)), LABELS)
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def snapshots() -> dict[str, np.ndarray]:
 
 def test_each_split_is_matched_on_its_own(test_split):
     # In the training split clusters 0 and 2 are the other way round: right again, if matched.
-    train = Split(soft((2 - CLUSTERS) % 3, 4), soft(OVERCLUSTERS, 5), LABELS)
+    train = Split(Assignments(soft((2 - CLUSTERS) % 3, 4), soft(OVERCLUSTERS, 5)), LABELS)
     found = scores(train, test_split, NAMES)
     assert list(found) == ["acc", "nmi", "ari", "over_acc", "train_acc"]
     assert found["acc"] == found["train_acc"] == pytest.approx(5 / 6)

@@ -17,6 +17,7 @@ from conftest import ROOT, run
 from commands import export as command
 from commands.main import main
 from commands.quiet import quiet
+from iic.assignments import Assignments
 from iic.card import ModelCard, card_path, hash_of_weights, write_card
 from iic.errors import InputError
 from iic.export import (
@@ -29,7 +30,7 @@ from iic.export import (
     generated_images,
 )
 from iic.files import write_arrays
-from iic.model import Assignments, build_network, load_network, predict, save_network
+from iic.model import build_network, load_network, predict, save_network
 from iic.params import ModelParams
 
 OPTIONAL = [name for name, form in FORMATS.items() if form.packages]

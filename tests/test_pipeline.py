@@ -26,6 +26,7 @@ LAYERS = [
     {"errors"},
     {"parsing"},
     {
+        "assignments",
         "params",
         "datasets",
         "files",
@@ -176,8 +177,8 @@ BELOW = {
     "stages": {"iic"},
     "experiments": {"iic", "stages"},
     "commands": {"iic", "stages", "experiments"},
-    "benchmarks": {"iic", "stages", "experiments"},
     "reliability": {"iic", "stages", "experiments"},
+    "benchmarks": {"iic", "stages", "experiments", "reliability"},
 }
 
 

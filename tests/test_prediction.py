@@ -200,8 +200,8 @@ def test_a_closed_output_is_no_error(pipeline_run):
 
 def test_memory_is_bounded_by_the_batch(pipeline_run):
     """No more than a few batches are read ahead of the network."""
+    from iic.assignments import Assignments
     from iic.images import BATCH_SIZE, Ground, Reading
-    from iic.model import Assignments
     from iic.prediction import predict_source
 
     class Endless:

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import logging
+import runpy
 import shutil
 import time
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from conftest import TINY, override, run
+from conftest import ROOT, TINY, override, run
 from sklearn.metrics import adjusted_rand_score
 
 from iic.matching import contingency_table, hungarian_accuracy, purity
@@ -261,13 +263,14 @@ def test_the_run_cache_brings_a_variant_back_without_training(clone):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_bad_parameter_stops_every_stage_in_one_line(clone, stage):
+def test_a_bad_parameter_stops_every_stage_in_one_line(clone, monkeypatch, stage):
     set_params(clone, loss__alpha="high")
-    result = run("python", "-m", f"stages.{stage}", cwd=clone, check=False)
-    assert result.returncode == 1
-    last = result.stderr.strip().splitlines()[-1]
-    assert last == "error: params.yaml: loss.alpha: 'high' should be a number"
-    assert "Traceback" not in result.stderr
+    monkeypatch.chdir(clone)
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+    # As `python -m` runs it, but for the seconds that TensorFlow takes to start.
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(ROOT / f"stages/{stage}.py"), run_name="__main__")
+    assert stopped.value.code == "error: params.yaml: loss.alpha: 'high' should be a number"
 
 
 def test_a_bad_override_of_an_experiment_is_refused_before_any_work(clone):
@@ -312,14 +315,20 @@ def wait_for_the_queue(folder: Path, seconds: float = 300) -> None:
 
 
 def test_experiments_in_a_temporary_folder_and_from_the_queue(clone):
-    run("dvc", "exp", "run", "--temp", "--name", "one", "-S", "loss.alpha=1.0", cwd=clone)
+    run("dvc", "exp", "run", "--temp", "--name", "one", "-S", "augment.ops=[noise]", cwd=clone)
     run("dvc", "exp", "run", "--queue", "-S", "augment.ops=[noise],[rotation,noise]", cwd=clone)
     run("dvc", "queue", "start", cwd=clone)
     wait_for_the_queue(clone)
     shown = experiments(clone)
-    assert len(shown) == 3
-    variants = {(float(row["loss.alpha"]), row["augment.ops"]) for row in shown}
-    everything = "['rotation', 'distortion', 'binarization', 'noise']"
-    assert variants == {(1.0, everything), (5.0, "['noise']"), (5.0, "['rotation', 'noise']")}
-    assert len({row["loss"] for row in shown}) == 3
+    assert sorted(row["augment.ops"] for row in shown) == [
+        "['noise']", "['noise']", "['rotation', 'noise']"
+    ]  # fmt: skip
+    assert len({row["loss"] for row in shown}) == 2
+    # What the run-cache holds is not trained again, through the queue either.
+    (again,) = (
+        row["Experiment"]
+        for row in shown
+        if row["augment.ops"] == "['noise']" and row["Experiment"] != "one"
+    )
+    assert "Stage 'train' is cached" in run("dvc", "queue", "logs", again, cwd=clone).stdout
     assert not run("git", "status", "--porcelain", cwd=clone).stdout

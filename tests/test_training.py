@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from iic import training
+from iic.assignments import Assignments
 from iic.augmentation import Draws, Transform, make_pair
 from iic.batches import Batch, PairBatches, TrainingData
 from iic.committee import UNTAUGHT
@@ -14,7 +15,7 @@ from iic.draws import make_draws, views_of_epoch
 from iic.errors import InputError
 from iic.learner import IICModel, JointMatrix
 from iic.loss import iic_loss, joint_probability
-from iic.model import Assignments, as_input, build_network, predict
+from iic.model import as_input, build_network, predict
 from iic.moves import LEFT_OUT, Move
 from iic.neighbors import nearest_neighbors
 from iic.params import Params
