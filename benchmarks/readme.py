@@ -17,6 +17,7 @@ from experiments.recipes import DEFAULT, recipe_names, recipe_params
 from experiments.seeds import rows_of
 from iic.errors import InputError
 from iic.files import write_text
+from reliability.campaigns import CAMPAIGNS, read_counts
 
 # Of a figure: scale, digits and unit.
 _Format = tuple[float, int, str]
@@ -235,6 +236,18 @@ def prediction() -> str:
     )
 
 
+def reliability() -> str:
+    """What was tried to break the pipeline, how often, and what was lost."""
+    counts = read_counts()
+    lines = ["| what is tried | trials | lost | seen on the way |", "| --- | --- | --- | --- |"]
+    for name, campaign in CAMPAIGNS.items():
+        if name in counts:
+            tried, lost = counts[name]["tried"], len(counts[name]["lost"])
+            seen = ", ".join(f"{what}: {times}" for what, times in counts[name]["details"].items())
+            lines.append(f"| {campaign.what} | {tried:,} | {lost or 'nothing'} | {seen} |")
+    return "\n".join(lines)
+
+
 def graph() -> str:
     """The stages as `dvc dag` draws them in Mermaid."""
     command = ["dvc", "dag", "--md"]
@@ -253,6 +266,7 @@ PAGES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
         "methods": methods,
         "graph": graph,
         "predict": prediction,
+        "reliability": reliability,
     },
     Path("docs/scaling.md"): {
         "costs": estimate.costs,

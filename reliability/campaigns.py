@@ -5,6 +5,7 @@ import json
 import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from experiments.cli import run_main
 from iic.errors import InputError
@@ -15,10 +16,24 @@ from stages.common import REPORTS
 
 RELIABILITY = REPORTS / "reliability.json"
 
-# Each takes a source of random numbers and yields its count after each trial.
-CAMPAIGNS: Mapping[str, Callable[[random.Random], Iterator[Count]]] = {
-    "kills-digits": kills.on_digits,
-    "kills-mnist": kills.on_mnist,
+
+class Campaign(NamedTuple):
+    """What is tried over and over.
+
+    Attributes:
+        what: for people.
+        run: takes a source of random numbers, and yields its count after each trial.
+    """
+
+    what: str
+    run: Callable[[random.Random], Iterator[Count]]
+
+
+CAMPAIGNS: Mapping[str, Campaign] = {
+    "kills-digits": Campaign(
+        "`kill -9` of `dvc repro` at a random moment, each stage in turn, digits", kills.on_digits
+    ),
+    "kills-mnist": Campaign("the same while `fast` trains on MNIST", kills.on_mnist),
 }
 
 
@@ -33,7 +48,8 @@ def main(arguments: list[str]) -> None:
         if name not in CAMPAIGNS:
             raise InputError(f"{name}: no such campaign (one of {', '.join(CAMPAIGNS)})")
     for name in names:
-        for count in CAMPAIGNS[name](random.Random(options.seed)):  # noqa: S311 - nothing secret
+        numbers = random.Random(options.seed)  # noqa: S311 - nothing secret
+        for count in CAMPAIGNS[name].run(numbers):
             _keep(name, count)
 
 
@@ -41,10 +57,14 @@ def _keep(name: str, count: Count) -> None:
     """Write a count into the file, beside those of other campaigns."""
     lost = f", lost {len(count.lost)}, last: {count.lost[-1]}" if count.lost else ""
     sys.stderr.write(f"{name}: {count.tried}{lost}\n")
-    kept = read_json(RELIABILITY, "git restore") if RELIABILITY.exists() else {}
-    counts = kept | {name: count.as_dict()}
+    counts = read_counts() | {name: count.as_dict()}
     in_order = {known: counts[known] for known in CAMPAIGNS if known in counts}
     write_text(RELIABILITY, json.dumps(in_order, indent=2) + "\n")
+
+
+def read_counts() -> dict[str, Any]:
+    """What was counted, by campaign; empty before the first."""
+    return read_json(RELIABILITY, f"git restore {RELIABILITY}") if RELIABILITY.exists() else {}
 
 
 if __name__ == "__main__":

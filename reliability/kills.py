@@ -23,7 +23,7 @@ STAGES = ("download", "augment", "neighbors", "train", "evaluate", "report")
 
 def on_digits(moments: random.Random) -> Iterator[Count]:
     """Each of the six stages five times, on 1,797 digits."""
-    return _killed("tour", ["train.epochs=8"], STAGES * 5, moments)
+    return _killed("tour", ["train.epochs=24"], STAGES * 5, moments)
 
 
 def on_mnist(moments: random.Random) -> Iterator[Count]:

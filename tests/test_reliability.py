@@ -9,6 +9,7 @@ import pytest
 
 from iic.errors import InputError
 from reliability import campaigns, clones, kills
+from reliability.campaigns import Campaign
 from reliability.counting import Count
 
 
@@ -41,7 +42,9 @@ def test_a_campaign_kept_its_counts(monkeypatch, tmp_path, capsys):
 
     file = tmp_path / "reliability.json"
     monkeypatch.setattr(campaigns, "RELIABILITY", file)
-    monkeypatch.setattr(campaigns, "CAMPAIGNS", {"first": one, "second": one})
+    monkeypatch.setattr(
+        campaigns, "CAMPAIGNS", {name: Campaign(name, one) for name in ("first", "second")}
+    )
     campaigns.main(["second"])
     campaigns.main(["first", "--seed", "3"])
     number = str(random.Random(3).random())
