@@ -100,7 +100,9 @@ def _mapping(node: yaml.MappingNode, source: str, prefix: str) -> dict[str, Any]
     for key, value in node.value:
         line = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode):
-            raise InputError(f"{source}: not valid YAML: line {line}: a key should be a word")
+            raise InputError(
+                f"{source}: {prefix[:-1] or 'top'}: line {line}: a key should be a word"
+            )
         path = prefix + shown_key(key.value)
         if key.value in tree:
             raise InputError(

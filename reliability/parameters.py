@@ -1,4 +1,4 @@
-"""Invalid parameters, in the file and as overrides: each refused before any work.
+"""Invalid parameter files: each refused before any work.
 
 A refusal is one line for each mistake, names its key, shows nothing that a terminal would obey,
 takes little time and memory, and leaves the folder as it was.
@@ -10,14 +10,42 @@ import re
 import tempfile
 import time
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+from hypothesis.strategies import SearchStrategy
 
 from iic.params import Params
+from reliability import damage, mistakes
 from reliability.counting import Count
 from reliability.examples import distinct
-from reliability.variants import Variant, invalid
+from reliability.variants import Variant
 from stages.common import PARAMS, peak_memory, run
+
+
+class Kind(NamedTuple):
+    """A kind of mistake, and its share of all files."""
+
+    variants: SearchStrategy[Variant]
+    share: float
+
+
+KINDS: Mapping[str, Kind] = {
+    "wrong value": Kind(mistakes.wrong_value(), 0.24),
+    "wrong number": Kind(mistakes.wrong_number(), 0.08),
+    "two mistakes": Kind(mistakes.two_mistakes(), 0.04),
+    "unknown key": Kind(mistakes.unknown_key(), 0.08),
+    "misspelt key": Kind(mistakes.misspelt_key(), 0.08),
+    "missing key": Kind(mistakes.missing_key(), 0.08),
+    "repeated key": Kind(mistakes.repeated_key(), 0.08),
+    "contradiction": Kind(mistakes.contradiction(), 0.04),
+    "broken line": Kind(damage.broken_line(), 0.08),
+    "odd bytes": Kind(damage.odd_bytes(), 0.08),
+    "cut off": Kind(damage.cut_off(), 0.04),
+    "too much": Kind(damage.too_much(), 0.04),
+    "other file": Kind(damage.other_file(), 0.04),
+}
 
 # Of a processor, and MB that a refusal may take at most.
 _SECONDS, _MEMORY = 5.0, 200.0
@@ -25,17 +53,24 @@ _SECONDS, _MEMORY = 5.0, 200.0
 
 def in_file(numbers: random.Random) -> Iterator[Count]:
     """Five hundred invalid files."""
-    return refusals(distinct(invalid(), 500, numbers))
+    return refusals(invalid(500, numbers))
 
 
-def refusals(variants: Sequence[Variant]) -> Iterator[Count]:
+def invalid(number: int, numbers: random.Random) -> Iterator[tuple[str, Variant]]:
+    """About so many invalid files of all kinds, no two of a kind alike."""
+    for kind, (variants, share) in KINDS.items():
+        for variant in distinct(variants, round(share * number), numbers):
+            yield kind, variant
+
+
+def refusals(variants: Iterable[tuple[str, Variant]]) -> Iterator[Count]:
     """Give each file to what all stages begin with; yield the count after each."""
     count = Count()
-    for variant in variants:
+    for kind, variant in variants:
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             PARAMS.write_bytes(variant.content)
             what = not_refused(variant.named)
-        count.add(what and f"{variant.kind}: {variant.says}: {what}", variant.kind)
+        count.add(what and f"{kind}: {variant.says}: {what}", kind)
         yield count
 
 
