@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from experiments.cli import run_main
 from iic.errors import InputError
 from iic.files import read_json, write_text
-from reliability import kills
+from reliability import kills, odd, overrides, parameters
 from reliability.counting import Count
 from stages.common import REPORTS
 
@@ -34,6 +34,14 @@ CAMPAIGNS: Mapping[str, Campaign] = {
         "`kill -9` of `dvc repro` at a random moment, each stage in turn, digits", kills.on_digits
     ),
     "kills-mnist": Campaign("the same while `fast` trains on MNIST", kills.on_mnist),
+    "bad-parameters": Campaign(
+        "invalid `params.yaml`: refused before any work, in a line that names the key",
+        parameters.in_file,
+    ),
+    "bad-overrides": Campaign("the same for overrides after `dvc exp run -S`", overrides.mixed),
+    "odd-parameters": Campaign(
+        "odd but valid parameters: run to the end or refused with a reason, digits", odd.on_digits
+    ),
 }
 
 
