@@ -27,10 +27,10 @@ Override = tuple[str, str]
 
 # Of any key, in the grammar of overrides.
 _ANY = ("{{wrong:1}}", "[[1]]", '"<b>', "${{nobody}}", "${{data}}", "{key}!")
-# What means something else in a file than in an override, where a backslash is one: these are fine.
-_FINE = re.compile(r"tRue|1_000|\.nan|.*\\.*")
+# What is fine in an override, where a backslash is one, or is too long for DVC to name the key.
+_FINE = re.compile(r"tRue|1_000|\.nan|.*\\.*|9{5000}")
 _FORMS = (
-    *("{key}", "{key}=[", "{key}={{", "{key}='", "={key}", "{key}.deeper=1", "+{key}=1"),
+    *("{key}", "{key}=[", "{key}={{", "{key}='", "={key}", "{key}.deeper=1", "+{key}=[1]"),
     *("~{key}", "+{key}x=1", "{key}x=1", "{key} =(", "{key}=${{", "+{section}.<b>=1"),
 )
 # For `dvc exp run`: a value, a choice, sections, a key too many, keys too few, a bad reference.
