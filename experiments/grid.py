@@ -12,7 +12,8 @@ from experiments.recipes import options_of, recipe_params, with_overrides
 from experiments.seeds import recipe_of
 from iic.errors import InputError
 from iic.files import read_text
-from iic.params import Params, read_tree
+from iic.params import Params
+from iic.parsing import read_tree
 
 # DVC makes a Git reference of an experiment's name.
 _NAME = r"^[a-z0-9][a-z0-9-]*$"

@@ -14,7 +14,8 @@ from dvc.scm import SCMError
 from experiments.recipes import leaves
 from iic.errors import InputError
 from iic.files import parse_table
-from iic.params import read_tree, validate_params
+from iic.params import validate_params
+from iic.parsing import read_tree
 from stages.common import METRICS, PARAMS
 
 # In place of an experiment's name or a commit: the files as they lie here.

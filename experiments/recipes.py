@@ -14,7 +14,8 @@ from typing import Any
 from experiments.cli import run_main
 from iic.errors import InputError
 from iic.files import read_text
-from iic.params import Params, read_tree, validate_params
+from iic.params import Params, validate_params
+from iic.parsing import read_tree
 from stages.common import PARAMS, read_params
 
 RECIPES = Path("recipes")

@@ -1,12 +1,12 @@
 """Typed parameters: every key known, present, of its type and in its range, or refused by name."""
 
 import difflib
-import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -15,9 +15,13 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from iic.errors import InputError
+from iic.parsing import read_tree, shorten, shown_key
+
+# More mistakes than these are counted, not told.
+_MOST = 20
 
 Operation = Literal["rotation", "distortion", "binarization", "noise"]
 Precision = Literal["float32", "mixed_bfloat16"]
@@ -25,8 +29,26 @@ Fitting = Literal["fit", "stretch", "crop", "refuse"]
 Ink = Literal["auto", "light", "dark"]
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 
+
+def _one_line(text: str) -> str:
+    """Names and paths stand in messages, tables and pages, which are made of lines."""
+    # Control characters, and the separators of lines and of paragraphs.
+    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in text):
+        raise PydanticCustomError("one_line", "Text should be one line without control characters")
+    return text
+
+
+def _more_than_one(pairs: int) -> int:
+    if pairs == 1:
+        raise PydanticCustomError(
+            "one_pair", "Number should be at least 2: one pair alone says nothing of the clusters"
+        )
+    return pairs
+
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Width = Annotated[int, Field(ge=1, le=4096)]
+Location = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_one_line)]
 
 
 class Section(BaseModel):
@@ -39,14 +61,14 @@ class DataParams(Section):
     """Where the images come from."""
 
     name: Literal["mnist", "fashion-mnist", "digits", "custom"]
-    local_dir: Annotated[str, Field(min_length=1)] | None
-    path: Annotated[str, Field(min_length=1)]
+    local_dir: Location | None
+    path: Location
     size: Fitting
     color: Literal["grey", "refuse"]
     ink: Ink
     broken: Literal["refuse", "skip"]
     test_share: Annotated[float, Field(gt=0, lt=1)]
-    max_images: Annotated[int, Field(ge=2)]
+    max_images: Annotated[int, Field(ge=2, lt=2**31)]
 
 
 class AugmentParams(Section):
@@ -120,7 +142,7 @@ class TrainParams(Section):
     """The optimiser and its schedule."""
 
     epochs: Annotated[int, Field(ge=1, le=100_000)]
-    batch_size: Annotated[int, Field(ge=2)]
+    batch_size: Annotated[int, AfterValidator(_more_than_one), Field(ge=2, lt=2**31)]
     learning_rate: Annotated[float, Field(gt=0, le=10)]
     learning_rate_final: Annotated[float, Field(ge=0, le=10)]
     precision: Precision
@@ -147,13 +169,18 @@ def _plain_number(value: object) -> object:
 class ReportParams(Section):
     """What the report shows."""
 
-    label: Annotated[str, BeforeValidator(_plain_number), Field(min_length=1)]
+    label: Annotated[
+        str,
+        BeforeValidator(_plain_number),
+        Field(min_length=1, max_length=200),
+        AfterValidator(_one_line),
+    ]
 
 
 class Params(Section):
     """All of params.yaml; `recipe` is a name for people and decides nothing."""
 
-    recipe: Annotated[str, Field(min_length=1, max_length=60)]
+    recipe: Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_one_line)]
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     data: DataParams
     augment: AugmentParams
@@ -187,24 +214,6 @@ class Params(Section):
         return self
 
 
-class _CoreSchemaLoader(yaml.SafeLoader):
-    """YAML 1.2 scalars, as DVC reads and writes them: `yes` is a string and 1e-4 a number."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own class attribute
-
-
-for _tag, _pattern, _first in (
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    ("int", r"[-+]?[0-9]+", list("-+0123456789")),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
-    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list("-+.")),
-):
-    _CoreSchemaLoader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first
-    )
-
-
 def parse_params(text: str, source: str) -> Params:
     """Parse and validate the text of a parameter file.
 
@@ -218,24 +227,15 @@ def parse_params(text: str, source: str) -> Params:
     return validate_params(read_tree(text, source), source)
 
 
-def read_tree(text: str, source: str) -> dict[str, Any]:
-    """Sections and keys of the text of a parameter file or a part of one, not validated yet."""
-    try:
-        # S506: the loader is a SafeLoader with fewer implicit types, so no object is ever built.
-        tree = yaml.load(text, Loader=_CoreSchemaLoader)  # noqa: S506
-    except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(tree, dict):
-        raise InputError(f"{source}: expected sections such as 'loss:' with keys below them")
-    return tree
-
-
 def validate_params(tree: dict[str, Any], source: str) -> Params:
     """Typed parameters from sections and keys; see parse_params for errors."""
     try:
         return Params.model_validate(tree)
     except ValidationError as error:
-        lines = [f"{source}: {_explain(details)}" for details in error.errors()]
+        found = error.errors()
+        lines = [f"{source}: {_explain(details)}" for details in found[:_MOST]]
+        if len(found) > _MOST:
+            lines.append(f"{source}: {len(found) - _MOST} more mistakes; is it the right file?")
         raise InputError("\n".join(lines)) from error
 
 
@@ -251,21 +251,17 @@ def _explain(details: ErrorDetails) -> str:
     if kind == "literal_error":
         allowed = details["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         hint = _nearest(value, allowed)
-        return f"{key}: unknown value {_shorten(value)}{hint} (one of {', '.join(allowed)})"
+        return f"{key}: unknown value {shorten(value)}{hint} (one of {', '.join(allowed)})"
     # "Input should be a valid integer", "String should have at least 1 character".
     _, _, rule = details["msg"].partition(" should ")
     rule = rule.replace("a valid integer", "an integer").replace("a valid ", "a ")
-    return f"{key}: {_shorten(value)} should {rule}"
+    return f"{key}: {shorten(value)} should {rule}"
 
 
 def _key(location: tuple[int | str, ...]) -> str:
     """('augment', 'ops', 1) -> 'augment.ops[1]'."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)[1:]
-
-
-def _shorten(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    parts = (f"[{p}]" if isinstance(p, int) else f".{shown_key(p)}" for p in location)
+    return "".join(parts).removeprefix(".")
 
 
 def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:

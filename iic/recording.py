@@ -40,12 +40,12 @@ class Recorder(keras.callbacks.Callback):
         """Add the epoch's information, used clusters, share taught and schedule to `logs`."""
         model: IICModel = self.model
         logs = {} if logs is None else logs
-        if not np.isfinite(logs["loss"]):
-            raise InputError(
-                f"the loss is no longer finite in epoch {epoch + 1}; lower train.learning_rate"
-            )
+        _require_finite("loss", logs["loss"], epoch)
         self._network.set_weights(model.network.get_weights())
         assignments = predict(self._network, self._test_images)
+        # The last step may have spoilt the weights after the loss was computed.
+        for soft in assignments:
+            _require_finite("output", soft, epoch)
         for head, soft in zip(HEADS, assignments, strict=True):
             p_ij = model.joints[head].result()
             hard = soft.argmax(axis=1).astype(np.uint16)
@@ -74,3 +74,10 @@ class Recorder(keras.callbacks.Callback):
 
     def _keep(self, name: str, array: np.ndarray) -> None:
         self._snapshots.setdefault(name, []).append(array)
+
+
+def _require_finite(what: str, numbers: float | np.ndarray, epoch: int) -> None:
+    if not np.isfinite(numbers).all():
+        raise InputError(
+            f"the {what} is no longer finite in epoch {epoch + 1}; lower train.learning_rate"
+        )

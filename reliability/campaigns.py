@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from experiments.cli import run_main
 from iic.errors import InputError
 from iic.files import read_json, write_text
-from reliability import hostile, kills
+from reliability import hostile, kills, odd, overrides, parameters
 from reliability.counting import Count
 from stages.common import REPORTS
 
@@ -38,6 +38,14 @@ CAMPAIGNS: Mapping[str, Campaign] = {
         "images, arrays, packages, models, cards and names: made to do harm, or valid ones damaged "
         "at random places, each kind through every door that it can come in by",
         hostile.files,
+    ),
+    "bad-parameters": Campaign(
+        "invalid `params.yaml`: refused before any work, in a line that names the key",
+        parameters.in_file,
+    ),
+    "bad-overrides": Campaign("the same for overrides after `dvc exp run -S`", overrides.mixed),
+    "odd-parameters": Campaign(
+        "odd but valid parameters: run to the end or refused with a reason, digits", odd.on_digits
     ),
 }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from iic.errors import InputError
 from iic.files import read_text
 from iic.params import Params, parse_params
+from iic.parsing import MAX_CHARACTERS
 
 # Environment variable that benchmarks set to learn what each stage cost.
 COSTS = "IIC_COSTS"
@@ -86,5 +87,8 @@ def peak_memory() -> float:
 
 def read_params(path: Path) -> Params:
     """Read and validate the parameter file; raise InputError on any mistake in it."""
+    # Four bytes a character at most; a file of gigabytes is not even read.
+    if path.is_file() and path.stat().st_size > 4 * MAX_CHARACTERS:
+        raise InputError(f"{path}: longer than {MAX_CHARACTERS} characters; is it the right file?")
     text = read_text(path, "run from the repository's top folder", "save it as UTF-8")
     return parse_params(text, str(path))

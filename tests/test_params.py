@@ -3,6 +3,8 @@ from conftest import TINY, override
 
 from iic.errors import InputError
 from iic.params import OPERATIONS, parse_params
+from iic.parsing import MAX_CHARACTERS
+from stages.common import read_params
 
 
 def refused(text: str) -> list[str]:
@@ -52,6 +54,17 @@ def test_yaml_numbers_are_read_as_dvc_reads_them(params_text, spelling):
         ("epochs: 6", "epochs: 6.5", "train.epochs: 6.5 should be an integer"),
         ("epochs: 6", "epochs: 6.0", "train.epochs: 6.0 should be an integer"),
         ("epochs: 6", "epochs: 0", "train.epochs: 0 should be greater than or equal to 1"),
+        ("recipe: default", 'recipe: "a\\nb"', r"recipe: 'a\nb' should be one line without"),
+        ("recipe: default", 'recipe: "\\u2028"', r"recipe: '\u2028' should be one line without"),
+        ("path: own", 'path: "\\e" #', r"data.path: '\x1b' should be one line without"),
+        ('label: "7"', 'label: "\\0"', r"report.label: '\x00' should be one line without"),
+        ("batch_size: 250", "batch_size: 1", "train.batch_size: 1 should be at least 2: one pair"),
+        ("batch_size: 250", "batch_size: 0", "train.batch_size: 0 should be greater than or"),
+        ("seed: 0", f"seed: {'9' * 5000}", f"seed: '{'9' * 56}... should be an integer"),
+        ("seed: 0", 'seed: 0\n"\\e[1m\\n": 1', r"'\x1b[1m\n': unknown key"),
+        ("  alpha: 5.0", "  alpha: 5.0\n  alpha: 1.0", "loss.alpha: stands in line 45 and again"),
+        ("loss:", "loss:\n  [alpha]: 1.0", "loss: line 45: a key should be a word"),
+        ("seed: 0", "seed: 0\n[a]: 1.0", "top: line 8: a key should be a word"),
         ("seed: 0", "seed: -1", "seed: -1 should be greater than or equal to 0"),
         ("[32, 64,", "[32, x,", "model.widths[1]: 'x' should be an integer"),
         ("recipe: default", "recipe: ''", "recipe: '' should have at least 1 character"),
@@ -78,7 +91,7 @@ def test_a_mistake_is_named_in_one_line(params_text, old, new, message):
     expected = f"params.yaml: {message}"
     # A misspelt key is both unknown and missing.
     assert any(line.startswith(expected) for line in lines), lines
-    assert len(lines) == (2 if "unknown key" in message else 1)
+    assert len(lines) == (2 if "unknown key; did" in message else 1)
 
 
 def test_a_committee_that_could_teach_nothing_is_refused(params_text):
@@ -115,15 +128,45 @@ def test_all_mistakes_are_named_at_once(params_text):
     assert [line.split(": ")[1] for line in lines] == ["seed", "data.name", "loss.alpha"]
 
 
+def test_of_many_mistakes_some_are_named_and_all_counted(params_text):
+    lines = refused("".join(f"k{n}: 1\n" for n in range(30)) + params_text)
+    assert lines[19] == "params.yaml: k19: unknown key"
+    assert lines[20:] == ["params.yaml: 10 more mistakes; is it the right file?"]
+
+
 @pytest.mark.parametrize("text", ["", "- a", "just words", "42"])
 def test_a_file_without_sections_is_refused(text):
     assert refused(text) == ["params.yaml: expected sections such as 'loss:' with keys below them"]
 
 
-@pytest.mark.parametrize("text", ["a: [1", "a: b: c", "\t", "a: !!python/object:os.system x"])
-def test_broken_yaml_is_one_line_and_builds_no_object(text):
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("a: [1", "line 1 ('a: [1'): "),
+        ("a: b: c", "line 1 ('a: b: c'): "),
+        ("\t", "line 1 (''): "),
+        ("a: !!python/object:os.system x", "line 1 ('a: !!python/object:os.system x'): tags such"),
+        ("a: 1\nb: !!str x", "line 2 ('b: !!str x'): tags such as !!str are not read"),
+        ("a: &b [x]\nc: *b", "line 2 ('c: *b'): aliases such as *name are not read"),
+        ("a: 1\n\x1b", r"line 2 ('\x1b'): a character that does not belong into YAML"),
+        (f"a: {'[' * 20_000}", "brackets nested too deeply"),
+    ],
+)
+def test_broken_yaml_is_one_line_and_builds_no_object(text, what):
     (line,) = refused(text)
-    assert line.startswith("params.yaml: not valid YAML: ")
+    assert line.startswith(f"params.yaml: not valid YAML: {what}")
+
+
+def test_a_file_too_long_is_not_parsed(params_text, tmp_path):
+    comment = "#" * (MAX_CHARACTERS - len(params_text))
+    parse_params(params_text + comment, "params.yaml")
+    said = "params.yaml: longer than 50000 characters; is it the right file?"
+    assert refused(params_text + comment + "#") == [said]
+    file = tmp_path / "params.yaml"
+    with file.open("wb") as sparse:
+        sparse.truncate(2**40)  # more than there is memory
+    with pytest.raises(InputError, match="params.yaml: longer than 50000 characters"):
+        read_params(file)
 
 
 def test_a_section_that_is_no_section(params_text):

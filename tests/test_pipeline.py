@@ -24,6 +24,7 @@ STAGES = PIPELINE["stages"]
 # Import layers, lowest first: a module imports from lower layers only.
 LAYERS = [
     {"errors"},
+    {"parsing"},
     {
         "assignments",
         "params",

@@ -573,6 +573,26 @@ def test_a_loss_that_is_no_number_stops_with_a_remedy(data, tiny_params, monkeyp
         train(data, tiny_params)
 
 
+def test_weights_that_the_last_step_spoils_stop_with_a_remedy(data, tiny_params):
+    # Of the one step of each epoch the loss is computed before the weights are changed.
+    spoilt = {"batch_size": 230, "learning_rate": 1e38, "learning_rate_final": 1e38}
+    with pytest.raises(InputError, match="output is no longer finite in epoch 1; lower train"):
+        train(data, tiny_params.with_values(train=spoilt))
+
+
+def test_a_training_that_collapses_is_told_so(data, tiny_params):
+    """Without the BatchNorm before the softmax, and with steps as large as are allowed."""
+    spoilt = tiny_params.with_values(
+        model={"normalize_logits": False},
+        train={"epochs": 1, "learning_rate": 10.0, "learning_rate_final": 10.0},
+    )
+    result = train(data, spoilt)
+    assert {len(np.unique(result.snapshots[f"{head}_test"])) for head in HEADS} == {1}
+    findings = diagnose(result.history[-1], spoilt.model.head_sizes)
+    for head in HEADS:
+        assert f"{head}ing head: collapsed, all test images are in one cluster" in findings
+
+
 def row(**values: float) -> dict[str, float]:
     healthy = {
         "clusters_used": 10,
