@@ -221,9 +221,9 @@ def test_what_would_be_unsafe_is_noticed(code, what):
 
 
 def test_our_yaml_loader_makes_no_objects():
-    from iic.params import _CoreSchemaLoader
+    from iic.parsing import _Loader
 
-    assert issubclass(_CoreSchemaLoader, yaml.SafeLoader)
+    assert issubclass(_Loader, yaml.SafeLoader)
     with pytest.raises(InputError):
         parse_params("seed: !!python/object/apply:os.getpid []\n", "params.yaml")
 
