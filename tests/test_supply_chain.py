@@ -19,6 +19,7 @@ from benchmarks import audit, licences
 from benchmarks.pins import pins, requirements
 from iic.errors import InputError
 from iic.params import parse_params
+from iic.parsing import _Loader
 
 OWN = sorted(
     path
@@ -221,8 +222,6 @@ def test_what_would_be_unsafe_is_noticed(code, what):
 
 
 def test_our_yaml_loader_makes_no_objects():
-    from iic.parsing import _Loader
-
     assert issubclass(_Loader, yaml.SafeLoader)
     with pytest.raises(InputError):
         parse_params("seed: !!python/object/apply:os.getpid []\n", "params.yaml")
