@@ -1,15 +1,16 @@
 """How the peak memory of each stage grows with the training images: a fixed part and a slope.
 
-`python -m benchmarks.memory` measures it on parts of what `dvc repro` left in `data/`, each stage
-in a process of its own, and needs no network.
+`python -m benchmarks.memory` measures it on the images that `dvc repro` left in `data/`, each stage
+in a process of its own. They are read as somebody's own images, so it needs no network.
 """
 
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from benchmarks.pipeline import run_stage, scratch_copy
 from experiments.cli import run_main
 from experiments.machine import machine
 from experiments.recipes import recipe_params
-from experiments.scratch import STAGES, write_params
+from experiments.scratch import write_params
 from iic.datasets import IMAGE_SIZE
 from iic.errors import InputError
 from iic.files import read_arrays, read_json, write_arrays, write_text
@@ -25,85 +26,108 @@ from iic.params import Params
 from stages.common import IMAGES, LABELS, REPORTS
 
 MEMORY = REPORTS / "memory.json"
-COMMAND = "python -m benchmarks.memory"
-# `download` reads one format for each source of data, and needs the network for most.
-MEASURED = STAGES[1:]
-SIZES = (15_000, 30_000, 60_000)
 RECIPE = "fast"
-# Moves of overclusters, which look at the images too, begin with the second epoch of two.
-EPOCHS = 2
 IMAGE_BYTES = IMAGE_SIZE**2
-
-# Arrays by file and by name.
-Data = Mapping[Path, Mapping[str, np.ndarray]]
+SIZES = (30_000, 60_000, 120_000, 240_000)
 
 
-def read_data() -> Data:
-    """Images and labels of the pipeline; raises InputError if there are too few images."""
-    images = read_arrays(IMAGES, ["train_images", "test_images"])
-    if (found := len(images["train_images"])) < max(SIZES):
-        raise InputError(
-            f"{IMAGES}: {found:,} training images, {max(SIZES):,} are measured; "
-            "set data.name to mnist and run `dvc repro`"
-        )
-    names = ["train_labels", "test_labels", "names", "train_paths", "test_paths"]
-    return {IMAGES: images, LABELS: read_arrays(LABELS, names)}
+class Run(NamedTuple):
+    """A stage, the most images for which it takes but minutes, and settings of its own."""
+
+    stage: str
+    most: int = max(SIZES)
+    values: Mapping[str, Mapping[str, object]] = {}
 
 
-def measure_part(data: Data, params: Params, images: int) -> Iterator[tuple[str, float]]:
-    """Each stage and its peak memory in MB, with the first `images` training images."""
-    with scratch_copy() as folder:
-        write_params(folder, params)
-        for path, arrays in data.items():
-            write_arrays(folder / path, {name: part(name, arrays, images) for name in arrays})
-        for stage in MEASURED:
-            yield stage, run_stage(folder, stage).peak_mb
+RUNS = {
+    "`download` of your own, in an NPZ file": Run("download"),
+    "`augment`": Run("augment"),
+    "`neighbors`": Run("neighbors", most=120_000),
+    "`train` with a committee": Run("train", 60_000, {"committee": {"members": 2, "epochs": 1}}),
+    "`train`": Run("train", most=120_000),
+    "`evaluate`": Run("evaluate"),
+    "`report`": Run("report"),
+}
 
 
-def part(name: str, arrays: Mapping[str, np.ndarray], images: int) -> np.ndarray:
-    """An array, of the training split cut to its first images."""
-    return arrays[name][:images] if name.startswith("train_") else arrays[name]
+def measure(
+    params: Params, arrays: Mapping[str, np.ndarray], images: int, runs: Iterable[str], folder: Path
+) -> Iterator[tuple[str, float]]:
+    """Names of runs and their peak memory in MB.
+
+    Args:
+        params: of the pipeline; where its images come from is set here.
+        arrays: images and labels of both splits, named as in an NPZ file of one's own.
+        images: number of training images: the first ones, or all over and over, since what is in
+            them needs no other memory.
+        runs: of RUNS, in their order.
+        folder: with the code, and with what the runs before have left.
+    """
+    own = folder / "own.npz"
+    write_arrays(own, {name: _resized(name, arrays[name], images) for name in arrays})
+    params = params.with_values(data={"name": "custom", "path": str(own)})
+    for name in runs:
+        write_params(folder, params.with_values(**RUNS[name].values))
+        yield name, run_stage(folder, RUNS[name].stage).peak_mb
+
+
+def _resized(name: str, array: np.ndarray, images: int) -> np.ndarray:
+    return np.resize(array, (images, *array.shape[1:])) if name.startswith("train_") else array
 
 
 def growth(peaks: Mapping[int, float]) -> dict[str, Any]:
-    """The line through peaks (MB, by number of images), raised so that it is below none of them.
+    """A line above all peaks (MB, by number of images) with the slope of the last two.
+
+    Each phase of a stage needs a fixed part and so much an image, and the peak is that of the
+    phase that needs most. So the slope never falls with more images, and the last is the steepest.
 
     Returns:
-        `peak_mb` by number of images, `fixed_mb`, `bytes_per_image` (not below 0) and
-        `times_the_data`, the slope in images of 784 bytes.
+        `peak_mb` by number of images, `fixed_mb`, `bytes_per_image`, and `times_the_data`, which
+        is the slope in images of 784 bytes.
     """
-    images, megabytes = np.array(list(peaks)), np.array(list(peaks.values()))
-    slope = max(0.0, float(np.polyfit(images, megabytes, 1)[0]))
+    (before, lower), (last, upper) = list(peaks.items())[-2:]
+    slope = max(0.0, (upper - lower) / (last - before))
     return {
-        "peak_mb": {str(count): round(peak) for count, peak in peaks.items()},
-        "fixed_mb": round(float((megabytes - slope * images).max())),
+        "peak_mb": {str(images): round(peak) for images, peak in peaks.items()},
+        "fixed_mb": math.ceil(max(peak - slope * images for images, peak in peaks.items())),
         "bytes_per_image": round(1e6 * slope),
         "times_the_data": round(1e6 * slope / IMAGE_BYTES, 2),
     }
 
 
-def stated() -> dict[str, tuple[int, int]]:
-    """Of each measured stage the fixed part in MB and the times of the data, both rounded up."""
-    stages = read_json(MEMORY, f"git restore {MEMORY}")["stages"] if MEMORY.exists() else {}
-    return {
-        stage: (10 * math.ceil(row["fixed_mb"] / 10), math.ceil(row["times_the_data"]))
-        for stage, row in stages.items()
-    }
+def read_memory() -> dict[str, Any]:
+    """The figures of MEMORY; none where nothing was measured yet."""
+    return read_json(MEMORY, f"git restore {MEMORY}") if MEMORY.exists() else {}
+
+
+def bound(row: Mapping[str, Any]) -> tuple[int, int]:
+    """What the README states of a run, rounded up: the fixed part in MB, the times of the data."""
+    return 10 * math.ceil(row["fixed_mb"] / 10), math.ceil(row["times_the_data"])
 
 
 def main(arguments: list[str]) -> None:
     """Measure all sizes and replace the file."""
     if arguments:
-        raise InputError(f"{COMMAND} takes no argument")
-    params = recipe_params(RECIPE).with_values(train={"epochs": EPOCHS})
-    data, peaks = read_data(), {stage: dict[int, float]() for stage in MEASURED}
-    for images in SIZES:
-        for stage, peak in measure_part(data, params, images):
-            sys.stderr.write(f"{images:,} images, {stage}: {peak:,.0f} MB\n")
-            peaks[stage][images] = peak
-    figures = {stage: growth(found) for stage, found in peaks.items()}
-    head = {"machine": machine(), "recipe": RECIPE, "epochs": EPOCHS, "image_bytes": IMAGE_BYTES}
-    write_text(MEMORY, json.dumps({**head, "stages": figures}, indent=2) + "\n")
+        raise InputError("python -m benchmarks.memory takes no argument")
+    splits = [[f"{split}_{kind}" for split in ("train", "test")] for kind in ("images", "labels")]
+    arrays = dict(
+        chain.from_iterable(
+            read_arrays(path, names).items()
+            for path, names in zip((IMAGES, LABELS), splits, strict=True)
+        )
+    )
+    # An epoch with all that an epoch may do: moves would else begin with the second.
+    params = recipe_params(RECIPE).with_values(train={"epochs": 1}, loss={"teaching_from": 0.0})
+    peaks: dict[str, dict[int, float]] = {name: {} for name in RUNS}
+    with scratch_copy() as folder:
+        for images in SIZES:
+            runs = [name for name, run in RUNS.items() if images <= run.most]
+            for name, peak in measure(params, arrays, images, runs, folder):
+                sys.stderr.write(f"{images:,} images, {name}: {peak:,.0f} MB\n")
+                peaks[name][images] = peak
+    head = {"machine": machine(), "recipe": RECIPE, "image_bytes": IMAGE_BYTES}
+    rows = {name: growth(found) for name, found in peaks.items()}
+    write_text(MEMORY, json.dumps({**head, "runs": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":
