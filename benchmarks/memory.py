@@ -8,7 +8,6 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,31 +39,30 @@ class Run(NamedTuple):
 
 
 RUNS = {
-    "`download` of your own, in an NPZ file": Run("download"),
-    "`augment`": Run("augment"),
-    "`neighbors`": Run("neighbors", most=120_000),
-    "`train` with a committee": Run("train", 60_000, {"committee": {"members": 2, "epochs": 1}}),
-    "`train`": Run("train", most=120_000),
-    "`evaluate`": Run("evaluate"),
-    "`report`": Run("report"),
+    "download of your own NPZ file": Run("download"),
+    "augment": Run("augment"),
+    "neighbors": Run("neighbors", most=120_000),
+    "train with a committee": Run("train", 60_000, {"committee": {"members": 2, "epochs": 1}}),
+    "train": Run("train", most=120_000),
+    "evaluate": Run("evaluate"),
+    "report": Run("report"),
 }
 
 
 def measure(
-    params: Params, arrays: Mapping[str, np.ndarray], images: int, runs: Iterable[str], folder: Path
+    folder: Path, params: Params, arrays: Mapping[str, np.ndarray], images: int, runs: Iterable[str]
 ) -> Iterator[tuple[str, float]]:
     """Names of runs and their peak memory in MB.
 
     Args:
-        params: of the pipeline; where its images come from is set here.
-        arrays: images and labels of both splits, named as in an NPZ file of one's own.
-        images: number of training images: the first ones, or all over and over, since what is in
-            them needs no other memory.
-        runs: of RUNS, in their order.
         folder: with the code, and with what the runs before have left.
+        params: of the pipeline; where its images come from is set here.
+        arrays: images and labels, named as in an NPZ file of one's own.
+        images: training images: the first, or all over and over, since what is in them needs none.
+        runs: of RUNS, in their order.
     """
     own = folder / "own.npz"
-    write_arrays(own, {name: _resized(name, arrays[name], images) for name in arrays})
+    write_arrays(own, {name: _resized(name, array, images) for name, array in arrays.items()})
     params = params.with_values(data={"name": "custom", "path": str(own)})
     for name in runs:
         write_params(folder, params.with_values(**RUNS[name].values))
@@ -78,12 +76,8 @@ def _resized(name: str, array: np.ndarray, images: int) -> np.ndarray:
 def growth(peaks: Mapping[int, float]) -> dict[str, Any]:
     """A line above all peaks (MB, by number of images) with the slope of the last two.
 
-    Each phase of a stage needs a fixed part and so much an image, and the peak is that of the
-    phase that needs most. So the slope never falls with more images, and the last is the steepest.
-
-    Returns:
-        `peak_mb` by number of images, `fixed_mb`, `bytes_per_image`, and `times_the_data`, which
-        is the slope in images of 784 bytes.
+    A stage peaks in the phase that needs most, and each phase needs a fixed part and so much an
+    image. So the slope never falls with more images, and the last is the steepest.
     """
     (before, lower), (last, upper) = list(peaks.items())[-2:]
     slope = max(0.0, (upper - lower) / (last - before))
@@ -95,34 +89,28 @@ def growth(peaks: Mapping[int, float]) -> dict[str, Any]:
     }
 
 
-def read_memory() -> dict[str, Any]:
-    """The figures of MEMORY; none where nothing was measured yet."""
-    return read_json(MEMORY, f"git restore {MEMORY}") if MEMORY.exists() else {}
-
-
-def bound(row: Mapping[str, Any]) -> tuple[int, int]:
-    """What the README states of a run, rounded up: the fixed part in MB, the times of the data."""
-    return 10 * math.ceil(row["fixed_mb"] / 10), math.ceil(row["times_the_data"])
+def bounds() -> dict[str, tuple[int, int]]:
+    """What is stated of each run, rounded up: the fixed part in MB, the multiple of the data."""
+    rows = read_json(MEMORY, f"git restore {MEMORY}")["runs"] if MEMORY.exists() else {}
+    return {
+        name: (10 * math.ceil(row["fixed_mb"] / 10), math.ceil(row["times_the_data"]))
+        for name, row in rows.items()
+    }
 
 
 def main(arguments: list[str]) -> None:
     """Measure all sizes and replace the file."""
     if arguments:
         raise InputError("python -m benchmarks.memory takes no argument")
-    splits = [[f"{split}_{kind}" for split in ("train", "test")] for kind in ("images", "labels")]
-    arrays = dict(
-        chain.from_iterable(
-            read_arrays(path, names).items()
-            for path, names in zip((IMAGES, LABELS), splits, strict=True)
-        )
-    )
-    # An epoch with all that an epoch may do: moves would else begin with the second.
+    arrays = read_arrays(IMAGES, ["train_images", "test_images"])
+    arrays |= read_arrays(LABELS, ["train_labels", "test_labels"])
+    # One epoch with all that an epoch may do: moves would else begin with the second.
     params = recipe_params(RECIPE).with_values(train={"epochs": 1}, loss={"teaching_from": 0.0})
     peaks: dict[str, dict[int, float]] = {name: {} for name in RUNS}
     with scratch_copy() as folder:
         for images in SIZES:
             runs = [name for name, run in RUNS.items() if images <= run.most]
-            for name, peak in measure(params, arrays, images, runs, folder):
+            for name, peak in measure(folder, params, arrays, images, runs):
                 sys.stderr.write(f"{images:,} images, {name}: {peak:,.0f} MB\n")
                 peaks[name][images] = peak
     head = {"machine": machine(), "recipe": RECIPE, "image_bytes": IMAGE_BYTES}
