@@ -1,7 +1,6 @@
 """How the peak memory of each stage grows with the training images: a fixed part and a slope.
 
-`python -m benchmarks.memory` measures it on the images that `dvc repro` left in `data/`, each stage
-in a process of its own. They are read as somebody's own images, so it needs no network.
+`python -m benchmarks.memory` measures it, without a network, on the images in `data/`.
 """
 
 import json
@@ -26,8 +25,8 @@ from stages.common import IMAGES, LABELS, REPORTS
 
 MEMORY = REPORTS / "memory.json"
 RECIPE = "fast"
-IMAGE_BYTES = IMAGE_SIZE**2
 SIZES = (30_000, 60_000, 120_000, 240_000)
+TEST = 10_000  # images that are not trained on
 
 
 class Run(NamedTuple):
@@ -57,27 +56,24 @@ def measure(
     Args:
         folder: with the code, and with what the runs before have left.
         params: of the pipeline; where its images come from is set here.
-        arrays: images and labels, named as in an NPZ file of one's own.
-        images: training images: the first, or all over and over, since what is in them needs none.
+        arrays: `images` and `labels`, repeated as often as needed.
+        images: number to train on.
         runs: of RUNS, in their order.
     """
-    own = folder / "own.npz"
-    write_arrays(own, {name: _resized(name, array, images) for name, array in arrays.items()})
-    params = params.with_values(data={"name": "custom", "path": str(own)})
+    own, total = folder / "own.npz", images + TEST
+    write_arrays(own, {name: np.resize(a, (total, *a.shape[1:])) for name, a in arrays.items()})
+    data = {"name": "custom", "path": str(own), "test_share": TEST / total, "max_images": total}
+    params = params.with_values(data=data)
     for name in runs:
         write_params(folder, params.with_values(**RUNS[name].values))
         yield name, run_stage(folder, RUNS[name].stage).peak_mb
 
 
-def _resized(name: str, array: np.ndarray, images: int) -> np.ndarray:
-    return np.resize(array, (images, *array.shape[1:])) if name.startswith("train_") else array
-
-
 def growth(peaks: Mapping[int, float]) -> dict[str, Any]:
     """A line above all peaks (MB, by number of images) with the slope of the last two.
 
-    A stage peaks in the phase that needs most, and each phase needs a fixed part and so much an
-    image. So the slope never falls with more images, and the last is the steepest.
+    A stage peaks in the phase that needs most; each phase needs a fixed part and so much an image.
+    So the slope never falls with more images.
     """
     (before, lower), (last, upper) = list(peaks.items())[-2:]
     slope = max(0.0, (upper - lower) / (last - before))
@@ -85,16 +81,16 @@ def growth(peaks: Mapping[int, float]) -> dict[str, Any]:
         "peak_mb": {str(images): round(peak) for images, peak in peaks.items()},
         "fixed_mb": math.ceil(max(peak - slope * images for images, peak in peaks.items())),
         "bytes_per_image": round(1e6 * slope),
-        "times_the_data": round(1e6 * slope / IMAGE_BYTES, 2),
+        "times_the_data": round(1e6 * slope / IMAGE_SIZE**2, 2),
     }
 
 
-def bounds() -> dict[str, tuple[int, int]]:
+def bounds() -> dict[str, tuple[int, float]]:
     """What is stated of each run, rounded up: the fixed part in MB, the multiple of the data."""
-    rows = read_json(MEMORY, f"git restore {MEMORY}")["runs"] if MEMORY.exists() else {}
+    runs = read_json(MEMORY, f"git restore {MEMORY}")["runs"] if MEMORY.exists() else {}
     return {
-        name: (10 * math.ceil(row["fixed_mb"] / 10), math.ceil(row["times_the_data"]))
-        for name, row in rows.items()
+        name: (10 * math.ceil(row["fixed_mb"] / 10), math.ceil(10 * row["times_the_data"]) / 10)
+        for name, row in runs.items()
     }
 
 
@@ -102,8 +98,10 @@ def main(arguments: list[str]) -> None:
     """Measure all sizes and replace the file."""
     if arguments:
         raise InputError("python -m benchmarks.memory takes no argument")
-    arrays = read_arrays(IMAGES, ["train_images", "test_images"])
-    arrays |= read_arrays(LABELS, ["train_labels", "test_labels"])
+    arrays = {
+        kind: np.concatenate(list(read_arrays(path, [f"train_{kind}", f"test_{kind}"]).values()))
+        for kind, path in (("images", IMAGES), ("labels", LABELS))
+    }
     # One epoch with all that an epoch may do: moves would else begin with the second.
     params = recipe_params(RECIPE).with_values(train={"epochs": 1}, loss={"teaching_from": 0.0})
     peaks: dict[str, dict[int, float]] = {name: {} for name in RUNS}
@@ -113,9 +111,9 @@ def main(arguments: list[str]) -> None:
             for name, peak in measure(folder, params, arrays, images, runs):
                 sys.stderr.write(f"{images:,} images, {name}: {peak:,.0f} MB\n")
                 peaks[name][images] = peak
-    head = {"machine": machine(), "recipe": RECIPE, "image_bytes": IMAGE_BYTES}
-    rows = {name: growth(found) for name, found in peaks.items()}
-    write_text(MEMORY, json.dumps({**head, "runs": rows}, indent=2) + "\n")
+    figures = {"machine": machine(), "recipe": RECIPE, "image_bytes": IMAGE_SIZE**2}
+    figures["runs"] = {name: growth(found) for name, found in peaks.items()}
+    write_text(MEMORY, json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 from benchmarks import estimate, reproducibility
 from benchmarks.estimate import NOT_MEASURED
-from benchmarks.memory import IMAGE_BYTES, bounds
+from benchmarks.memory import bounds
 from benchmarks.results import read_benchmark
 from experiments.cli import run_main
 from experiments.recipes import DEFAULT, recipe_names, recipe_params
 from experiments.seeds import rows_of
+from iic.datasets import IMAGE_SIZE
 from iic.errors import InputError
 from iic.files import write_text
 from reliability.campaigns import CAMPAIGNS, read_counts
@@ -209,9 +210,9 @@ def memory() -> str:
     lines = ["| stage | fixed part | of the training images |", "| --- | --- | --- |"]
     for name, (fixed, times) in stated.items():
         stage, *rest = name.split(" ", 1)
-        lines.append(f"| {' '.join([f'`{stage}`', *rest])} | {fixed:,} MB | {times} × |")
+        lines.append(f"| {' '.join([f'`{stage}`', *rest])} | {fixed:,} MB | {times:.1f} × |")
     # A million images have as many MB as one has bytes.
-    needs = {fixed + times * IMAGE_BYTES: name for name, (fixed, times) in stated.items()}
+    needs = {fixed + times * IMAGE_SIZE**2: name for name, (fixed, times) in stated.items()}
     most = max(needs)
     return "\n".join(
         [*lines, "", f"A million images need {most / 1000:.1f} GB so, for `{needs[most]}`."]

@@ -31,13 +31,12 @@ NOISE = 0.5
 def test_no_stage_needs_more_for_an_image_than_is_stated(monkeypatch, random):
     """Whole stages, each in a process of its own; those without a bound worth 10 s are left out."""
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(memory, "TEST", 100)
     stated = memory.bounds()
     runs = [name for name in memory.RUNS if name not in ("train with a committee", "report")]
     arrays = {
-        "train_images": random.integers(0, 256, (MORE, 28, 28), np.uint8),
-        "test_images": random.integers(0, 256, (100, 28, 28), np.uint8),
-        "train_labels": random.integers(0, 10, MORE),
-        "test_labels": np.arange(100) % 10,
+        "images": random.integers(0, 256, (MORE, 28, 28), np.uint8),
+        "labels": random.integers(0, 10, MORE),
     }
     params = recipe_params(memory.RECIPE).with_values(**SMALL)
     with scratch_copy() as folder:
@@ -75,10 +74,10 @@ def test_the_readme_states_the_figures_rounded_up(file):
     }
     file.write_text(json.dumps({"runs": rows}))
     assert readme.memory().splitlines()[2:] == [
-        "| `neighbors` | 150 MB | 9 × |",
-        "| `train` with a committee | 1,200 MB | 4 × |",
+        "| `neighbors` | 150 MB | 8.1 × |",
+        "| `train` with a committee | 1,200 MB | 4.0 × |",
         "",
-        "A million images need 7.2 GB so, for `neighbors`.",
+        "A million images need 6.5 GB so, for `neighbors`.",
     ]
 
 
@@ -90,20 +89,21 @@ def test_every_size_is_measured_where_it_takes_but_minutes(file, tmp_path, monke
     """Parts, and repetitions, of the images in `data/`; the stages themselves are made up."""
     monkeypatch.chdir(tmp_path)
     images = np.arange(5 * 28 * 28, dtype=np.uint8).reshape(5, 28, 28)
-    write_arrays(IMAGES, {"train_images": images, "test_images": images[:2]})
-    write_arrays(LABELS, {"train_labels": np.arange(5), "test_labels": np.arange(2)})
+    write_arrays(IMAGES, {"train_images": images[:3], "test_images": images[3:]})
+    write_arrays(LABELS, {"train_labels": np.arange(3), "test_labels": np.arange(3, 5)})
     seen = []
 
     def run_stage(folder: Path, stage: str) -> Cost:
-        own = np.load(folder / "own.npz")
         chosen = read_params(folder / "params.yaml")
-        assert chosen.data.path == str(folder / "own.npz")
-        assert own["train_labels"].tolist() == [n % 5 for n in range(len(own["train_images"]))]
-        assert (own["train_images"] == images[own["train_labels"]]).all()
-        assert (own["test_images"] == images[:2]).all()
-        seen.append((len(own["train_images"]), stage, chosen.committee.members))
-        return Cost(1.0, 100 + len(own["train_images"]) * (1 + chosen.committee.members))
+        own = np.load(chosen.data.path)
+        total = len(own["images"])
+        assert own["labels"].tolist() == [n % 5 for n in range(total)]
+        assert (own["images"] == images[own["labels"]]).all()
+        trained = total - round(total * chosen.data.test_share)
+        seen.append((trained, stage, chosen.committee.members))
+        return Cost(1.0, 100 + trained * (1 + chosen.committee.members))
 
+    monkeypatch.setattr(memory, "TEST", 2)
     monkeypatch.setattr(memory, "SIZES", (2, 3, 12))
     runs = {
         "a": memory.Run("augment", 12),
