@@ -1,0 +1,72 @@
+"""Disks that are small, full or read-only: mounts that this process and its children alone see."""
+
+import ctypes
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reliability.clones import call
+
+# Linux's CLONE_NEWNS; os.unshare came with Python 3.12.
+_NEW_MOUNTS = 0x00020000
+
+
+def own_mounts() -> str:
+    """Let what this process mounts be seen by it and its children alone; else say why not."""
+    if sys.platform != "linux":
+        return "no Linux"
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.unshare(_NEW_MOUNTS) != 0:
+        return f"unshare: {os.strerror(ctypes.get_errno())}"
+    done = subprocess.run(
+        ["mount", "--make-rprivate", "/"],  # noqa: S607 - first on PATH
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stderr.strip()
+
+
+@contextmanager
+def disk(folder: Path, size: int) -> Iterator[None]:
+    """Let an empty folder be a disk of this many bytes, without those that DVC links from."""
+    call("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder), cwd=Path("/"))
+    with _unmounted_at_last(folder):
+        yield
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Let nothing below a folder be written or removed."""
+    call("mount", "--bind", str(folder), str(folder), cwd=Path("/"))
+    with _unmounted_at_last(folder):
+        call("mount", "-o", "remount,bind,ro", str(folder), cwd=Path("/"))
+        yield
+
+
+@contextmanager
+def full(folder: Path, room: int) -> Iterator[None]:
+    """Leave so many bytes free on the disk that a folder is.
+
+    They are whole pages of memory, of which each file takes at least one.
+    """
+    ballast = folder / ".ballast"
+    found = os.statvfs(folder)
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, found.f_bavail * found.f_frsize - room)
+    try:
+        yield
+    finally:
+        ballast.unlink()
+
+
+@contextmanager
+def _unmounted_at_last(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        # Lazily: who still has a file open there keeps it.
+        call("umount", "--lazy", str(folder), cwd=Path("/"))
