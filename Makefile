@@ -24,7 +24,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 repro: $(VENV)/.run ## install, then rebuild every output that is out of date
-	@export $(RUN); python -m experiments.unlock && dvc repro
+	@export $(RUN); python -m experiments.mend && dvc repro
 
 test: $(VENV)/.dev ## install, then lint, type-check and run the tests
 	@$(RUN) ruff check .

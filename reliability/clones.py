@@ -40,7 +40,7 @@ def commit(clone: Path) -> None:
 
 def repro(clone: Path) -> subprocess.CompletedProcess[str]:
     """What `make repro` runs once the environment is there."""
-    call(sys.executable, "-m", "experiments.unlock", cwd=clone)
+    call(sys.executable, "-m", "experiments.mend", cwd=clone)
     return call("dvc", "repro", cwd=clone)
 
 

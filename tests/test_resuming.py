@@ -182,6 +182,17 @@ def test_states_that_nobody_went_on_with_do_not_pile_up(params, tmp_path, monkey
     assert left == sorted(f"old-{number}" for number in range(12, 20))
 
 
+def test_a_clock_that_went_back_does_not_cost_the_own_state(params, tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    own = tmp_path / ".resume" / progress._key(params, [])
+    for number, folder in enumerate([own, *(own.with_name(f"other-{n}") for n in range(20))]):
+        folder.mkdir(parents=True)
+        os.utime(folder, (number, number))
+    with progress.resumable(params, []) as folder:
+        assert folder == own
+        assert folder.is_dir()
+
+
 def test_a_killed_pipeline_ends_with_the_same_lock(tmp_path, pipeline_run):
     """kill -9 of everything, after an epoch; then the same command again."""
     clone = tmp_path / "clone"
