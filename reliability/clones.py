@@ -13,6 +13,10 @@ from experiments.recipes import options_of, read_settings, recipe_params, with_o
 from iic.errors import InputError
 from stages.progress import FOLDER as STATES
 
+CACHE = Path(".dvc/cache")
+# Of a copy: what DVC remembers of files, elsewhere by default.
+SITE = Path(".dvc/tmp/site")
+
 
 @contextmanager
 def finished_clone(recipe: str, settings: Sequence[str] = ()) -> Iterator[Path]:
@@ -31,6 +35,13 @@ def finished_clone(recipe: str, settings: Sequence[str] = ()) -> Iterator[Path]:
         yield clone
 
 
+def copy_into(clone: Path, finished: Path) -> None:
+    """Copy a finished clone, links between its files included, and let DVC look at the copy."""
+    call("cp", "-a", f"{finished}/.", str(clone), cwd=finished)
+    (clone / ".dvc/config.local").write_text(f"[core]\n    site_cache_dir = {clone / SITE}\n")
+    call("dvc", "status", cwd=clone)
+
+
 def commit(clone: Path) -> None:
     """Commit everything that Git does not ignore."""
     author = ["-c", "user.name=trial", "-c", "user.email=trial@example.org"]
@@ -46,7 +57,7 @@ def repro(clone: Path) -> subprocess.CompletedProcess[str]:
 
 def empty_cache(clone: Path) -> None:
     """DVC would bring every output back from it, and nothing would have to run."""
-    shutil.rmtree(clone / ".dvc/cache", ignore_errors=True)
+    shutil.rmtree(clone / CACHE, ignore_errors=True)
 
 
 def lost(clone: Path, lock: bytes) -> str:

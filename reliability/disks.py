@@ -12,6 +12,8 @@ from reliability.clones import call
 
 # Linux's CLONE_NEWNS; os.unshare came with Python 3.12.
 _NEW_MOUNTS = 0x00020000
+# Bytes.
+_PAGE = 4096
 
 
 def own_mounts() -> str:
@@ -41,6 +43,7 @@ def disk(folder: Path, size: int) -> Iterator[None]:
 @contextmanager
 def read_only(folder: Path) -> Iterator[None]:
     """Let nothing below a folder be written or removed."""
+    folder.mkdir(exist_ok=True)
     call("mount", "--bind", str(folder), str(folder), cwd=Path("/"))
     with _unmounted_at_last(folder):
         call("mount", "-o", "remount,bind,ro", str(folder), cwd=Path("/"))
@@ -49,18 +52,21 @@ def read_only(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def full(folder: Path, room: int) -> Iterator[None]:
-    """Leave so many bytes free on the disk that a folder is.
-
-    They are whole pages of memory, of which each file takes at least one.
-    """
+    """Leave so many pages free on the disk that a folder is."""
     ballast = folder / ".ballast"
     found = os.statvfs(folder)
     with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, found.f_bavail * found.f_frsize - room)
+        os.posix_fallocate(file.fileno(), 0, found.f_bavail * found.f_frsize - room * _PAGE)
     try:
         yield
     finally:
         ballast.unlink()
+
+
+def pages(path: Path) -> int:
+    """How many a file, or all files below a folder, take on such a disk."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(-(-file.stat().st_size // _PAGE) for file in files)
 
 
 @contextmanager

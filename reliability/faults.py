@@ -1,13 +1,14 @@
 """Faults of the machine while a stage runs: full disks, read-only folders, clocks, another DVC.
 
-A trial runs one stage of a finished clone anew under a fault. Nothing is lost if that ends with a
-line that names what is at fault, or well; nothing half-written is left; and, once the fault is
-gone, what `make repro` runs ends with the same dvc.lock and outputs of its MD5s.
+A trial runs one stage of a finished clone anew under a fault. Nothing is lost if it ends well or
+with a line that names what is at fault, leaves nothing half-written, and, once the fault is gone,
+what `make repro` runs ends with the same dvc.lock and outputs of its MD5s.
 """
 
 import os
 import random
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,139 +17,214 @@ from pathlib import Path
 from typing import NamedTuple
 
 from iic.errors import InputError
-from reliability.clones import call, finished_clone, lost, repro
-from reliability.contents import forget, outputs, wrong
+from reliability.clones import CACHE, SITE, copy_into, finished_clone
+from reliability.contents import forget, written
 from reliability.counting import Count
-from reliability.disks import disk, full, own_mounts, read_only
+from reliability.disks import disk, full, own_mounts, pages, read_only
+from reliability.endings import LOCKED, Ending, fault_of, lost_at_last
 from reliability.kills import stage_of
+from stages.inputs import LOCK
+from stages.progress import FOLDER as STATES
 
 SETTINGS = ("model.widths=[8,8,16]", "train.epochs=3", "augment.views=4")
-_PAGE = 4096
+# Of the disk that a clone lies on, in bytes.
 _DISK = 200_000_000
-SITE = ".dvc/tmp/site"
-# What each stage writes, in order.
+_SECONDS = 300
+# What each stage writes, in this order.
 WRITTEN: Mapping[str, Sequence[str]] = {
-    "download": ("data/images.npz", "data/labels.npz"),
-    "augment": ("data/draws.npz",),
-    "neighbors": ("data/neighbors.npz",),
-    "train": ("model/model.json", "model/model.weights.h5", "reports/history.csv", "data/snapshots.npz"),
-    "evaluate": ("reports/metrics.json", "reports/accuracy.csv", "reports/predictions.csv", "reports/assignments.csv", "model-card.json"),
-    "report": ("reports/figures", "reports/index.html"),
+    "download": ["data/images.npz", "data/labels.npz"],
+    "augment": ["data/draws.npz"],
+    "neighbors": ["data/neighbors.npz"],
+    "train": [
+        *("model/model.json", "model/model.weights.h5"),
+        *("reports/history.csv", "data/snapshots.npz"),
+    ],
+    "evaluate": [
+        *("reports/metrics.json", "reports/accuracy.csv", "reports/predictions.csv"),
+        *("reports/assignments.csv", "model-card.json"),
+    ],
+    "report": ["reports/figures", "reports/index.html"],
 }
+# DVC's own words for its own files; it does not always name them.
+_FULL = r"No space left|disk is full|disk I/O error"
+_READ_ONLY = r"Read-only|read-only|readonly"
+# Debian's package.
+_FAKETIME = {"LD_PRELOAD": "/usr/$LIB/faketime/libfaketime.so.1", "FAKETIME_CACHE_DURATION": "1"}
 
 
 class Fault(NamedTuple):
-    name: str
+    """Something that is wrong with the machine.
+
+    Attributes:
+        what: for people.
+        stage: that runs meanwhile.
+        apply: to a clone; leaving the context takes the fault away.
+        named: regular expression of what a refusal has to name; empty if none is allowed.
+        at_stage: whether it begins with the stage, else before DVC does.
+        disks: folders of the clone that are disks of their own.
+        variables: of the environment; `{top}` stands for a folder of the trial's own.
+    """
+
+    what: str
     stage: str
     apply: Callable[[Path], AbstractContextManager[object]]
     named: str = ""
+    at_stage: bool = True
     disks: Sequence[str] = ()
-    at_once: bool = False
-    environment: Mapping[str, str] = {}
+    variables: Mapping[str, str] = {}
+
+
+def on_digits(numbers: random.Random) -> Iterator[Count]:  # noqa: ARG001 - nothing is random
+    """All faults that this machine can be given, one after the other."""
+    count, why_not = Count(), own_mounts()
+    with finished_clone("tour", SETTINGS) as finished:
+        for kind, faults in {
+            "full": [*full_disks(finished), *full_places()],
+            "read-only": [*read_only_folders()],
+            "clock": [*clocks()],
+            "two at once": [*others()],
+        }.items():
+            if kind in ("full", "read-only") and why_not:
+                count.details[f"{kind}: skipped, no mounts ({why_not})"] += len(faults)
+            elif kind == "clock" and shutil.which("faketime") is None:
+                count.details["clock: skipped, no faketime"] += len(faults)
+            else:
+                for fault in faults:
+                    what, ended = trial(fault, finished)
+                    count.add(what and f"{fault.what}: {what}", f"{kind}: {ended}")
+                    yield count
+
+
+def trial(fault: Fault, finished: Path) -> tuple[str, str]:
+    """What was lost, and how the disturbed run ended; in a copy of a finished clone."""
+    with tempfile.TemporaryDirectory() as name, ExitStack() as disks:
+        clone = Path(name) / "clone"
+        for place in ("", *fault.disks):
+            (clone / place).mkdir(parents=True, exist_ok=True)
+            if place:
+                disks.enter_context(disk(clone / place, _DISK))
+        copy_into(clone, finished)
+        lock, before = (clone / LOCK).read_bytes(), written(clone)
+        forget(clone, fault.stage)
+        ending = _run_under(fault, clone)
+        others = written(clone).items() - before.items()
+        found = [fault_of(ending, fault.named), *(f"{path} is half-written" for path, _ in others)]
+        found.append(lost_at_last(clone, lock))
+        return ", ".join(filter(None, found)), "refused" if ending.status else "ended well"
+
+
+def _run_under(fault: Fault, clone: Path) -> Ending:
+    variables = {name: value.format(top=clone.parent) for name, value in fault.variables.items()}
+    with ExitStack() as applied:
+        if not fault.at_stage:
+            applied.enter_context(fault.apply(clone))
+        with dvc_repro(clone, fault.stage, variables) as process:
+            said = []
+            for line in process.stdout or ():
+                said.append(line)
+                if fault.at_stage and stage_of(line):
+                    applied.enter_context(fault.apply(clone))
+        return Ending(process.returncode, "".join(said))
+
+
+def dvc_repro(clone: Path, stage: str, variables: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Run a stage even if nothing has changed; what it says comes from one pipe."""
+    return subprocess.Popen(  # noqa: S603 - a list, no shell
+        ["dvc", "repro", "--force", "--single-item", stage],  # noqa: S607 - first on PATH
+        cwd=clone,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"} | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def full_disks(finished: Path) -> Iterator[Fault]:
+    """The disk is full in the middle of each output, and after all of a stage's."""
+    disks = (".", SITE)
     for stage, files in WRITTEN.items():
         before = 0
         for file in files:
-            size = _pages(finished / file)
-            yield Fault(f"disk full while {file} is written", stage, _full(".", (before + size // 2)*_PAGE), re.escape(file.split("/")[0]), (".",))
-            before += size
-        for more in range(0, 12, 2):
-            yield Fault(f"disk full {more} pages after {stage}", stage, _full(".", (before+more)*_PAGE), r"\.dvc|dvc\.lock|model|data|reports", (".",))
-    for place in (".dvc/cache", ".dvc/tmp", SITE):
+            room = before + pages(finished / file) // 2
+            name = file if stage != "train" else "model|history|snapshots"
+            yield Fault(f"disk full in {file}", stage, _full(".", room), name, disks=disks)
+            before += pages(finished / file)
+        yield Fault(f"disk full after {stage}", stage, _full(".", before), _FULL, disks=disks)
+
+
+def full_places() -> Iterator[Fault]:
+    """DVC's own folders, and that of the resume states, are disks that are full."""
+    for place in (CACHE, Path(".dvc/tmp"), SITE):
         for stage in ("download", "train", "evaluate"):
-          for room in (0, 1,2,  4, 16, 150):
-            yield Fault(f"{place} full during {stage} {room}", stage, _full(place, room*_PAGE), r"\.dvc", (".", place))
-            yield Fault(f"{place} full before {stage} {room}", stage, _full(place, room*_PAGE), r"\.dvc", (".", place), at_once=True)
+            for at_stage in (False, True):
+                yield Fault(
+                    *(f"{place} full", stage, _full(place, 0), _FULL, at_stage),
+                    disks=(".", str(place)),
+                )
     for room in (0, 10):
-        yield Fault("disk full while the resume state is written", "train", _full(".resume", room*_PAGE), "", (".", ".resume"))
+        yield Fault(f"{STATES} full", "train", _full(STATES, room), disks=(".", SITE, str(STATES)))
 
 
-def _full(place, room):
+def read_only_folders() -> Iterator[Fault]:
+    """Each folder that is written to cannot be, from the beginning or while a stage runs."""
+    for place, stages, at_stage in (
+        ("data", ("download", "augment", "neighbors", "train"), (False, True)),
+        # DVC removes these two before the stage begins.
+        ("model", ("train",), (False,)),
+        ("reports/figures", ("report",), (False,)),
+        ("reports", ("train", "evaluate", "report"), (False, True)),
+        (".", WRITTEN, (False, True)),
+        (CACHE, ("download", "train"), (False, True)),
+        (".dvc/tmp", ("download", "train"), (False, True)),
+        (SITE, ("download", "train"), (False, True)),
+    ):
+        for stage in stages:
+            for moment in at_stage:
+                yield Fault(f"{place} read-only", stage, _read_only(place), _READ_ONLY, moment)
+    for moment in (False, True):
+        yield Fault(f"{STATES} read-only", "train", _read_only(STATES), at_stage=moment)
+
+
+def _full(place: str | Path, room: int):
     return lambda clone: full(clone / place, room)
 
+
 def _read_only(place):
-    @contextmanager
-    def a(clone):
-        (clone / place).mkdir(exist_ok=True)
-        with read_only(clone / place):
-            yield
-    return a
-
-def read_only_folders():
-    places = {
-        "data": ["download", "augment", "neighbors", "train"],
-        "model": ["train"],
-        "reports": ["train", "evaluate", "report"],
-        "reports/figures": ["report"],
-        ".": list(WRITTEN),
-        ".resume": ["train"],
-        ".dvc/cache": ["download", "train"],
-        ".dvc/tmp": ["download", "train"],
-        SITE: ["download", "train"],
-    }
-    for place, stages in places.items():
-        for stage in stages:
-            yield Fault(f"{place} read-only before {stage}", stage, _read_only(place), re.escape(place) if place != "." else "", (".",), at_once=True)
-            if place not in ("model", "reports/figures"):
-                yield Fault(f"{place} read-only during {stage}", stage, _read_only(place), re.escape(place) if place != "." else "", (".",))
+    return lambda clone: read_only(clone / place)
 
 
-def _pages(path: Path) -> int:
-    files = [path] if path.is_file() else [*path.rglob("*")]
-    return sum(-(-file.stat().st_size // _PAGE) for file in files)
+def clocks() -> Iterator[Fault]:
+    """The clock is wrong by a year, or becomes so while a stage runs."""
+    for stage in ("download", "train", "evaluate"):
+        for what, days in (("back", -365), ("forward", 365)):
+            wrong = {**_FAKETIME, "FAKETIME": f"{days}d"}
+            yield Fault(f"clock a year {what}", stage, nullcontext, variables=wrong)
+        jumping = {**_FAKETIME, "FAKETIME_TIMESTAMP_FILE": "{top}/clock"}
+        yield Fault("clock jumps back by a year", stage, _jump, variables=jumping)
 
 
 @contextmanager
-def copy_of(finished: Path, disks: Sequence[str] = ()) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as name, ExitStack() as mounts:
-        clone = Path(name) / "clone"
-        for place in disks:
-            (clone / place).mkdir(parents=True, exist_ok=True)
-            mounts.enter_context(disk(clone / place, _DISK))
-        call("cp", "--archive", f"{finished}/.", str(clone), cwd=finished)
-        (clone / ".dvc/config.local").write_text(f"[core]\n    site_cache_dir = {clone / SITE}\n")
-        call("dvc", "status", cwd=clone)
-        yield clone
+def _jump(clone: Path) -> Iterator[None]:
+    (clone.parent / "clock").write_text("-365d")
+    yield
 
 
-def trial(fault: Fault, clone: Path):
-    lock = (clone / "dvc.lock").read_bytes()
-    forget(clone, fault.stage)
-    status, said = run_under(fault, clone)
-    what = judge(fault, status, said)
-    left = half_written(clone)
-    try:
-        r = repro(clone)
-    except InputError as error:
-        return what, left, str(error), said
-    return what, left, lost(clone, lock), wrong(clone), said
+def others() -> Iterator[Fault]:
+    """Another DVC runs the whole pipeline."""
+    for stage in WRITTEN:
+        yield Fault("two DVCs at once", stage, _another, LOCKED)
 
 
-def run_under(fault: Fault, clone: Path):
-    with ExitStack() as applied, subprocess.Popen(
-        ["dvc", "repro", "--force", "--single-item", fault.stage] if not fault.at_once else "sleep 1; exec dvc repro --force --single-item " + fault.stage,
-        shell = fault.at_once,
+@contextmanager
+def _another(clone: Path) -> Iterator[None]:
+    with subprocess.Popen(
+        ["dvc", "repro"],  # noqa: S607 - first on PATH
         cwd=clone,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"} | fault.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
-        if fault.at_once: applied.enter_context(fault.apply(clone))
-        said = []
-        for line in process.stdout:
-            said.append(line)
-            if stage_of(line) and not fault.at_once:
-                applied.enter_context(fault.apply(clone))
-        process.wait()
-    return process.returncode, "".join(said)
-
-
-def judge(fault, status, said):
-    return status, bool(re.search(f"^(error|ERROR): .*{fault.named}", said, re.M)), "Traceback" in said
-
-def half_written(clone):
-    for out in outputs(clone): pass
-    return [str(p.relative_to(clone)) for p in clone.rglob("*") if p.name.startswith(".") and (p.parent / p.name[1:].rsplit(".",1)[0]).name in ("images.npz","labels.npz", "x")] + [str(p) for p in clone.glob("data/.*")]+ [str(p) for p in clone.glob("model/.*")]+ [str(p) for p in clone.glob("reports/.*")]+ [str(p) for p in clone.glob("reports/figures/.*")]+[w for w in wrong(clone) if (clone/w).exists()]
+        yield
+        said, _ = process.communicate()
+    if what := fault_of(Ending(process.returncode, said), LOCKED):
+        raise InputError(f"the other: {what}")
