@@ -44,17 +44,17 @@ def written(clone: Path) -> Mapping[str, str]:
 def forget(clone: Path, stage: str) -> None:
     """Let nothing but a run of the stage bring its outputs back, once they are gone."""
     for out in yaml.safe_load((clone / LOCK).read_text("utf-8"))["stages"][stage]["outs"]:
-        for path in _objects(clone, out["md5"]):
-            path.unlink(missing_ok=True)
+        for path in objects_of(clone, out["md5"]):
+            path.unlink()
     for note in (clone / CACHE / "runs").glob("*/*/*"):
         if yaml.safe_load(note.read_text("utf-8"))["cmd"] == f"python -m stages.{stage}":
             note.unlink()
 
 
-def _objects(clone: Path, md5: str) -> list[Path]:
-    """Of an output in DVC's cache, with those of its files if it is a folder."""
+def objects_of(clone: Path, md5: str) -> list[Path]:
+    """What DVC's cache holds of an output, with the objects of its files if it is a folder."""
     path = clone / CACHE / "files/md5" / md5[:2] / md5[2:]
-    if not md5.endswith(_FOLDER) or not path.exists():
-        return [path]
-    rows = json.loads(path.read_text("utf-8"))
-    return [path, *(below for row in rows for below in _objects(clone, row["md5"]))]
+    if not path.exists():
+        return []
+    rows = json.loads(path.read_text("utf-8")) if md5.endswith(_FOLDER) else []
+    return [path, *(below for row in rows for below in objects_of(clone, row["md5"]))]
