@@ -34,7 +34,8 @@ def own_mounts() -> str:
 
 @contextmanager
 def disk(folder: Path, size: int) -> Iterator[None]:
-    """Let an empty folder be a disk of this many bytes, without those that DVC links from."""
+    """Let a folder, made if need be, be an empty disk of this many bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
     call("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder), cwd=Path("/"))
     with _unmounted_at_last(folder):
         yield

@@ -7,7 +7,6 @@ what `make repro` runs ends with the same dvc.lock and outputs of its MD5s.
 
 import os
 import random
-import re
 import shutil
 import subprocess
 import tempfile
@@ -29,7 +28,7 @@ from stages.progress import FOLDER as STATES
 SETTINGS = ("model.widths=[8,8,16]", "train.epochs=3", "augment.views=4")
 # Of the disk that a clone lies on, in bytes.
 _DISK = 200_000_000
-_SECONDS = 300
+TMP = Path(".dvc/tmp")
 # What each stage writes, in this order.
 WRITTEN: Mapping[str, Sequence[str]] = {
     "download": ["data/images.npz", "data/labels.npz"],
@@ -52,6 +51,9 @@ _READ_ONLY = r"Read-only|read-only|readonly"
 _FAKETIME = {"LD_PRELOAD": "/usr/$LIB/faketime/libfaketime.so.1", "FAKETIME_CACHE_DURATION": "1"}
 
 
+Apply = Callable[[Path], AbstractContextManager[object]]
+
+
 class Fault(NamedTuple):
     """Something that is wrong with the machine.
 
@@ -67,10 +69,10 @@ class Fault(NamedTuple):
 
     what: str
     stage: str
-    apply: Callable[[Path], AbstractContextManager[object]]
+    apply: Apply
     named: str = ""
     at_stage: bool = True
-    disks: Sequence[str] = ()
+    disks: Sequence[str | Path] = ()
     variables: Mapping[str, str] = {}
 
 
@@ -99,10 +101,9 @@ def trial(fault: Fault, finished: Path) -> tuple[str, str]:
     """What was lost, and how the disturbed run ended; in a copy of a finished clone."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as disks:
         clone = Path(name) / "clone"
-        for place in ("", *fault.disks):
-            (clone / place).mkdir(parents=True, exist_ok=True)
-            if place:
-                disks.enter_context(disk(clone / place, _DISK))
+        clone.mkdir()
+        for place in fault.disks:
+            disks.enter_context(disk(clone / place, _DISK))
         copy_into(clone, finished)
         lock, before = (clone / LOCK).read_bytes(), written(clone)
         forget(clone, fault.stage)
@@ -132,7 +133,7 @@ def dvc_repro(clone: Path, stage: str, variables: Mapping[str, str]) -> subproce
     return subprocess.Popen(  # noqa: S603 - a list, no shell
         ["dvc", "repro", "--force", "--single-item", stage],  # noqa: S607 - first on PATH
         cwd=clone,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"} | variables,
+        env=os.environ | {"PYTHONUNBUFFERED": "1", **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -154,15 +155,15 @@ def full_disks(finished: Path) -> Iterator[Fault]:
 
 def full_places() -> Iterator[Fault]:
     """DVC's own folders, and that of the resume states, are disks that are full."""
-    for place in (CACHE, Path(".dvc/tmp"), SITE):
+    for place in (CACHE, TMP, SITE):
         for stage in ("download", "train", "evaluate"):
             for at_stage in (False, True):
                 yield Fault(
                     *(f"{place} full", stage, _full(place, 0), _FULL, at_stage),
-                    disks=(".", str(place)),
+                    disks=(".", place),
                 )
     for room in (0, 10):
-        yield Fault(f"{STATES} full", "train", _full(STATES, room), disks=(".", SITE, str(STATES)))
+        yield Fault(f"{STATES} full", "train", _full(STATES, room), disks=(".", SITE, STATES))
 
 
 def read_only_folders() -> Iterator[Fault]:
@@ -175,7 +176,7 @@ def read_only_folders() -> Iterator[Fault]:
         ("reports", ("train", "evaluate", "report"), (False, True)),
         (".", WRITTEN, (False, True)),
         (CACHE, ("download", "train"), (False, True)),
-        (".dvc/tmp", ("download", "train"), (False, True)),
+        (TMP, ("download", "train"), (False, True)),
         (SITE, ("download", "train"), (False, True)),
     ):
         for stage in stages:
@@ -185,11 +186,11 @@ def read_only_folders() -> Iterator[Fault]:
         yield Fault(f"{STATES} read-only", "train", _read_only(STATES), at_stage=moment)
 
 
-def _full(place: str | Path, room: int):
+def _full(place: str | Path, room: int) -> Apply:
     return lambda clone: full(clone / place, room)
 
 
-def _read_only(place):
+def _read_only(place: str | Path) -> Apply:
     return lambda clone: read_only(clone / place)
 
 
