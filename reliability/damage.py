@@ -172,7 +172,7 @@ def _interrupted(finished: Path) -> Iterator[Path]:
         clone.mkdir()
         copy_into(clone, finished)
         forget(clone, "train")
-        with subprocess.Popen(
+        with subprocess.Popen(  # noqa: S603 - a list, no shell
             _forced("train"),
             cwd=clone,
             stdout=subprocess.DEVNULL,

@@ -44,6 +44,8 @@ WRITTEN: Mapping[str, Sequence[str]] = {
     ],
     "report": ["reports/figures", "reports/index.html"],
 }
+# Disks of their own, since more room is made for the weights than they would take.
+_BESIDE = {"reports/history.csv": "reports", "data/snapshots.npz": "data"}
 # DVC's own words for its own files; it does not always name them.
 _FULL = r"No space left|disk is full|disk I/O error"
 _READ_ONLY = r"Read-only|read-only|readonly"
@@ -51,6 +53,8 @@ _READ_ONLY = r"Read-only|read-only|readonly"
 _FAKETIME = {"LD_PRELOAD": "/usr/$LIB/faketime/libfaketime.so.1", "FAKETIME_CACHE_DURATION": "1"}
 
 
+# Below the top folder of a clone.
+Place = str | Path
 Apply = Callable[[Path], AbstractContextManager[object]]
 
 
@@ -72,7 +76,7 @@ class Fault(NamedTuple):
     apply: Apply
     named: str = ""
     at_stage: bool = True
-    disks: Sequence[str | Path] = ()
+    disks: Sequence[Place] = ()
     variables: Mapping[str, str] = {}
 
 
@@ -141,16 +145,16 @@ def dvc_repro(clone: Path, stage: str, variables: Mapping[str, str]) -> subproce
 
 
 def full_disks(finished: Path) -> Iterator[Fault]:
-    """The disk is full in the middle of each output, and after all of a stage's."""
-    disks = (".", SITE)
+    """The disk is full in the middle of each output, or after all of a stage's."""
     for stage, files in WRITTEN.items():
         before = 0
         for file in files:
-            room = before + pages(finished / file) // 2
-            name = file if stage != "train" else "model|history|snapshots"
-            yield Fault(f"disk full in {file}", stage, _full(".", room), name, disks=disks)
+            half, place = pages(finished / file) // 2, _BESIDE.get(file)
+            apply = _full(place, half) if place else _full(".", before + half)
+            disks: list[Place] = [".", SITE, *([place] if place else [])]
+            yield Fault(f"disk full in {file}", stage, apply, file, disks=disks)
             before += pages(finished / file)
-        yield Fault(f"disk full after {stage}", stage, _full(".", before), _FULL, disks=disks)
+        yield Fault(f"disk full after {stage}", stage, _full(".", before), _FULL, disks=(".", SITE))
 
 
 def full_places() -> Iterator[Fault]:
@@ -186,11 +190,11 @@ def read_only_folders() -> Iterator[Fault]:
         yield Fault(f"{STATES} read-only", "train", _read_only(STATES), at_stage=moment)
 
 
-def _full(place: str | Path, room: int) -> Apply:
+def _full(place: Place, room: int) -> Apply:
     return lambda clone: full(clone / place, room)
 
 
-def _read_only(place: str | Path) -> Apply:
+def _read_only(place: Place) -> Apply:
     return lambda clone: read_only(clone / place)
 
 
