@@ -1,6 +1,5 @@
 """What the campaigns of faults and of damage judge by, and a few of their trials."""
 
-import json
 import logging
 import random
 import runpy
@@ -13,7 +12,7 @@ import pytest
 import yaml
 from conftest import ROOT, flip_a_bit, no_file_larger_than
 
-from reliability import clones, contents, damage, disks, faults
+from reliability import contents, damage, faults
 from reliability.endings import Ending, fault_of
 from reliability.faults import Fault
 
