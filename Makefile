@@ -74,7 +74,7 @@ compare: $(VENV)/.run ## write reports/compare.html about RUNS, two or more expe
 bench: $(VENV)/.bench $(VENV)/.cluster ## measure recipes, stages and other methods side by side (about an hour)
 	@$(RUN) python -m benchmarks.bench
 
-chaos: $(VENV)/.run ## try to break the pipeline, and count what is lost (an hour and a half)
+chaos: $(VENV)/.dev ## try to break the pipeline, and count what is lost (an hour and a half)
 	@$(RUN) python -m reliability.campaigns
 
 audit: $(VENV)/.audit ## ask for known advisories about all that is pinned (needs the network)
