@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from experiments.cli import run_main
 from iic.errors import InputError
 from iic.files import read_json, write_text
-from reliability import damage, faults, hostile, kills, odd, overrides, parameters
+from reliability import damage, disturbed, hostile, kills, odd, overrides, parameters
 from reliability.counting import Count
 from stages.common import REPORTS
 
@@ -37,7 +37,7 @@ CAMPAIGNS: Mapping[str, Campaign] = {
     "faults": Campaign(
         "a full disk in the middle of each output, read-only folders, clocks that jump, two `dvc "
         "repro` at once: the run goes on or names what is at fault, and the next one mends it",
-        faults.on_digits,
+        disturbed.on_digits,
     ),
     "damage": Campaign(
         "a bit flipped or the end lost in an output, DVC's cache or a state, at the file's old "

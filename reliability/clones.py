@@ -14,8 +14,8 @@ from iic.errors import InputError
 from stages.progress import FOLDER as STATES
 
 CACHE = Path(".dvc/cache")
-# Of a copy: what DVC remembers of files, elsewhere by default.
-SITE = Path(".dvc/tmp/site")
+# Beside a copy: what DVC remembers of files, which it keeps outside of the repository.
+SITE = Path("../site")
 
 
 @contextmanager
@@ -35,11 +35,20 @@ def finished_clone(recipe: str, settings: Sequence[str] = ()) -> Iterator[Path]:
         yield clone
 
 
-def copy_into(clone: Path, finished: Path) -> None:
-    """Copy a finished clone, links between its files included, and let DVC look at the copy."""
-    call("cp", "-a", f"{finished}/.", str(clone), cwd=finished)
-    (clone / ".dvc/config.local").write_text(f"[core]\n    site_cache_dir = {clone / SITE}\n")
-    call("dvc", "status", cwd=clone)
+def copy_into(clone: Path, finished: Path, *, linked: bool = True) -> None:
+    """Copy a finished clone, and let DVC look at the copy.
+
+    Args:
+        clone: an empty folder.
+        finished: the clone.
+        linked: whether files that DVC has linked with each other are so in the copy; they cannot
+            be where folders of the copy are disks of their own.
+    """
+    links = [] if linked else ["--no-preserve=links"]
+    call("cp", "--archive", *links, f"{finished}/.", str(clone), cwd=finished)
+    site = (clone / SITE).resolve()
+    (clone / ".dvc/config.local").write_text(f"[core]\n    site_cache_dir = {site}\n")
+    call("dvc", "checkout", "--quiet", *([] if linked else ["--relink"]), cwd=clone)
 
 
 def commit(clone: Path) -> None:

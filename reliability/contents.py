@@ -30,7 +30,8 @@ def _named(clone: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _stored(clone: Path) -> Iterator[tuple[Path, str]]:
-    for path in (clone / CACHE).glob("files/md5/??/*"):
+    # What begins with a dot, DVC has begun to write and left.
+    for path in (clone / CACHE).glob("files/md5/??/[!.]*"):
         yield path, (path.parent.name + path.name).removesuffix(_FOLDER)
 
 

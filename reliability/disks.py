@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from reliability.clones import call
@@ -43,12 +43,25 @@ def disk(folder: Path, size: int) -> Iterator[None]:
 
 @contextmanager
 def read_only(folder: Path) -> Iterator[None]:
-    """Let nothing below a folder be written or removed."""
+    """Let nothing below a folder, which is made if need be, be written or removed."""
     folder.mkdir(exist_ok=True)
+    with nullcontext() if folder.is_mount() else _bound(folder):
+        _remount(folder, "ro")
+        try:
+            yield
+        finally:
+            _remount(folder, "rw")
+
+
+@contextmanager
+def _bound(folder: Path) -> Iterator[None]:
     call("mount", "--bind", str(folder), str(folder), cwd=Path("/"))
     with _unmounted_at_last(folder):
-        call("mount", "-o", "remount,bind,ro", str(folder), cwd=Path("/"))
         yield
+
+
+def _remount(folder: Path, how: str) -> None:
+    call("mount", "-o", f"remount,bind,{how}", str(folder), cwd=Path("/"))
 
 
 @contextmanager

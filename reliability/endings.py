@@ -9,8 +9,6 @@ from reliability.clones import lost, repro
 from reliability.contents import wrong
 
 _LINE = re.compile(r"^(?:error|ERROR): (.*)$", re.MULTILINE)
-# What DVC says in either case of another one that works in the same place.
-LOCKED = "lock|busy"
 
 
 class Ending(NamedTuple):
@@ -25,13 +23,16 @@ class Ending(NamedTuple):
     said: str
 
 
-def fault_of(ending: Ending, named: str) -> str:
+def fault_of(ending: Ending, named: str, says: str = "") -> str:
     """What is wrong with an ending, in a line; nothing with one that is well or a clear refusal.
 
     Args:
         ending: of a run.
-        named: regular expression of what a refusal has to name.
+        named: regular expression of what a refusal has to name; empty if none is allowed.
+        says: regular expression of what is said in any case.
     """
+    if not re.search(says, ending.said):
+        return f"does not say: {says}"
     if ending.status == 0:
         return ""
     lines = _LINE.findall(ending.said)
@@ -39,6 +40,8 @@ def fault_of(ending: Ending, named: str) -> str:
         return f"crashed: {' '.join(lines)}"
     if "Traceback" in ending.said:
         return f"traceback: {ending.said.strip().splitlines()[-1]}"
+    if not named:
+        return f"refused: {' | '.join(lines)}"
     if not any(re.search(named, line) for line in lines):
         return f"does not name {named}: {' | '.join(lines)}"
     return ""

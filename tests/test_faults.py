@@ -12,7 +12,7 @@ import pytest
 import yaml
 from conftest import ROOT, flip_a_bit, no_file_larger_than
 
-from reliability import contents, damage, faults
+from reliability import contents, damage, disturbed, faults
 from reliability.endings import Ending, fault_of
 from reliability.faults import Fault
 
@@ -139,8 +139,10 @@ def test_a_stage_names_the_file_that_has_no_room(clone, monkeypatch, stage, file
 
 def test_a_full_disk_costs_a_run_and_nothing_else(pipeline_run):
     limit = (pipeline_run / NAMED).stat().st_size // 2
-    fault = Fault("limit", "augment", lambda _: no_file_larger_than(limit), NAMED, at_stage=False)
-    assert faults.trial(fault, pipeline_run) == ("", "refused")
+    fault = Fault(
+        "limit", "augment", lambda _: no_file_larger_than(limit), NAMED, at_stage=False, disks=()
+    )
+    assert disturbed.trial(fault, pipeline_run) == ("", "refused")
 
 
 def test_disks_of_our_own(pipeline_run):
@@ -148,12 +150,12 @@ def test_disks_of_our_own(pipeline_run):
     code = """
 import sys
 from pathlib import Path
-from reliability import disks, faults
+from reliability import disks, disturbed, faults
 if why_not := disks.own_mounts():
     sys.exit(f"skipped: {why_not}")
 finished = Path(sys.argv[1])
 (fault,) = [f for f in faults.full_disks(finished) if f.what == "disk full in data/neighbors.npz"]
-print(faults.trial(fault, finished))
+print(disturbed.trial(fault, finished))
 """
     done = subprocess.run(
         [sys.executable, "-c", code, str(pipeline_run)], capture_output=True, text=True, cwd=ROOT
