@@ -23,8 +23,8 @@ from iic.errors import InputError
 from reliability.clones import CACHE, copy_into, finished_clone
 from reliability.contents import forget, objects_of
 from reliability.counting import Count
-from reliability.endings import Ending, fault_of, lost_at_last
 from reliability.disturbed import SETTINGS
+from reliability.endings import Ending, fault_of, lost_at_last
 from reliability.faults import WRITTEN
 from stages.inputs import LOCK, PIPELINE, outputs_in
 from stages.progress import FOLDER as STATES
