@@ -31,9 +31,11 @@ WRITTEN: Mapping[str, Sequence[str]] = {
 TMP = Path(".dvc/tmp")
 # Disks of their own, since more room is made for the weights than they would take.
 _BESIDE = {"reports/history.csv": "reports", "data/snapshots.npz": "data"}
+# What is met before the first output, a training's metrics to watch.
+_FIRST = {"model/model.json": "dvclive"}
 # DVC's and its database's words for their own files, which they do not always name.
 _FULL = "No space left|disk is full|disk I/O error"
-_READ_ONLY = "Read-only|readonly|unable to open database"
+_READ_ONLY = "Read-only|readonly|unable to open database|unlocked lock"
 _LOCKED = "lock|busy"
 # What a training says whose state cannot be kept.
 _GOES_ON = "an interruption now would cost epoch"
@@ -76,8 +78,9 @@ def full_disks(finished: Path) -> Iterator[Fault]:
         for file in files:
             half, beside = pages(finished / file) // 2, _BESIDE.get(file)
             apply = _full(beside, half) if beside else _full(".", before + half)
+            named = re.escape(_FIRST.get(file, file))
             disks = (".", beside) if beside else (".",)
-            yield Fault(f"disk full in {file}", stage, apply, re.escape(file), disks=disks)
+            yield Fault(f"disk full in {file}", stage, apply, named, disks=disks)
             before += pages(finished / file)
         yield Fault(f"disk full after {stage}", stage, _full(".", before), _FULL)
 
@@ -85,7 +88,7 @@ def full_disks(finished: Path) -> Iterator[Fault]:
 def full_places() -> Iterator[Fault]:
     """DVC's own folders, and that of the resume states, are disks that are full."""
     for place in (CACHE, TMP, SITE):
-        for stage in ("download", "train", "evaluate"):
+        for stage in ("download", "train"):
             for at_stage in (False, True):
                 what, apply = f"{place} full", _full(place, 0)
                 yield Fault(what, stage, apply, _FULL, at_stage, disks=(".", place))
@@ -107,7 +110,7 @@ def read_only_folders() -> Iterator[Fault]:
         ("model", ("train",), before),
         ("reports/figures", ("report",), before),
         ("reports", ("train", "evaluate", "report"), both),
-        (".", WRITTEN, both),
+        (".", ("download", "train", "report"), both),
         (CACHE, ("download", "train"), both),
         (TMP, ("download", "train"), both),
         (SITE, ("download", "train"), both),
