@@ -131,7 +131,7 @@ def clocks() -> Iterator[Fault]:
     """The clock is wrong by a year, or becomes so while a stage runs."""
     for stage in ("download", "train", "evaluate"):
         for what, days in (("back", -365), ("forward", 365)):
-            wrong = {**_FAKETIME, "FAKETIME": f"{days}d"}
+            wrong = {**_FAKETIME, "FAKETIME": f"{days:+}d"}
             what = f"clock {what} by a year"
             yield Fault(what, stage, nullcontext, disks=(), variables=wrong)
         jumping = {**_FAKETIME, "FAKETIME_TIMESTAMP_FILE": "{top}/clock"}
