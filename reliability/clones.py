@@ -48,7 +48,8 @@ def copy_into(clone: Path, finished: Path, *, linked: bool = True) -> None:
     call("cp", "--archive", *links, f"{finished}/.", str(clone), cwd=finished)
     site = (clone / SITE).resolve()
     (clone / ".dvc/config.local").write_text(f"[core]\n    site_cache_dir = {site}\n")
-    call("dvc", "checkout", "--quiet", *([] if linked else ["--relink"]), cwd=clone)
+    look = ("status",) if linked else ("checkout", "--relink")
+    call("dvc", *look, cwd=clone)
 
 
 def commit(clone: Path) -> None:

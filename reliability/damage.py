@@ -20,7 +20,7 @@ from typing import NamedTuple
 import yaml
 
 from iic.errors import InputError
-from reliability.clones import CACHE, copy_into, finished_clone
+from reliability.clones import CACHE, call, commit, copy_into, finished_clone
 from reliability.contents import forget, objects_of
 from reliability.counting import Count
 from reliability.disturbed import SETTINGS
@@ -55,7 +55,7 @@ Make = Callable[[Path, random.Random], Trial]
 def of_files(numbers: random.Random) -> Iterator[Count]:
     """Sixty files, one after the other, each in a copy of its own."""
     count = Count()
-    with finished_clone("tour", SETTINGS) as finished, _interrupted(finished) as interrupted:
+    with _finished() as finished, _interrupted(finished) as interrupted:
         for kind, (make, times) in KINDS.items():
             for _ in range(times):
                 base = interrupted if kind == "state" else finished
@@ -76,7 +76,7 @@ def tried(base: Path, make: Make, numbers: random.Random) -> tuple[str, str]:
         clone = Path(name) / "clone"
         clone.mkdir()
         copy_into(clone, base)
-        lock = (clone / LOCK).read_bytes()
+        lock, results = (clone / LOCK).read_bytes(), dict(outputs_in(clone / LOCK))
         trial = make(clone, numbers)
         says = f"{trial.path.relative_to(clone)} {damage(trial.path, numbers)}"
         for path in trial.removed:
@@ -90,7 +90,7 @@ def tried(base: Path, make: Make, numbers: random.Random) -> tuple[str, str]:
             check=False,
         )
         what = fault_of(Ending(done.returncode, done.stdout), re.escape(trial.named))
-        if done.returncode == 0 and (clone / LOCK).read_bytes() != lock:
+        if done.returncode == 0 and dict(outputs_in(clone / LOCK)) != results:
             what = "other results without a word"
         what = ", ".join(filter(None, [what, lost_at_last(clone, lock)]))
         command = " ".join(trial.command)
@@ -163,6 +163,16 @@ def _note(clone: Path, numbers: random.Random) -> Trial:
 def _state(clone: Path, numbers: random.Random) -> Trial:
     """What an interrupted training has left."""
     return Trial(numbers.choice(sorted((clone / STATES).glob("*/*/*"))), str(STATES))
+
+
+@contextmanager
+def _finished() -> Iterator[Path]:
+    """A finished clone whose dvc.lock is as DVC writes it if there is none."""
+    with finished_clone("tour", SETTINGS) as clone:
+        (clone / LOCK).unlink()
+        call("dvc", "repro", cwd=clone)
+        commit(clone)
+        yield clone
 
 
 @contextmanager
