@@ -1,6 +1,7 @@
-"""What a failing disk has changed: objects of DVC's cache, and outputs, whose content is another.
+"""What a failing disk has changed: objects and notes of DVC's cache, and outputs.
 
-DVC names an object by the MD5 of its content, and looks at that no more once it is stored.
+DVC names an object by the MD5 of its content, and a note on a run by a hash of what it says, and
+looks at neither any more once they are stored.
 """
 
 import json
@@ -8,35 +9,46 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
+from dvc.utils import dict_sha256
+from dvc.utils.serialize import load_yaml
+from dvc_data.hashfile.meta import Meta
 
 from iic.errors import InputError
 from stages.inputs import LOCK, md5_of, outputs_in
 
 _FOLDER = ".dir"
+_HASH = re.compile(r"[0-9a-f]{64}")
 _FOLDERS, _NAMES = re.compile(r"[0-9a-f]{2}"), re.compile(r"[0-9a-f]{30}(\.dir)?")
 
 
 def remove_damaged(*, everything: bool) -> Iterator[Path]:
-    """Remove damaged objects from DVC's cache, and yield where they were.
+    """Remove damaged objects and notes from DVC's cache, and yield where they were.
 
     Outputs are left to DVC, which looks at those again that are not as dvc.lock says.
 
     Args:
-        everything: all of the cache; else what dvc.lock names.
+        everything: all objects; else those that dvc.lock names.
 
     Raises:
         InputError: this is no repository of DVC's.
     """
-    cache = _cache()
+    cache, notes = _cache()
     outputs = _outputs()
-    for file in _stored(cache) if everything else _named(cache, [md5 for _, md5 in outputs]):
+    objects = _stored(cache) if everything else _named(cache, [md5 for _, md5 in outputs])
+    for file in objects:
         if not _is_whole(file):
             file.unlink()
             yield file
+    for note in sorted(notes.glob("??/*/*")):
+        # What DVC has begun to write has another name.
+        if _HASH.fullmatch(note.name) and not _is_true(note, cache):
+            note.unlink()
+            yield note
     for name, md5 in outputs:
         _let_look_again(Path(name), md5)
 
@@ -49,10 +61,11 @@ def _outputs() -> list[tuple[str, str]]:
         return []
 
 
-def _cache() -> Path:
+def _cache() -> tuple[Path, Path]:
+    """Folders of the objects and of the notes."""
     try:
         with Repo() as repo:
-            return Path(repo.cache.local.path)
+            return Path(repo.cache.local.path), Path(repo.stage_cache.cache_dir)
     except DvcException as error:
         raise InputError(f"{error}; run from the repository's top folder") from error
 
@@ -76,6 +89,22 @@ def _named(cache: Path, names: list[str]) -> Iterator[Path]:
 
 def _is_whole(file: Path) -> bool:
     return md5_of(file) == (file.parent.name + file.name).removesuffix(_FOLDER)
+
+
+def _is_true(note: Path, cache: Path) -> bool:
+    """Whether a note says what its name is the hash of, and sizes, which that leaves out."""
+    try:
+        content = load_yaml(note)
+        name = dict_sha256(content, exclude=[Meta.PARAM_SIZE, Meta.PARAM_NFILES])
+        return name == note.name and all(_has_size(out, cache) for out in content["outs"])
+    except (DvcException, AttributeError, KeyError, TypeError, ValueError):
+        return False
+
+
+def _has_size(out: dict[str, Any], cache: Path) -> bool:
+    """Whether the size is that of the object; true of folders and of what is not there."""
+    file = cache / out["md5"][:2] / out["md5"][2:]
+    return file.suffix == _FOLDER or not file.exists() or file.stat().st_size == out["size"]
 
 
 def _let_look_again(path: Path, md5: str) -> None:

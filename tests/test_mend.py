@@ -113,6 +113,32 @@ def test_a_damaged_output_comes_back_from_the_cache(clone, capsys):
     assert path.read_bytes() == content
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"data/draws.npz", b"data/drawr.npz"),
+        (b"size: ", b"size: 1"),
+        (b"md5: ", b"md5: 0"),
+        (b"outs:", b"outr:"),
+        (b"cmd: ", b"cmd: \xff"),
+    ],
+)
+def test_a_damaged_note_on_a_run_is_removed(clone, capsys, old, new):
+    notes = sorted((clone / ".dvc/cache/runs").glob("*/*/*"))
+    (note,) = (note for note in notes if "stages.augment" in note.read_text())
+    unfinished = note.with_name(".begun.tmp")
+    unfinished.write_text("")
+    mend.main([])
+    assert not capsys.readouterr().err
+    head, sign, tail = note.read_bytes().rpartition(old)
+    assert sign
+    note.write_bytes(head + new + tail)
+    mend.main([])
+    assert capsys.readouterr().err == f"{note}: damaged; removed, `dvc repro` makes it again\n"
+    assert [path for path in notes if not path.exists()] == [note]
+    assert unfinished.exists()
+
+
 def test_other_objects_are_looked_at_on_demand(clone, capsys):
     other = clone / ".dvc/cache/files/md5/00" / ("1" * 30)
     unfinished = other.with_name("begun.tmp")
