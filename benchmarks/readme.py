@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 from benchmarks import estimate, reproducibility
 from benchmarks.estimate import NOT_MEASURED
+from benchmarks.memory import bounds
 from benchmarks.results import read_benchmark
 from experiments.cli import run_main
 from experiments.recipes import DEFAULT, recipe_names, recipe_params
 from experiments.seeds import rows_of
+from iic.datasets import IMAGE_SIZE
 from iic.errors import InputError
 from iic.files import write_text
 from reliability.campaigns import CAMPAIGNS, read_counts
@@ -200,6 +202,23 @@ def details() -> str:
     return "\n".join(lines)
 
 
+def memory() -> str:
+    """What each stage needs at most: a fixed part, and a multiple of the training images."""
+    stated = bounds()
+    if not stated:
+        return "Not measured yet: `python -m benchmarks.memory`."
+    lines = ["| stage | fixed part | of the training images |", "| --- | --- | --- |"]
+    for name, (fixed, times) in stated.items():
+        stage, *rest = name.split(" ", 1)
+        lines.append(f"| {' '.join([f'`{stage}`', *rest])} | {fixed:,} MB | {times:.1f} × |")
+    # A million images have as many MB as one has bytes.
+    needs = {fixed + times * IMAGE_SIZE**2: name for name, (fixed, times) in stated.items()}
+    most = max(needs)
+    return "\n".join(
+        [*lines, "", f"A million images need {most / 1000:.1f} GB so, for `{needs[most]}`."]
+    )
+
+
 def _cells(step: dict[str, float]) -> str:
     return f"{step['pairs_per_second']:,} | {100 * step['share_of_float32_peak']:.0f} %"
 
@@ -263,6 +282,7 @@ PAGES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
         "targets": targets,
         "speed": speed,
         "details": details,
+        "memory": memory,
         "methods": methods,
         "graph": graph,
         "predict": prediction,

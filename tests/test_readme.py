@@ -214,6 +214,7 @@ def test_a_mistake_in_the_parameters_is_not_blamed_on_a_recipe(folder):
         "benchmarks.steps",
         "benchmarks.alternatives",
         "benchmarks.bench x",
+        "benchmarks.memory x",
     ],
 )
 def test_commands_end_in_one_line_without_a_traceback(tmp_path, words):
