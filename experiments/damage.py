@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,11 @@ def remove_damaged(*, everything: bool) -> Iterator[Path]:
         if not _is_whole(file):
             file.unlink()
             yield file
-    for note in sorted(notes.glob("??/*/*")):
-        # What DVC has begun to write has another name.
-        if _HASH.fullmatch(note.name) and not _is_true(note, cache):
-            note.unlink()
-            yield note
+    for folder in sorted(notes.glob("??/*")):
+        yield from _damaged_notes(folder, cache)
+        # Unless something is left; DVC stumbles over an empty one.
+        with suppress(OSError):
+            folder.rmdir()
     for name, md5 in outputs:
         _let_look_again(Path(name), md5)
 
@@ -89,6 +90,14 @@ def _named(cache: Path, names: list[str]) -> Iterator[Path]:
 
 def _is_whole(file: Path) -> bool:
     return md5_of(file) == (file.parent.name + file.name).removesuffix(_FOLDER)
+
+
+def _damaged_notes(folder: Path, cache: Path) -> Iterator[Path]:
+    """Those that were removed; what DVC has begun to write has another name."""
+    for note in sorted(folder.iterdir()):
+        if _HASH.fullmatch(note.name) and not _is_true(note, cache):
+            note.unlink()
+            yield note
 
 
 def _is_true(note: Path, cache: Path) -> bool:

@@ -1,6 +1,7 @@
 """What stands in the files of a clone, whatever DVC remembers of them."""
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -49,7 +50,8 @@ def forget(clone: Path, stage: str) -> None:
             path.unlink()
     for note in (clone / CACHE / "runs").glob("*/*/*"):
         if yaml.safe_load(note.read_text("utf-8"))["cmd"] == f"python -m stages.{stage}":
-            note.unlink()
+            # DVC stumbles over a folder without a note.
+            shutil.rmtree(note.parent)
 
 
 def objects_of(clone: Path, md5: str) -> list[Path]:

@@ -126,8 +126,6 @@ def test_a_damaged_output_comes_back_from_the_cache(clone, capsys):
 def test_a_damaged_note_on_a_run_is_removed(clone, capsys, old, new):
     notes = sorted((clone / ".dvc/cache/runs").glob("*/*/*"))
     (note,) = (note for note in notes if "stages.augment" in note.read_text())
-    unfinished = note.with_name(".begun.tmp")
-    unfinished.write_text("")
     mend.main([])
     assert not capsys.readouterr().err
     head, sign, tail = note.read_bytes().rpartition(old)
@@ -136,7 +134,24 @@ def test_a_damaged_note_on_a_run_is_removed(clone, capsys, old, new):
     mend.main([])
     assert capsys.readouterr().err == f"{note}: damaged; removed, `dvc repro` makes it again\n"
     assert [path for path in notes if not path.exists()] == [note]
-    assert unfinished.exists()
+
+
+def test_no_empty_folder_of_notes_is_left_for_dvc_to_stumble_over(clone):
+    runs = clone / ".dvc/cache/runs"
+    empty, begun = runs / "00/0000", runs / "11/1111"
+    for folder in (empty, begun):
+        folder.mkdir(parents=True)
+    (begun / ".begun.tmp").touch()
+    (note,) = (note for note in runs.glob("*/*/[!.]*") if "stages.evaluate" in note.read_text())
+    note.write_text("cmd: python -m stages.evaluate\n")
+    mend.main([])
+    assert not empty.exists()
+    assert (begun / ".begun.tmp").exists()
+    # All of it has to be had from the cache, but for what the note told.
+    before = (clone / LOCK).read_bytes()
+    (clone / LOCK).unlink()
+    run("dvc", "repro", "evaluate", cwd=clone)
+    assert before.startswith((clone / LOCK).read_bytes())
 
 
 def test_other_objects_are_looked_at_on_demand(clone, capsys):
