@@ -24,7 +24,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 repro: $(VENV)/.run ## install, then rebuild every output that is out of date
-	@export $(RUN); python -m experiments.unlock && dvc repro
+	@export $(RUN); python -m experiments.mend && dvc repro
 
 test: $(VENV)/.dev ## install, then lint, type-check and run the tests
 	@$(RUN) ruff check .
@@ -74,7 +74,7 @@ compare: $(VENV)/.run ## write reports/compare.html about RUNS, two or more expe
 bench: $(VENV)/.bench $(VENV)/.cluster ## measure recipes, stages and other methods side by side (about an hour)
 	@$(RUN) python -m benchmarks.bench
 
-chaos: $(VENV)/.run ## try to break the pipeline, and count what is lost (an hour and a half)
+chaos: $(VENV)/.dev ## try to break the pipeline, and count what is lost (an hour and a half)
 	@$(RUN) python -m reliability.campaigns
 
 audit: $(VENV)/.audit ## ask for known advisories about all that is pinned (needs the network)

@@ -30,15 +30,23 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` that takes its place once the block has succeeded.
 
     A fresh file also leaves a DVC cache alone that `path` may be a link into.
+
+    Raises:
+        OSError: names `path`, whatever could not be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        temporary = Path(folder) / path.name
-        yield temporary
-        # Else a power cut could leave the new name on content that was never written.
-        _to_disk(temporary)
-        temporary.replace(path)
-    _to_disk(path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+            temporary = Path(folder) / path.name
+            yield temporary
+            # Else a power cut could leave the new name on content that was never written.
+            _to_disk(temporary)
+            temporary.replace(path)
+        _to_disk(path.parent)
+    except OSError as error:
+        # A full disk is met by a write, which knows no names.
+        reason = os.strerror(error.errno) if error.errno else reason_of(error)
+        raise OSError(error.errno, reason, str(path)) from error
 
 
 def _to_disk(path: Path) -> None:

@@ -23,6 +23,8 @@ POOLINGS = 3
 # An average over about ten batches: the default of 0.99 lags behind weights that move fast.
 _MOMENTUM = 0.9
 _CONFIG, _WEIGHTS = "model.json", "model.weights.h5"
+# Bytes of HDF5 beside the numbers, more than it takes.
+_SPARE = 1 << 20
 # Somebody's own ~/.keras/keras.json may say otherwise; no result is to depend on it.
 keras.config.set_floatx("float32")
 keras.config.set_image_data_format("channels_last")
@@ -117,6 +119,8 @@ def save_network(network: keras.Model, params: ModelParams, folder: Path) -> Non
     """
     write_text(folder / _CONFIG, json.dumps(params.model_dump(), indent=2) + "\n")
     with replacing(folder / _WEIGHTS) as temporary:
+        # HDF5 would tell of a full disk in many lines, some of them after the error.
+        temporary.write_bytes(bytes(sum(w.nbytes for w in network.get_weights()) + _SPARE))
         network.save_weights(temporary)
 
 

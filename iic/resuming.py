@@ -49,7 +49,6 @@ def resume(file: Path, model: IICModel, recorder: Recorder) -> int:
     """
     if not file.exists():
         return 0
-    model.optimizer.build(model.network.trainable_variables)
     variables = model.optimizer.variables
     weights, slots = _names("weight", model.network.weights), _names("optimizer", variables)
     try:

@@ -142,4 +142,6 @@ def build_learner(network: keras.Model, params: Params, batches: PairBatches) ->
     )
     # The loss is a custom step's own business, so none is given here.
     model.compile(optimizer=keras.optimizers.Adam(rate))
+    # A first step that makes variables is traced twice, which takes seconds.
+    model.optimizer.build(learner.trainable_variables)
     return model

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from experiments.cli import run_main
 from iic.errors import InputError
 from iic.files import read_json, write_text
-from reliability import hostile, kills, odd, overrides, parameters
+from reliability import damage, disturbed, hostile, kills, odd, overrides, parameters
 from reliability.counting import Count
 from stages.common import REPORTS
 
@@ -34,6 +34,16 @@ CAMPAIGNS: Mapping[str, Campaign] = {
         "`kill -9` of `dvc repro` at a random moment, each stage in turn, digits", kills.on_digits
     ),
     "kills-mnist": Campaign("the same while `fast` trains on MNIST", kills.on_mnist),
+    "faults": Campaign(
+        "a full disk in the middle of each output, read-only folders, clocks that jump, two `dvc "
+        "repro` at once: the run goes on or names what is at fault, and the next one mends it",
+        disturbed.on_digits,
+    ),
+    "damage": Campaign(
+        "a bit flipped or the end lost in an output, DVC's cache or a state, at the file's old "
+        "time or a new one: nothing wrong is read, and the next run mends it",
+        damage.of_files,
+    ),
     "hostile-files": Campaign(
         "images, arrays, packages, models, cards and names: made to do harm, or valid ones damaged "
         "at random places, each kind through every door that it can come in by",

@@ -13,6 +13,10 @@ from experiments.recipes import options_of, read_settings, recipe_params, with_o
 from iic.errors import InputError
 from stages.progress import FOLDER as STATES
 
+CACHE = Path(".dvc/cache")
+# Beside a copy: what DVC remembers of files, which it keeps outside of the repository.
+SITE = Path("../site")
+
 
 @contextmanager
 def finished_clone(recipe: str, settings: Sequence[str] = ()) -> Iterator[Path]:
@@ -31,6 +35,23 @@ def finished_clone(recipe: str, settings: Sequence[str] = ()) -> Iterator[Path]:
         yield clone
 
 
+def copy_into(clone: Path, finished: Path, *, linked: bool = True) -> None:
+    """Copy a finished clone, and let DVC look at the copy.
+
+    Args:
+        clone: an empty folder.
+        finished: the clone.
+        linked: whether files that DVC has linked with each other are so in the copy; they cannot
+            be where folders of the copy are disks of their own.
+    """
+    links = [] if linked else ["--no-preserve=links"]
+    call("cp", "--archive", *links, f"{finished}/.", str(clone), cwd=finished)
+    site = (clone / SITE).resolve()
+    (clone / ".dvc/config.local").write_text(f"[core]\n    site_cache_dir = {site}\n")
+    look = ("status",) if linked else ("checkout", "--relink")
+    call("dvc", *look, cwd=clone)
+
+
 def commit(clone: Path) -> None:
     """Commit everything that Git does not ignore."""
     author = ["-c", "user.name=trial", "-c", "user.email=trial@example.org"]
@@ -40,13 +61,13 @@ def commit(clone: Path) -> None:
 
 def repro(clone: Path) -> subprocess.CompletedProcess[str]:
     """What `make repro` runs once the environment is there."""
-    call(sys.executable, "-m", "experiments.unlock", cwd=clone)
+    call(sys.executable, "-m", "experiments.mend", cwd=clone)
     return call("dvc", "repro", cwd=clone)
 
 
 def empty_cache(clone: Path) -> None:
     """DVC would bring every output back from it, and nothing would have to run."""
-    shutil.rmtree(clone / ".dvc/cache", ignore_errors=True)
+    shutil.rmtree(clone / CACHE, ignore_errors=True)
 
 
 def lost(clone: Path, lock: bytes) -> str:

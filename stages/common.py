@@ -13,6 +13,7 @@ from iic.errors import InputError
 from iic.files import read_text
 from iic.params import Params, parse_params
 from iic.parsing import MAX_CHARACTERS
+from stages.inputs import check_inputs
 
 # Environment variable that benchmarks set to learn what each stage cost.
 COSTS = "IIC_COSTS"
@@ -43,6 +44,7 @@ def run(stage: Callable[[Params], None]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     with one_line_errors("nothing half-written is left"):
         params, start = read_params(PARAMS), time.perf_counter()
+        check_inputs()
         stage(params)
         _note_cost(time.perf_counter() - start)
 

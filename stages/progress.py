@@ -44,7 +44,7 @@ def resumable(params: Params, inputs: Sequence[Path]) -> Iterator[Path]:
     # DVC names the user's own repository, from a temporary copy of it, too.
     root = Path(os.environ.get("DVC_ROOT", ".")) / FOLDER
     folder = root / _key(params, inputs)
-    _forget_others(root)
+    _forget_others(folder)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -80,9 +80,10 @@ def _code() -> list[Path]:
     return [Path(module.__file__) for module in ours if module.__file__]
 
 
-def _forget_others(root: Path) -> None:
-    """Remove all but the newest states."""
-    if root.is_dir():
-        newest = sorted(root.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-        for folder in newest[_KEPT:]:
-            shutil.rmtree(folder, ignore_errors=True)
+def _forget_others(folder: Path) -> None:
+    """Remove all but the newest of the other states beside this one."""
+    if folder.parent.is_dir():
+        others = [path for path in folder.parent.iterdir() if path != folder]
+        newest = sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in newest[_KEPT:]:
+            shutil.rmtree(path, ignore_errors=True)

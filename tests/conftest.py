@@ -1,8 +1,11 @@
 """Shared fixtures: small real data, the committed parameters, a clone of the repository."""
 
 import os
+import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -115,3 +118,24 @@ def pipeline_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run("dvc", "repro", cwd=folder)
     commit(folder)
     return folder
+
+
+def flip_a_bit(path: Path) -> None:
+    """Damage a file as a failing disk does: nothing that the file system tells of it changes."""
+    before, content = path.stat(), bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(content)
+    path.chmod(before.st_mode)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    """Writing more bytes into a file fails meanwhile, much as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -403,7 +403,7 @@ def test_one_idx_file_has_no_labels(tmp_path, images):
         (struct.pack(">I200I", 8 << 8 | 200, *[1] * 200) + b"x", "200 dimensions; images have 3"),
         (b"\0\0\x08", "3 bytes are too few for an IDX header"),
         (
-            gzip.compress(struct.pack(">I3I", 8 << 8 | 3, 5, 28, 28))[:-6],
+            gzip.compress(struct.pack(">I3I", 8 << 8 | 3, 5, 28, 28), mtime=0)[:-6],
             "not a readable|too few|exp",
         ),
     ],

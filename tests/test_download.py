@@ -83,6 +83,9 @@ class Mirror(BaseHTTPRequestHandler):
         self.send(content[:10], length=len(content))
         time.sleep(1.5)
 
+    def silent(self, content: bytes):
+        time.sleep(1.5)
+
     def trickling(self, content: bytes):
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
@@ -97,6 +100,34 @@ class Mirror(BaseHTTPRequestHandler):
 
     def endless(self, content: bytes):
         self.send(gzip.compress(np.random.default_rng(0).bytes(100_000), 0))
+
+    def unending(self, content: bytes):
+        self.send_response(200)
+        self.end_headers()
+        try:
+            while True:
+                self.wfile.write(content)
+        except OSError:
+            pass  # the client has had enough
+
+    def nowhere(self, content: bytes):
+        self.redirect("http://127.0.0.1:9/")
+
+    def no_port(self, content: bytes):
+        self.redirect("http://127.0.0.1:99999/")
+
+    def no_target(self, content: bytes):
+        self.redirect(None)
+
+    def no_scheme_known(self, content: bytes):
+        self.redirect("gopher://127.0.0.1/")
+
+    def redirect(self, target: str | None):
+        self.send_response(302)
+        if target is not None:
+            self.send_header("Location", target)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def page(self, content: bytes):
         self.send(b"<html>Please log in</html>")
@@ -115,7 +146,8 @@ class Mirror(BaseHTTPRequestHandler):
 def server():
     handler = type("Handler", (Mirror,), {"requests": []})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        # Else each test would wait half a second for its end.
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         yield running
         running.shutdown()
 
@@ -148,8 +180,14 @@ def test_a_good_mirror(server):
         ("wrong", "SHA-256 is .*, expected", 1),
         ("cut", "cut off: the connection closed early", 3),
         ("stalled", "no answer in time", 3),
+        ("silent", "no answer in time", 3),
         ("trickling", "not finished after 1 s", 3),
         ("endless", "sends more than", 1),
+        ("unending", "sends more than", 1),
+        ("nowhere", "Failed to establish a new connection: .*refused", 3),
+        ("no_port", "Port out of range", 3),
+        ("no_target", "cut off after 0 bytes", 1),
+        ("no_scheme_known", "redirects to gopher://127.0.0.1/, which is not HTTPS", 1),
         ("page", "not a gzip file", 1),
         ("unmeasured", "cut off after 0 bytes", 1),
     ],
@@ -166,6 +204,14 @@ def test_a_bad_mirror_is_left_for_a_good_one(server, caplog, way, reason, attemp
     assert FILES["train_images"].name in warning
     assert re.search(reason, warning), warning
     assert "object at 0x" not in warning
+
+
+def test_redirects_in_a_circle_come_to_an_end(server, monkeypatch):
+    monkeypatch.setattr(
+        server.RequestHandlerClass, "good", lambda mirror, _: mirror.redirect(mirror.path)
+    )
+    with pytest.raises(InputError, match="Exceeded 30 redirects"):
+        mirror(server, "good").read(FILES["train_images"])
 
 
 def test_a_passing_fault_is_tried_again(server):

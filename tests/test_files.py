@@ -3,6 +3,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from conftest import no_file_larger_than
 
 from iic.errors import InputError
 from iic.files import (
@@ -55,6 +56,22 @@ def test_a_failure_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
         fail_halfway()
     assert path.read_text() == "old"
     assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path):
+    arrays = {"numbers": np.zeros(10_000)}
+    writers = [
+        lambda path: write_text(path, "a" * 10_000),
+        lambda path: write_table(path, {"a": range(10_000)}),
+        lambda path: write_arrays(path, arrays),
+        lambda path: write_arrays(path, arrays | {"noise": np.random.default_rng(0).random(9_000)}),
+    ]
+    for number, write in enumerate(writers):
+        path = tmp_path / f"{number}" / "file"
+        with no_file_larger_than(1_000), pytest.raises(OSError, match="File too large") as caught:
+            write(path)
+        assert caught.value.filename == str(path)
+        assert list(path.parent.iterdir()) == []
 
 
 def test_writing_leaves_another_link_to_the_old_file_alone(tmp_path):

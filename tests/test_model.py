@@ -1,9 +1,11 @@
+import gc
 import json
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import no_file_larger_than
 
 from iic.errors import InputError
 from iic.model import as_input, build_network, load_network, predict, save_network
@@ -129,6 +131,20 @@ def test_a_saved_network_predicts_the_same_and_its_bytes_repeat(model_params, im
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_full_disk_is_told_in_one_line(model_params, tmp_path, capfd):
+    network = build_network(model_params)
+    file = tmp_path / "model.weights.h5"
+    for limit in (1_000, 50_000):
+        with no_file_larger_than(limit), pytest.raises(OSError, match="File too large") as caught:
+            save_network(network, model_params, tmp_path)
+        assert caught.value.filename == str(file)
+        # HDF5 says nothing when its objects go either.
+        caught = None
+        gc.collect()
+        assert capfd.readouterr().err == ""
+        assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
+
+
 @pytest.mark.parametrize(
     ("file", "content"),
     [
@@ -179,8 +195,9 @@ def test_weights_of_another_network_are_refused(model_params, tmp_path):
     ],
 )
 def test_a_crafted_model_is_refused_before_anything_is_built(tmp_path, monkeypatch, name, reason):
+    files = {**valid_files.model(), **crafted_models.models()[name]}
     monkeypatch.setattr("iic.model.build_network", lambda params: pytest.fail("built"))
-    for path, content in {**valid_files.model(), **crafted_models.models()[name]}.items():
+    for path, content in files.items():
         (tmp_path / path).parent.mkdir(exist_ok=True)
         content(tmp_path / path) if callable(content) else (tmp_path / path).write_bytes(content)
     with pytest.raises(InputError, match=reason) as caught:

@@ -262,7 +262,7 @@ def recording_leaves(params: Params) -> Iterator[set[str]]:
 # Values with which a stage reads what it else does not.
 MORE_READ = {
     "download": [{"data.name": "mnist"}, {"data.name": "custom", "data.path": "images.npz"}],
-    "train": [{"committee.members": 1}],
+    "train": [{"committee.members": 1, "committee.epochs": 1, "train.epochs": 1}],
 }
 
 

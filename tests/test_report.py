@@ -36,7 +36,7 @@ from stages import report as stage
 
 IMAGES, OVERCLUSTERS = 120, 14
 TEN = [str(digit) for digit in range(10)]
-HOSTILE = ["<script>alert(1)</script>", "$x^2$", "数字", "{{ run }}", "a\tb", "é" * 200,
+HOSTILE = ["<script>alert(1)</script>", "$x^2$", "数字", "{{ run }}", "a\u3000 b", "é" * 200,
            "folder number 1", "folder number 2", "O'Brien & \"Co\"", "7"]  # fmt: skip
 SCALING = {
     "images": {"15000": 5.0, "60000": 17.5},

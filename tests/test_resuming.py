@@ -67,42 +67,49 @@ def assert_same(one: TrainingResult, other: TrainingResult) -> None:
         assert array.dtype == other.snapshots[name].dtype
 
 
-@pytest.mark.parametrize("after", [1, EPOCHS])
-def test_an_interrupted_training_goes_on_to_the_same_result(data, params, whole, tmp_path, after):
-    with pytest.raises(KeyboardInterrupt):
-        train(data, params, [Interrupt(after)], tmp_path / "state")
+def test_a_training_interrupted_twice_goes_on_to_the_same_result(data, params, whole, tmp_path):
+    for after, epochs in ((1, [0]), (2, [1])):
+        interrupt = Interrupt(after)
+        with pytest.raises(KeyboardInterrupt):
+            train(data, params, [interrupt], tmp_path / "state")
+        assert interrupt.epochs == epochs
     rest = Interrupt()
     assert_same(train(data, params, [rest], tmp_path / "state"), whole)
-    assert rest.epochs == list(range(after, EPOCHS))
+    assert rest.epochs == [2]
 
 
-def test_twice_interrupted(data, params, whole, tmp_path):
-    for after in (1, 2):
-        with pytest.raises(KeyboardInterrupt):
-            train(data, params, [Interrupt(after)], tmp_path)
-    assert_same(train(data, params, state=tmp_path), whole)
+def test_a_training_interrupted_after_its_last_epoch_trains_no_more(data, params, whole, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(data, params, [Interrupt(EPOCHS)], tmp_path / "state")
+    assert_same(train(data, params, [Interrupt(0)], tmp_path / "state"), whole)
 
 
 def test_members_of_a_committee_are_not_trained_again(data, params, tmp_path):
     committee = params.with_values(
-        committee={"members": 2, "epochs": 1, "kept": 1.0}, train={"epochs": 2}
+        committee={"members": 1, "epochs": 1, "kept": 1.0}, train={"epochs": 2}
     )
     expected = train(data, committee)
     with pytest.raises(KeyboardInterrupt):
         train(data, committee, [Interrupt(1)], tmp_path)
     saved = sorted(path.name for path in tmp_path.iterdir())
-    assert saved == ["member-1.npz", "member-2.npz", "network.npz"]
+    assert saved == ["member-1.npz", "network.npz"]
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("member-*")}
     assert_same(train(data, committee, state=tmp_path), expected)
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-@pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
-def test_a_damaged_state_is_named_and_not_used(data, params, tmp_path, caplog, damage):
+@pytest.fixture(scope="module")
+def state(data, params, tmp_path_factory) -> bytes:
+    """What an interruption after the first epoch leaves."""
+    folder = tmp_path_factory.mktemp("state")
     with pytest.raises(KeyboardInterrupt):
-        train(data, params, [Interrupt(1)], tmp_path)
-    file = tmp_path / "network.npz"
-    whole, content = file.read_bytes(), bytearray(file.read_bytes())
+        train(data, params, [Interrupt(1)], folder)
+    return (folder / "network.npz").read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
+def test_a_damaged_state_is_named_and_not_used(data, params, state, tmp_path, caplog, damage):
+    file, content = tmp_path / "network.npz", bytearray(state)
     if damage == "flip":
         content[len(content) // 3] ^= 4
     file.write_bytes({"cut": content[: len(content) // 2], "flip": content, "empty": b""}[damage])
@@ -113,7 +120,7 @@ def test_a_damaged_state_is_named_and_not_used(data, params, tmp_path, caplog, d
     assert "network.npz: not a readable NPZ file" in caplog.text
     assert "training begins anew" in caplog.text
     # And the same state is there again.
-    assert file.read_bytes() == whole
+    assert file.read_bytes() == state
 
 
 def test_a_full_disk_costs_the_state_and_not_the_training(
@@ -180,6 +187,17 @@ def test_states_that_nobody_went_on_with_do_not_pile_up(params, tmp_path, monkey
         pass
     left = sorted(path.name for path in (tmp_path / ".resume").iterdir())
     assert left == sorted(f"old-{number}" for number in range(12, 20))
+
+
+def test_a_clock_that_went_back_does_not_cost_the_own_state(params, tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    own = tmp_path / ".resume" / progress._key(params, [])
+    for number, folder in enumerate([own, *(own.with_name(f"other-{n}") for n in range(20))]):
+        folder.mkdir(parents=True)
+        os.utime(folder, (number, number))
+    with progress.resumable(params, []) as folder:
+        assert folder == own
+        assert folder.is_dir()
 
 
 def test_a_killed_pipeline_ends_with_the_same_lock(tmp_path, pipeline_run):

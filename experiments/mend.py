@@ -1,9 +1,10 @@
-"""Mend what a killed DVC has left half-written: `python -m experiments.unlock`.
+"""Mend what a killed DVC or a failing disk has left: `python -m experiments.mend`.
 
 DVC writes two of its own files in place. A process that is killed in that instant leaves a part of
 one, and DVC then refuses to go on until somebody removes it.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -15,15 +16,28 @@ from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from voluptuous import Invalid
 
 from experiments.cli import run_main
+from experiments.damage import remove_damaged
+from stages.inputs import LOCK
 
 # Which process uses which path; without it, DVC asks the processes that live.
 USES = Path(".dvc/tmp/rwlock")
-LOCK = Path("dvc.lock")
 # Longer than a living DVC takes to write either.
 _SECONDS = 2.0
 
 
-def main(arguments: list[str]) -> None:  # noqa: ARG001 - there are none
+def main(arguments: list[str]) -> None:
+    """Mend half-written files, and remove what is damaged from DVC's cache."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--all", action="store_true", help="look at all of DVC's cache, not only at this run's"
+    )
+    options = parser.parse_args(arguments)
+    _mend_half_written()
+    for file in remove_damaged(everything=options.all):
+        sys.stderr.write(f"{file}: damaged; removed, `dvc repro` makes it again\n")
+
+
+def _mend_half_written() -> None:
     """Remove a half-written list of locks, and bring back a half-written dvc.lock."""
     broken = [path for path in (USES, LOCK) if not _is_whole(path)]
     if broken:
