@@ -63,9 +63,8 @@ def measure(
     own, total = folder / "own.npz", images + TEST
     write_arrays(own, {name: np.resize(a, (total, *a.shape[1:])) for name, a in arrays.items()})
     data = {"name": "custom", "path": str(own), "test_share": TEST / total, "max_images": total}
-    params = params.with_values(data=data)
     for name in runs:
-        write_params(folder, params.with_values(**RUNS[name].values))
+        write_params(folder, params.with_values(data=data, **RUNS[name].values))
         yield name, run_stage(folder, RUNS[name].stage).peak_mb
 
 
@@ -111,9 +110,9 @@ def main(arguments: list[str]) -> None:
             for name, peak in measure(folder, params, arrays, images, runs):
                 sys.stderr.write(f"{images:,} images, {name}: {peak:,.0f} MB\n")
                 peaks[name][images] = peak
-    figures = {"machine": machine(), "recipe": RECIPE, "image_bytes": IMAGE_SIZE**2}
-    figures["runs"] = {name: growth(found) for name, found in peaks.items()}
-    write_text(MEMORY, json.dumps(figures, indent=2) + "\n")
+    head = {"machine": machine(), "recipe": RECIPE, "image_bytes": IMAGE_SIZE**2}
+    rows = {name: growth(found) for name, found in peaks.items()}
+    write_text(MEMORY, json.dumps({**head, "runs": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -215,7 +215,7 @@ def memory() -> str:
     needs = {fixed + times * IMAGE_SIZE**2: name for name, (fixed, times) in stated.items()}
     most = max(needs)
     return "\n".join(
-        [*lines, "", f"A million images need {most / 1000:.1f} GB so, for `{needs[most]}`."]
+        [*lines, "", f"So a million images need {most / 1000:.1f} GB, for `{needs[most]}`."]
     )
 
 

@@ -85,7 +85,7 @@ def test_the_readme_states_the_figures_rounded_up(file):
         "| `neighbors` | 150 MB | 8.1 × |",
         "| `train` with a committee | 1,200 MB | 4.0 × |",
         "",
-        "A million images need 6.5 GB so, for `neighbors`.",
+        "So a million images need 6.5 GB, for `neighbors`.",
     ]
 
 
