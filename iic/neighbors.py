@@ -46,7 +46,8 @@ def nearest_neighbors(images: np.ndarray, k: int) -> np.ndarray:
 
 def _features(images: np.ndarray) -> np.ndarray:
     """(n, components) float32, whose Euclidean distances nearly are those of blurred images."""
-    blurred = ndimage.gaussian_filter(images.astype(np.float32), (0, BLUR, BLUR))
+    # Each line is filtered in float64 anyway, so a float32 copy of all images would be for nothing.
+    blurred = ndimage.gaussian_filter(images, (0, BLUR, BLUR), output=np.float32)
     pixels = blurred.reshape(len(images), -1)
     components = min(COMPONENTS, *pixels.shape)
     return PCA(components, svd_solver="covariance_eigh").fit_transform(pixels)
