@@ -53,7 +53,7 @@ CAMPAIGNS: Mapping[str, Campaign] = {
         "invalid `params.yaml`: refused before any work, in a line that names the key",
         parameters.in_file,
     ),
-    "bad-overrides": Campaign("the same for overrides after `dvc exp run -S`", overrides.mixed),
+    "bad-overrides": Campaign("the same for overrides, by `-S`", overrides.mixed),
     "odd-parameters": Campaign(
         "odd but valid parameters: run to the end or refused with a reason, digits", odd.on_digits
     ),
