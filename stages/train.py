@@ -1,6 +1,8 @@
 """Stage 4: train both heads on pairs of images. No label is within reach."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,8 @@ from stages.progress import resumable
 
 log = logging.getLogger(__name__)
 
+# For watching a run; what the pipeline keeps is written elsewhere.
+WATCHED = Path("dvclive")
 # Training images on which the report shows what each operation does.
 EXAMPLES = 6
 
@@ -31,8 +35,10 @@ def main(params: Params) -> None:
 
 
 def _train(data: TrainingData, params: Params, state: Path) -> None:
-    # The folder is for watching a run; what the pipeline keeps is written below.
-    with Live("dvclive", dvcyaml=False, save_dvc_exp=False, report=None) as live:
+    with (
+        _named(WATCHED),
+        Live(str(WATCHED), dvcyaml=False, save_dvc_exp=False, report=None) as live,
+    ):
         result = train(data, params, [DVCLiveCallback(live=live)], state / "first")
     second = _second_clusters(data, params, state / "second")
 
@@ -50,6 +56,16 @@ def _train(data: TrainingData, params: Params, state: Path) -> None:
     )
     for finding in diagnose(result.history[-1], params.model.head_sizes):
         log.warning("warning: %s", finding)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let a failed write, which knows no names, tell what it was for."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def read_data() -> TrainingData:

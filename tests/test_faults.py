@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import yaml
@@ -135,6 +136,19 @@ def test_a_stage_names_the_file_that_has_no_room(clone, monkeypatch, stage, file
         runpy.run_path(str(ROOT / f"stages/{stage}.py"), run_name="__main__")
     assert stopped.value.code == f"error: {file}: File too large"
     assert contents.written(clone) == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's device that is always full")
+def test_a_training_names_what_it_cannot_be_watched_by(clone, monkeypatch):
+    monkeypatch.chdir(clone)
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+    # DVCLive writes that after each epoch, and its error has no name.
+    signal = clone / ".dvc/tmp/exps/run/DVCLIVE_STEP_COMPLETED"
+    signal.parent.mkdir(parents=True, exist_ok=True)
+    signal.symlink_to("/dev/full")
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(ROOT / "stages/train.py"), run_name="__main__")
+    assert stopped.value.code == "error: dvclive: No space left on device"
 
 
 def test_a_full_disk_costs_a_run_and_nothing_else(pipeline_run):
