@@ -3,6 +3,7 @@
 import logging
 import os
 import resource
+import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -63,6 +64,9 @@ def one_line_errors(interrupted: str) -> Iterator[None]:
     except OSError as error:
         # Disk full, no permission: not a fault of the code.
         sys.exit(f"error: {error.filename or 'a file'}: {error.strerror or error}")
+    except sqlite3.Error as error:
+        # Only DVC keeps databases, wherever its code is called.
+        sys.exit(f"error: DVC's databases: {error}; make room in its site cache, or remove that")
     except KeyboardInterrupt:
         sys.exit(f"interrupted; {interrupted}")
 

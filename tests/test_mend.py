@@ -8,6 +8,7 @@ import pytest
 from conftest import flip_a_bit, run
 
 from experiments import mend
+from experiments.cli import run_main
 from iic.errors import InputError
 from stages.inputs import md5_of, outputs_in
 
@@ -35,6 +36,16 @@ def test_a_half_written_file_is_mended(clone, name, share, capsys):
     assert (clone / LOCK).read_bytes() == before
     assert (clone / USES).exists() == (name == LOCK)
     assert json.loads(run("dvc", "status", "--json", cwd=clone).stdout) == {}
+
+
+def test_a_database_that_dvc_cannot_open_is_one_line(clone, monkeypatch):
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(clone / "site"))
+    assert run("dvc", "status", cwd=clone).returncode == 0
+    (database,) = (clone / "site").rglob("links/cache.db")
+    database.write_bytes(b"damaged " * 1000)
+    monkeypatch.setattr("sys.argv", ["mend"])
+    with pytest.raises(SystemExit, match="^error: DVC's databases: .*; make room"):
+        run_main(mend.main)
 
 
 def test_whole_files_stay(clone, capsys):
