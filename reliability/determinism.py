@@ -145,20 +145,23 @@ def read_results() -> dict[str, Any]:
 
 
 def _keep_reference(level: str, reference: Path) -> None:
-    """Note the reference; rows that were compared with other bytes are dropped."""
-    found = {
-        "digest": digest_of_all(digests(reference, declared_outputs(_PIPELINE))),
-        "metrics": metrics_of(reference),
-        "train_seconds": round(seconds_of_training(reference), 1),
-    }
+    """Note the reference and the machine; rows that were compared with other bytes are dropped."""
+    digest = digest_of_all(digests(reference, declared_outputs(_PIPELINE)))
     results = read_results()
     kept = results.get(level, {})
     before = kept.get("reference", {}).get("digest")
-    if before is not None and before != found["digest"]:
+    if before is not None and before != digest:
         sys.stderr.write(f"{level}: the reference has other bytes than before, all is run again\n")
         kept = {}
+    machines = kept.get("reference", {}).get("machines", [])
+    found = {
+        "digest": digest,
+        "metrics": metrics_of(reference),
+        "train_seconds": round(seconds_of_training(reference), 1),
+        "machines": machines if machine() in machines else [*machines, machine()],
+    }
     level_now = {"reference": found, "conditions": kept.get("conditions", {})}
-    _write(results | {"machine": machine(), level: level_now})
+    _write(results | {level: level_now})
 
 
 def _keep(level: str, name: str, row: dict[str, Any]) -> None:
@@ -171,8 +174,7 @@ def _keep(level: str, name: str, row: dict[str, Any]) -> None:
 
 
 def _write(results: Mapping[str, Any]) -> None:
-    order = ("machine", *LEVELS)
-    in_order = {key: results[key] for key in order if key in results}
+    in_order = {level: results[level] for level in LEVELS if level in results}
     write_text(DETERMINISM, json.dumps(in_order, indent=1, ensure_ascii=False) + "\n")
 
 

@@ -258,6 +258,20 @@ def test_what_is_missing_is_run_and_the_rest_is_kept(tiny_level):
     assert queue == []
 
 
+def test_each_machine_with_the_same_bytes_is_kept(tiny_level, monkeypatch):
+    queue, results = tiny_level
+    for number in (1, 2, 1, 3):
+        monkeypatch.setattr(determinism, "machine", lambda n=number: {"processor": f"P{n}"})
+        # The last reference has other bytes.
+        queue += [[0, 1] if number < 3 else [1, 1]] * 2
+        determinism.main(["again"])
+        if number == 2:
+            page = reproducibility.conditions()
+    assert "\n- tiny: P1; P2\n" in page
+    found = json.loads(results.read_text("utf-8"))["mnist"]["reference"]["machines"]
+    assert found == [{"processor": "P3"}]
+
+
 def test_rows_against_another_reference_are_dropped(tiny_level, capsys):
     queue, results = tiny_level
     queue += [[0, 1], [0, 1], [0, 0], [0, 1]]
