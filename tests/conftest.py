@@ -1,7 +1,9 @@
 """Shared fixtures: small real data, the committed parameters, a clone of the repository."""
 
+import fcntl
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -114,9 +116,19 @@ def commit(folder: Path) -> None:
 @pytest.fixture(scope="session")
 def pipeline_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in which `dvc repro` has run on the digits. Copy it before changing anything."""
-    folder = make_clone(tmp_path_factory.mktemp("pipeline") / "clone")
-    run("dvc", "repro", cwd=folder)
-    commit(folder)
+    own = tmp_path_factory.getbasetemp()
+    # Folders of pytest-xdist's workers lie in one, in which the first to need it runs it for all.
+    common = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    finished = common / "finished"
+    with Path(f"{finished}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not finished.exists():
+            clone = make_clone(common / "clone")
+            run("dvc", "repro", cwd=clone)
+            commit(clone)
+            clone.rename(finished)
+    folder = own / "pipeline/clone"
+    shutil.copytree(finished, folder, symlinks=True)
     return folder
 
 
