@@ -1,9 +1,7 @@
 """Training without labels, from images and augmentation seeds to the trained network."""
 
 import logging
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,27 +113,15 @@ def _train_one(
     if finished < params.train.epochs:
         saver = [Saver(file, recorder)] if file else []
         # The recorder adds to the logs that the caller's callbacks read.
-        with _line_ended():
-            model.fit(
-                batches.dataset(finished),
-                initial_epoch=finished,
-                epochs=params.train.epochs,
-                steps_per_epoch=len(batches),
-                shuffle=False,
-                callbacks=[*teaching, recorder, *saver, *callbacks],
-            )
+        model.fit(
+            batches.dataset(finished),
+            initial_epoch=finished,
+            epochs=params.train.epochs,
+            steps_per_epoch=len(batches),
+            shuffle=False,
+            callbacks=[*teaching, recorder, *saver, *callbacks],
+        )
     return TrainingResult(network, recorder.history, recorder.snapshots())
-
-
-@contextmanager
-def _line_ended() -> Iterator[None]:
-    """End the line of Keras's progress bar on a failure, of which the next line is to tell."""
-    try:
-        yield
-    except BaseException:
-        sys.stdout.write("\n")
-        sys.stdout.flush()
-        raise
 
 
 def build_learner(network: keras.Model, params: Params, batches: PairBatches) -> IICModel:

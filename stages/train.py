@@ -1,6 +1,7 @@
 """Stage 4: train both heads on pairs of images. No label is within reach."""
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,7 @@ EXAMPLES = 6
 def main(params: Params) -> None:
     """Train; then store model, history and snapshots."""
     data = read_data()
-    with resumable(params, [IMAGES, DRAWS, NEIGHBORS]) as state:
+    with resumable(params, [IMAGES, DRAWS, NEIGHBORS]) as state, _line_ended():
         _train(data, params, state)
 
 
@@ -56,6 +57,17 @@ def _train(data: TrainingData, params: Params, state: Path) -> None:
     )
     for finding in diagnose(result.history[-1], params.model.head_sizes):
         log.warning("warning: %s", finding)
+
+
+@contextmanager
+def _line_ended() -> Iterator[None]:
+    """End the line of Keras's progress bar on a failure, of which the next line is to tell."""
+    try:
+        yield
+    except BaseException:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+        raise
 
 
 @contextmanager

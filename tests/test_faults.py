@@ -139,7 +139,7 @@ def test_a_stage_names_the_file_that_has_no_room(clone, monkeypatch, stage, file
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's device that is always full")
-def test_a_training_names_what_it_cannot_be_watched_by(clone, monkeypatch):
+def test_a_training_names_what_it_cannot_be_watched_by(clone, monkeypatch, capsys):
     monkeypatch.chdir(clone)
     monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
     # DVCLive writes that after each epoch, and its error has no name.
@@ -149,6 +149,8 @@ def test_a_training_names_what_it_cannot_be_watched_by(clone, monkeypatch):
     with pytest.raises(SystemExit) as stopped:
         runpy.run_path(str(ROOT / "stages/train.py"), run_name="__main__")
     assert stopped.value.code == "error: dvclive: No space left on device"
+    # Else the message would stand behind the progress bar.
+    assert capsys.readouterr().out.endswith("\n")
 
 
 def test_a_full_disk_costs_a_run_and_nothing_else(pipeline_run):
