@@ -1,6 +1,6 @@
 """The generated parts of docs/reproducibility.md: under which conditions the bytes are the same."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 from typing import Any
 
@@ -30,7 +30,7 @@ def conditions() -> str:
         if any("digest" in row or row.get("outcome") == "failed" for row in rows):
             cells = [_cell(row, letters[level]) for level, row in zip(levels, rows, strict=True)]
             lines.append(f"| {condition.what} | {condition.how} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *_machines(results), "", *_not_tried(results)])
+    return "\n".join([*lines, "", *_machines(results, levels), "", *_not_tried(results)])
 
 
 def letters_of(level: Mapping[str, Any]) -> dict[str, str]:
@@ -47,13 +47,12 @@ def _cell(row: _Row, letters: Mapping[str, str]) -> str:
     return letter if row["outcome"] == "same" else f"**{letter}**"
 
 
-def _machines(results: Mapping[str, Any]) -> list[str]:
+def _machines(results: Mapping[str, Any], levels: Sequence[str]) -> list[str]:
     """On which processors the reference of each level gave its bytes."""
     lines = ["Processors on which the reference gave A:", ""]
-    for level in LEVELS:
-        if level in results:
-            found = [machine["processor"] for machine in results[level]["reference"]["machines"]]
-            lines.append(f"- {LEVELS[level].title}: {'; '.join(dict.fromkeys(found))}")
+    for level in levels:
+        found = [machine["processor"] for machine in results[level]["reference"]["machines"]]
+        lines.append(f"- {LEVELS[level].title}: {'; '.join(dict.fromkeys(found))}")
     return lines
 
 

@@ -153,12 +153,12 @@ def _keep_reference(level: str, reference: Path) -> None:
     if before is not None and before != digest:
         sys.stderr.write(f"{level}: the reference has other bytes than before, all is run again\n")
         kept = {}
-    machines = kept.get("reference", {}).get("machines", [])
+    machines, here = kept.get("reference", {}).get("machines", []), machine()
     found = {
         "digest": digest,
         "metrics": metrics_of(reference),
         "train_seconds": round(seconds_of_training(reference), 1),
-        "machines": machines if machine() in machines else [*machines, machine()],
+        "machines": machines if here in machines else [*machines, here],
     }
     level_now = {"reference": found, "conditions": kept.get("conditions", {})}
     _write(results | {level: level_now})
