@@ -15,6 +15,8 @@ import pytest
 
 # Quiet, and before anything imports TensorFlow.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Threads of OpenMP else turn while they wait, on the cores that the other worker needs.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from experiments.scratch import copy_working_tree
 from iic.datasets import Dataset, digits_dataset

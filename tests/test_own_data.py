@@ -12,6 +12,8 @@ import yaml
 from conftest import make_clone, override, run
 from PIL import Image
 
+from commands.main import cli
+
 IMAGES = 300
 
 
@@ -69,10 +71,12 @@ def test_folders_with_labels(clone, scans):
     assert right == pytest.approx(metrics["acc"], abs=1e-6)
     page = (clone / "reports/index.html").read_text()
     assert "= digit 3" in page
+    assert "Between two trainings, seeds 0 and 1" in page
 
 
-def test_predict_finds_the_same_clusters(clone, scans):
-    run("iic", "predict", str(scans / "labelled"), "--out", "new.csv", cwd=clone)
+def test_predict_finds_the_same_clusters(clone, scans, monkeypatch):
+    monkeypatch.chdir(clone)
+    cli.main(["predict", str(scans / "labelled"), "--out", "new.csv"], standalone_mode=False)
     names = ("cluster", "overcluster", "probability")
     known = {
         row["path"].lstrip("'"): [float(row[name]) for name in names]
@@ -87,7 +91,7 @@ def test_predict_finds_the_same_clusters(clone, scans):
         assert [float(row[name]) for name in names] == pytest.approx(known[path], rel=1e-4)
 
 
-def test_without_labels_the_same_network_and_what_can_be_said(clone, scans):
+def test_without_labels_the_same_network_and_what_can_be_said(clone, scans, monkeypatch, capsys):
     """Only what depends on labels runs again: the pictures are the same, and so is the training."""
     lock = yaml.safe_load((clone / "dvc.lock").read_text())
     file = clone / "params.yaml"
@@ -119,8 +123,9 @@ def test_without_labels_the_same_network_and_what_can_be_said(clone, scans):
     page = (clone / "reports/index.html").read_text()
     assert "accuracy" not in page.lower()
     assert "ccuracy.png" not in page
-    found = run("iic", "predict", str(scans / "plain/000.png"), cwd=clone).stdout.splitlines()
-    assert found[0] == "path,cluster,overcluster,probability"
+    monkeypatch.chdir(clone)
+    cli.main(["predict", str(scans / "plain/000.png")], standalone_mode=False)
+    assert capsys.readouterr().out.splitlines()[0] == "path,cluster,overcluster,probability"
     assert json.loads(run("dvc", "status", "--json", cwd=clone).stdout) == {}
     run("dvc", "plots", "show", cwd=clone)
 

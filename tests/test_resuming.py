@@ -23,7 +23,13 @@ EPOCHS = 3
 
 @pytest.fixture(scope="module")
 def params(params_text) -> Params:
-    values = TINY | {"train.epochs": EPOCHS, "loss.teaching_from": 0.2, "augment.neighbors": 5}
+    values = TINY | {
+        "train.epochs": EPOCHS,
+        "loss.teaching_from": 0.2,
+        "augment.neighbors": 5,
+        # Each training traces its layers anew.
+        "model.widths": [8],
+    }
     return parse_params(override(params_text, values), "params.yaml")
 
 
