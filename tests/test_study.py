@@ -546,7 +546,7 @@ def test_a_study_resumes_after_a_kill_and_repeats_nothing(pipeline_run, tmp_path
     with (clone / "reports/study-small.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["variant"], row["seed"]) for row in rows] == [("all", "0"), ("noise", "0")]
-    assert len({row["loss"] for row in rows}) == 2
+    assert len({row["nmi"] for row in rows}) == 2
     with (clone / "reports/study-small-curves.csv").open() as file:
         epochs = list(csv.DictReader(file))
     assert len(epochs) == 2 * TINY["train.epochs"]
