@@ -100,9 +100,9 @@ _COMMIT = ("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quie
 
 
 def test_a_task_that_fails_publishes_nothing_and_says_why(source, tmp_path):
-    outcome = task.run(make_task(source, tmp_path, "-S", "loss.alpha=-1"), lambda _: None)
+    outcome = task.run(make_task(source, tmp_path, "-S", "augment.views=-1"), lambda _: None)
     assert outcome.status == "failed"
-    assert "error: params.yaml: loss.alpha" in outcome.log
+    assert "error: params.yaml: augment.views" in outcome.log
     assert outcome.log.splitlines()[-1].startswith("exit status")
     assert published(source) == []
     assert not list(tmp_path.glob("iic-sweep-*/task-*"))
