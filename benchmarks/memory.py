@@ -41,7 +41,7 @@ RUNS = {
     "download of your own NPZ file": Run("download"),
     "augment": Run("augment"),
     "neighbors": Run("neighbors", most=120_000),
-    "train with a committee": Run("train", 60_000, {"committee": {"members": 2, "epochs": 1}}),
+    "train with a committee": Run("train", 120_000, {"committee": {"members": 2, "epochs": 1}}),
     "train": Run("train", most=120_000),
     "evaluate": Run("evaluate"),
     "report": Run("report"),

@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TINY = {
     "data.name": "digits",
     "augment.views": 2,
-    "model.widths": [8, 8, 16],
+    "model.widths": [8, 16],
     "model.head_widths": [16],
     "model.overclusters": 20,
     "train.epochs": 2,

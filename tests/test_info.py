@@ -89,7 +89,7 @@ def test_all_is_told(model, card, data):
         "1": "no class",
         "2": "nought",
     }
-    assert told["model"]["widths"] == "8, 8, 16"
+    assert told["model"]["widths"] == "8, 16"
     assert told["model"]["folder"] == "model"
     assert len(told["model"]["weights_sha256"]) == 64
     assert int(told["machine"]["processors"]) >= 1

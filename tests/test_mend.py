@@ -154,8 +154,8 @@ def test_no_empty_folder_of_notes_is_left_for_dvc_to_stumble_over(clone):
     for folder in (empty, begun):
         folder.mkdir(parents=True)
     (begun / ".begun.tmp").touch()
-    (note,) = (note for note in runs.glob("*/*/[!.]*") if "stages.evaluate" in note.read_text())
-    note.write_text("cmd: python -m stages.evaluate\n")
+    (note,) = (note for note in runs.glob("*/*/[!.]*") if "stages.augment" in note.read_text())
+    note.write_text("cmd: python -m stages.augment\n")
     mend.main([])
     assert not empty.exists()
     assert (begun / ".begun.tmp").exists()

@@ -224,7 +224,7 @@ def test_a_killed_pipeline_ends_with_the_same_lock(tmp_path, pipeline_run):
         time.sleep(0.01)
     os.killpg(started.pid, signal.SIGKILL)
     started.wait()
-    again = run("dvc", "repro", cwd=clone)
+    again = run("dvc", "repro", "train", cwd=clone)
     assert "going on after epoch" in again.stderr
     assert not list(clone.glob(".resume/*"))
     assert (clone / "dvc.lock").read_bytes() == before
