@@ -18,7 +18,7 @@ JOBS   ?= 1
 AGAIN  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-remotes test-cluster test-export remotes cluster exporters lint format recipe seeds study show compare bench chaos audit readme lock clean
+.PHONY: help repro test test-long test-remotes test-cluster test-export remotes cluster exporters lint format recipe seeds study show compare bench chaos audit readme lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,9 @@ test: $(VENV)/.dev ## install, then lint, type-check and run the tests
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 	@$(RUN) pytest -n 2
+
+test-long: $(VENV)/.dev ## the few tests that take as long as a third of all others
+	@$(RUN) pytest -n 2 -m long
 
 test-remotes: $(VENV)/.dev $(VENV)/.remotes ## push and pull through real servers (see docs/sharing.md)
 	@$(RUN) pytest -n 2 -m remotes

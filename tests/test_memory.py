@@ -27,6 +27,7 @@ SMALL = {
 NOISE = 3.0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("few", "many", "runs"),
     [

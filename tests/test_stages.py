@@ -310,6 +310,7 @@ def wait_for_the_queue(folder: Path, seconds: float = 300) -> None:
     assert "Failed" not in status, status
 
 
+@pytest.mark.long
 def test_experiments_in_a_temporary_folder_and_from_the_queue(clone):
     noise = ("-S", "augment.ops=[noise]")
     run("dvc", "exp", "run", "--temp", "--name", "one", *noise, cwd=clone)

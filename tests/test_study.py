@@ -513,6 +513,7 @@ def kill_all_below(folder: Path) -> int:
     return killed
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="finds processes by /proc")
 def test_a_study_resumes_after_a_kill_and_repeats_nothing(pipeline_run, tmp_path):
     clone = tmp_path / "clone"

@@ -77,6 +77,7 @@ def test_a_task_publishes_what_it_gave_and_never_again(source, tmp_path):
     assert told[5:] == ["clones"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("run_cache", [True, False])
 def test_a_training_that_the_remote_knows_is_taken_if_wanted(source, tmp_path, run_cache):
     """The commit's own, its lock file gone; records that were there are not pushed again."""
