@@ -108,11 +108,21 @@ def _between_seeds() -> str:
     values = [100 * float(row["acc"]) for row in rows_of(recipe).values()]
     if not values:
         return NOT_MEASURED
+    spread = max(values) - min(values)
     return (
         f"Over the {len(values)} seeds of `{recipe}` (reports/seeds-{recipe}.csv), accuracy lies "
-        f"between {min(values):.2f} % and {max(values):.2f} %, "
-        f"{max(values) - min(values):.2f} points apart."
+        f"between {min(values):.2f} % and {max(values):.2f} %, {spread:.2f} points apart."
+        f"{_further_than(spread)}"
     )
+
+
+def _further_than(spread: float) -> str:
+    """Which bytes moved the accuracy by more points than seeds do."""
+    level = read_results().get("mnist", {"reference": {"digest": ""}, "conditions": {}})
+    letters, rows = letters_of(level), level["conditions"].values()
+    moved = {letters[row["digest"]]: 100 * row["moved"]["acc"] for row in rows if row.get("moved")}
+    further = [f"{letter} by {points:.2f}" for letter, points in moved.items() if points > spread]
+    return f" One run each moved it further: {', '.join(further)}." if further else ""
 
 
 def costs() -> str:

@@ -350,6 +350,33 @@ def test_pages_show_sets_of_bytes_as_letters(tiny_level):
     assert "| nothing, run once more | 1.00 |" in reproducibility.costs()
 
 
+def test_what_moves_accuracy_further_than_seeds_do_is_said(monkeypatch):
+    rows = {"0": {"acc": "0.98"}, "1": {"acc": "0.99"}}
+    monkeypatch.setattr(reproducibility, "rows_of", lambda recipe: rows)
+
+    def row(digest: str, acc: float) -> dict[str, object]:
+        moved = {"acc": acc, "nmi": 0.0, "loss": 0.0}
+        return {
+            "outcome": "others", "digest": digest, "differs": ["model"],
+            "moved": moved, "changed": 1, "images": 2,
+        }  # fmt: skip
+
+    level = {
+        "reference": {"digest": "a"},
+        "conditions": {
+            "again": {"outcome": "same", "digest": "a"},
+            "threads-1": row("b", 0.009),
+            "avx2": row("c", 0.0125),
+        },
+    }
+    monkeypatch.setattr(reproducibility, "read_results", lambda: {"mnist": level})
+    assert reproducibility.moves().splitlines()[-1].endswith(
+        "between 98.00 % and 99.00 %, 1.00 points apart. One run each moved it further: C by 1.25."
+    )
+    level["conditions"].pop("avx2")
+    assert reproducibility.moves().endswith("1.00 points apart.")
+
+
 def test_the_surroundings_change_no_byte_of_the_light_stages(monkeypatch, tmp_path, params):
     """For real: a Turkish locale on a terminal, another zone, path, home and umask."""
     if shutil.which("localedef") is None:
