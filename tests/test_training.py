@@ -263,7 +263,10 @@ def test_what_is_recorded(data, tiny_params, result):
 
 
 def test_training_raises_the_mutual_information(digits, tiny_params):
-    params = tiny_params.with_values(train={"epochs": 12, "batch_size": 80, "learning_rate": 0.01})
+    params = tiny_params.with_values(
+        model={"widths": [8, 8, 16]},
+        train={"epochs": 12, "batch_size": 80, "learning_rate": 0.01},
+    )
     history = train(training_data(digits, images=480, views=4), params).history
     assert history[-1]["cluster_mutual_information"] > 0.1
     assert history[-1]["cluster_mutual_information"] > 4 * history[0]["cluster_mutual_information"]
