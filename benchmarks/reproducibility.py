@@ -82,7 +82,7 @@ def moves() -> str:
     for level in levels:
         title = LEVELS[level].title
         lines += [f"| {title} | {row}" for row in _moved_rows(results[level])]
-    return "\n".join([*lines, "", _between_seeds()])
+    return "\n".join([*lines, "", _between_seeds(results.get("mnist"))])
 
 
 def _moved_rows(level: Mapping[str, Any]) -> list[str]:
@@ -102,7 +102,7 @@ def _moved_rows(level: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _between_seeds() -> str:
+def _between_seeds(level: Mapping[str, Any] | None) -> str:
     """The spread that the same recipe has over its seeds, from its table."""
     recipe = LEVELS["mnist"].recipe
     values = [100 * float(row["acc"]) for row in rows_of(recipe).values()]
@@ -112,13 +112,12 @@ def _between_seeds() -> str:
     return (
         f"Over the {len(values)} seeds of `{recipe}` (reports/seeds-{recipe}.csv), accuracy lies "
         f"between {min(values):.2f} % and {max(values):.2f} %, {spread:.2f} points apart."
-        f"{_further_than(spread)}"
+        f"{_further_than(spread, level) if level else ''}"
     )
 
 
-def _further_than(spread: float) -> str:
+def _further_than(spread: float, level: Mapping[str, Any]) -> str:
     """Which bytes moved the accuracy by more points than seeds do."""
-    level = read_results().get("mnist", {"reference": {"digest": ""}, "conditions": {}})
     letters, rows = letters_of(level), level["conditions"].values()
     moved = {letters[row["digest"]]: 100 * row["moved"]["acc"] for row in rows if row.get("moved")}
     further = [f"{letter} by {points:.2f}" for letter, points in moved.items() if points > spread]

@@ -1,8 +1,10 @@
 """Shared fixtures: small real data, the committed parameters, a clone of the repository."""
 
 import fcntl
+import logging
 import os
 import resource
+import runpy
 import shutil
 import subprocess
 import sys
@@ -94,6 +96,16 @@ def run(
             f"{' '.join(command)}: exit {result.returncode}\n{result.stdout}\n{result.stderr}"
         )
     return result
+
+
+def exit_code_of(script: str, *arguments: str, cwd: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What a script exits with: run as `python -m` does, but for the start of TensorFlow."""
+    monkeypatch.chdir(cwd)
+    monkeypatch.setattr(sys, "argv", [script, *arguments])
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(ROOT / script), run_name="__main__")
+    return str(stopped.value.code)
 
 
 def make_clone(folder: Path, **settings: object) -> Path:

@@ -1,8 +1,6 @@
 """What the campaigns of faults and of damage judge by, and a few of their trials."""
 
-import logging
 import random
-import runpy
 import shutil
 import subprocess
 import sys
@@ -11,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, flip_a_bit, no_file_larger_than
+from conftest import ROOT, exit_code_of, flip_a_bit, no_file_larger_than
 
 from reliability import contents, damage, disturbed, faults
 from reliability.endings import Ending, fault_of
@@ -128,27 +126,21 @@ def test_damage_is_a_bit_or_a_lost_end_and_says_so(tmp_path, seed):
     ],
 )
 def test_a_stage_names_the_file_that_has_no_room(clone, monkeypatch, stage, file):
-    monkeypatch.chdir(clone)
-    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
     before = contents.written(clone)
-    # As `python -m` runs it, but for the seconds that TensorFlow takes to start.
-    with no_file_larger_than(100), pytest.raises(SystemExit) as stopped:
-        runpy.run_path(str(ROOT / f"stages/{stage}.py"), run_name="__main__")
-    assert stopped.value.code == f"error: {file}: File too large"
+    with no_file_larger_than(100):
+        code = exit_code_of(f"stages/{stage}.py", cwd=clone, monkeypatch=monkeypatch)
+    assert code == f"error: {file}: File too large"
     assert contents.written(clone) == before
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's device that is always full")
 def test_a_training_names_what_it_cannot_be_watched_by(clone, monkeypatch, capsys):
-    monkeypatch.chdir(clone)
-    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
     # DVCLive writes that after each epoch, and its error has no name.
     signal = clone / ".dvc/tmp/exps/run/DVCLIVE_STEP_COMPLETED"
     signal.parent.mkdir(parents=True, exist_ok=True)
     signal.symlink_to("/dev/full")
-    with pytest.raises(SystemExit) as stopped:
-        runpy.run_path(str(ROOT / "stages/train.py"), run_name="__main__")
-    assert stopped.value.code == "error: dvclive: No space left on device"
+    code = exit_code_of("stages/train.py", cwd=clone, monkeypatch=monkeypatch)
+    assert code == "error: dvclive: No space left on device"
     # Else the message would stand behind the progress bar.
     assert capsys.readouterr().out.endswith("\n")
 

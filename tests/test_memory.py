@@ -22,22 +22,25 @@ SMALL = {
     "loss": {"teaching_from": 0.0},
     "train": {"epochs": 1, "batch_size": 2000},
 }
-# In images: by what runs differ, and what the C library keeps of arrays as small as these. A copy
-# of all images as float32 would be 4.
-NOISE = 3.0
+# By what runs differ, in images. A copy of all images as float32 would be 4.
+NOISE = 1.0
+# And by what the C library keeps of arrays of less than 32 MB.
+SMALL_ARRAYS = 2.0
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("few", "many", "runs"),
+    ("few", "many", "noise", "runs"),
     [
         # Its time grows with the square of the images.
-        (5_000, 15_000, ["download of your own NPZ file", "neighbors"]),
+        (5_000, 15_000, NOISE + SMALL_ARRAYS, ["download of your own NPZ file", "neighbors"]),
         # Moves look at 20,000 images of either.
-        (20_000, 40_000, ["download of your own NPZ file", "augment", "train", "evaluate"]),
+        (20_000, 60_000, NOISE, ["download of your own NPZ file", "augment", "train", "evaluate"]),
     ],
 )
-def test_a_stage_needs_no_more_for_an_image_than_is_stated(monkeypatch, random, few, many, runs):
+def test_a_stage_needs_no_more_for_an_image_than_is_stated(
+    monkeypatch, random, few, many, noise, runs
+):
     """Whole stages, each in a process of its own."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(memory, "TEST", 100)
@@ -55,7 +58,7 @@ def test_a_stage_needs_no_more_for_an_image_than_is_stated(monkeypatch, random, 
                 peaks[name][images] = peak
     for name, (_, stated) in memory.bounds().items():
         if name in runs:
-            assert memory.growth(peaks[name])["times_the_data"] < stated + NOISE, name
+            assert memory.growth(peaks[name])["times_the_data"] < stated + noise, name
 
 
 def test_the_line_is_above_all_peaks_and_as_steep_as_the_last_two():

@@ -1,15 +1,13 @@
 """Recipes, runs over several seeds, and the generated parts of the README."""
 
 import json
-import runpy
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, environment, override
+from conftest import ROOT, environment, exit_code_of, override
 
 from benchmarks import readme, results
 from experiments.costs import Cost, read_costs
@@ -220,13 +218,10 @@ def test_a_mistake_in_the_parameters_is_not_blamed_on_a_recipe(folder):
 )
 def test_commands_end_in_one_line_without_a_traceback(tmp_path, monkeypatch, words):
     module, *arguments = words.split()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", [module, *arguments])
-    # As `python -m` runs it, but for the seconds that TensorFlow takes to start.
-    with pytest.raises(SystemExit) as stopped:
-        runpy.run_path(str(ROOT / f"{module.replace('.', '/')}.py"), run_name="__main__")
-    assert str(stopped.value.code).startswith("error: ")
-    assert len(str(stopped.value.code).splitlines()) == 1
+    script = f"{module.replace('.', '/')}.py"
+    code = exit_code_of(script, *arguments, cwd=tmp_path, monkeypatch=monkeypatch)
+    assert code.startswith("error: ")
+    assert len(code.splitlines()) == 1
 
 
 def test_an_unknown_recipe_names_the_known_ones(folder):

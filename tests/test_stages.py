@@ -2,8 +2,6 @@
 
 import csv
 import json
-import logging
-import runpy
 import shutil
 import time
 from pathlib import Path
@@ -11,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from conftest import ROOT, TINY, override, run
+from conftest import TINY, exit_code_of, override, run
 from sklearn.metrics import adjusted_rand_score
 
 from iic.matching import contingency_table, hungarian_accuracy, purity
@@ -255,19 +253,10 @@ def test_what_reruns_when_a_parameter_changes(clone, values, expected):
     assert not unexpected & set(status)
 
 
-def stopped_with(folder: Path, stage: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """As `python -m` runs it, but for the seconds that TensorFlow takes to start."""
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
-    with pytest.raises(SystemExit) as stopped:
-        runpy.run_path(str(ROOT / f"stages/{stage}.py"), run_name="__main__")
-    return str(stopped.value.code)
-
-
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_bad_parameter_stops_every_stage_in_one_line(clone, monkeypatch, stage):
     set_params(clone, loss__alpha="high")
-    code = stopped_with(clone, stage, monkeypatch)
+    code = exit_code_of(f"stages/{stage}.py", cwd=clone, monkeypatch=monkeypatch)
     assert code == "error: params.yaml: loss.alpha: 'high' should be a number"
 
 
@@ -281,7 +270,7 @@ def test_a_bad_override_of_an_experiment_is_refused_before_any_work(clone):
 def test_a_damaged_input_stops_a_stage_in_one_line(clone, monkeypatch):
     (clone / "data/draws.npz").unlink()
     (clone / "data/draws.npz").write_bytes(b"PK damaged")
-    code = stopped_with(clone, "train", monkeypatch)
+    code = exit_code_of("stages/train.py", cwd=clone, monkeypatch=monkeypatch)
     assert code.startswith("error: data/draws.npz: not a readable NPZ file")
     assert len(code.splitlines()) == 1
 
