@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
 
 from iic.errors import InputError
 
@@ -50,4 +51,6 @@ def _features(images: np.ndarray) -> np.ndarray:
     blurred = ndimage.gaussian_filter(images, (0, BLUR, BLUR), output=np.float32)
     pixels = blurred.reshape(len(images), -1)
     components = min(COMPONENTS, *pixels.shape)
-    return PCA(components, svd_solver="covariance_eigh").fit_transform(pixels)
+    # BLAS splits its sums among threads, no more of them than cores: other cores, other bytes.
+    with threadpool_limits(1, "blas"):
+        return PCA(components, svd_solver="covariance_eigh").fit_transform(pixels)

@@ -330,7 +330,7 @@ def test_predictions_are_timed_as_whole_commands(pipeline_run, monkeypatch):
 
 
 def test_a_prediction_that_fails_is_named(tmp_path):
-    with pytest.raises(InputError, match="iic predict nowhere.png .*: error: "):
+    with pytest.raises(InputError, match="(?s)iic predict nowhere.png .*error: nowhere.png"):
         predictions._call(Path("nowhere.png"), tmp_path)
 
 

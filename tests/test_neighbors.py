@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 from scipy import ndimage
+from threadpoolctl import threadpool_limits
 
 from iic.errors import InputError
-from iic.neighbors import nearest_neighbors
+from iic.neighbors import _features, nearest_neighbors
 
 
 def test_agrees_with_distances_of_blurred_images(digits):
@@ -38,6 +39,14 @@ def test_a_blurred_shift_is_nearer_than_another_stroke():
 def test_most_neighbours_of_real_digits_are_the_same_digit(digits):
     found = nearest_neighbors(digits.train_images, 5)
     assert np.mean(digits.train_labels[found] == digits.train_labels[:, None]) > 0.95
+
+
+def test_the_threads_of_blas_change_no_byte(digits):
+    def features(threads):
+        with threadpool_limits(threads, "blas"):
+            return _features(digits.train_images)
+
+    np.testing.assert_array_equal(features(1), features(2))
 
 
 def test_none_are_an_empty_table(digits):
