@@ -124,10 +124,12 @@ def _labels(card: "ModelCard | None", clusters: int) -> list[str | None] | None:
 def _sources(paths: Sequence[Path], max_images: int) -> "list[Source]":
     """Files that were named one by one are judged together, like those of a folder."""
     from iic.images import SUFFIXES, FileSource
-    from iic.sources import sources_of
+    from iic.sources import check_name, sources_of
 
     files = [path for path in paths if path.is_file() and path.suffix.lower() in SUFFIXES]
     sources: list[Source] = []
+    for path in files:
+        check_name(path)
     if files:
         title = str(files[0]) if len(files) == 1 else f"{len(files):,} files"
         sources.append(FileSource(title, files))

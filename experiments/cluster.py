@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import os
+import secrets
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -77,7 +78,9 @@ def connected(address: str | None, cores: int | None = None) -> Iterator[ModuleT
         InputError: nothing answers there, or it is of another version, or the connection is lost.
     """
     check_installed()
-    if address is not None:
+    if address is None:
+        _keep_to_oneself()
+    else:
         _check_reachable(address)
     import ray
 
@@ -86,9 +89,8 @@ def connected(address: str | None, cores: int | None = None) -> Iterator[ModuleT
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address is None:
-            # Ray's own limit is none: a task that memory has no room for would never end.
-            os.environ.setdefault("RAY_task_oom_retries", "1")
-            ray.init("local", num_cpus=cores, include_dashboard=False, **quiet)
+            here = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+            ray.init("local", num_cpus=cores, **here, **quiet)
         else:
             ray.init(address, **quiet)
     except faults as error:
@@ -111,6 +113,15 @@ def connected(address: str | None, cores: int | None = None) -> Iterator[ModuleT
         ray.shutdown()
         for module in shipped:
             ray.cloudpickle.unregister_pickle_by_value(module)
+
+
+def _keep_to_oneself() -> None:
+    """Settings of Ray's for one machine, which it reads when it starts."""
+    # Whoever reaches its ports could else run code here, another user of the machine, say.
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    # Ray's own limit is none: a task that memory has no room for would never end.
+    os.environ.setdefault("RAY_task_oom_retries", "1")
 
 
 def _check_reachable(address: str) -> None:

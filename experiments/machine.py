@@ -3,12 +3,12 @@
 import os
 import platform
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
+
+from iic.processor import instructions, processor_model
 
 # Instructions that libraries have other code for.
 _WIDE = {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}
-_PROCESSORS = Path("/proc/cpuinfo")
 
 
 def machine() -> dict[str, Any]:
@@ -23,31 +23,8 @@ def machine() -> dict[str, Any]:
     }
 
 
-def instructions() -> set[str]:
-    """What the processor can do, as Linux names it; nothing is known elsewhere."""
-    return set(_described().get("flags", "").split())
-
-
-def usable_cores() -> int:
-    """Cores that this process may use; a container or `taskset` may leave it fewer than all."""
-    # macOS cannot say.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _processor() -> str:
     """Its model as Linux names it, and the instructions that bfloat16 depends on."""
-    model = _described().get("model name", platform.machine())
+    model = processor_model()
     wide = ", ".join(sorted(instructions() & _WIDE))
     return f"{model} ({wide})" if wide else model
-
-
-def _described() -> dict[str, str]:
-    if not _PROCESSORS.exists():
-        return {}
-    lines: dict[str, str] = {}
-    for line in _PROCESSORS.read_text("utf-8").splitlines():
-        key, _, value = line.partition(":")
-        lines[key.strip()] = value.strip()
-    return lines

@@ -9,8 +9,11 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import psutil
 import yaml
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from voluptuous import Invalid
@@ -33,6 +36,7 @@ def main(arguments: list[str]) -> None:
     )
     options = parser.parse_args(arguments)
     _mend_half_written()
+    _forget_the_dead()
     for file in remove_damaged(everything=options.all):
         sys.stderr.write(f"{file}: damaged; removed, `dvc repro` makes it again\n")
 
@@ -48,6 +52,34 @@ def _mend_half_written() -> None:
             _bring_back(path)
 
 
+def _forget_the_dead() -> None:
+    """Remove a list of locks of processes that live no longer, though others have their numbers.
+
+    DVC asks whether there is a process of a number; after a restart there soon is.
+    """
+    if USES.exists():
+        written, users = USES.stat().st_mtime, [*_users(json.loads(USES.read_text()))]
+        if users and not any(_lived(process, written) for process in users):
+            USES.unlink()
+
+
+def _users(uses: dict[str, dict[str, Any]]) -> Iterator[int]:
+    """Numbers of the processes that read or write something."""
+    for entry in uses.get("write", {}).values():
+        yield entry["pid"]
+    for entries in uses.get("read", {}).values():
+        yield from (entry["pid"] for entry in entries)
+
+
+def _lived(process: int, when: float) -> bool:
+    try:
+        return psutil.Process(process).create_time() <= when + _SECONDS
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True
+
+
 def _is_whole(path: Path) -> bool:
     if not path.exists():
         return True
@@ -56,9 +88,11 @@ def _is_whole(path: Path) -> bool:
         if path == USES:
             json.loads(text)
         elif "\n<<<<<<< " not in f"\n{text}":  # a merge is the user's to decide
-            COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(text))
+            stages = COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(text)).get("stages", {})
             # Whole lines are fine: DVC runs stages that are not there again.
-            return text.endswith("\n")
+            return text.endswith("\n") and all(
+                "md5" in output for stage in stages.values() for output in stage.get("outs", [])
+            )
     except (ValueError, yaml.YAMLError, Invalid):
         return False
     return True

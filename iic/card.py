@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from iic.errors import InputError
 from iic.files import check_plain, is_writable_name, read_text, reason_of, write_text
@@ -23,6 +23,7 @@ def _writable(name: str) -> str:
 
 # Of a card that others wrote, which is printed.
 Name = Annotated[str, AfterValidator(_writable)]
+_METRICS = TypeAdapter(dict[Name, float])
 
 
 class ModelCard(Section):
@@ -93,6 +94,19 @@ def read_card(path: Path) -> ModelCard | None:
     if named and not 0 <= min(named) <= max(named) < len(card.labels):
         raise InputError(f"{path}: names a label that it does not list; {_REMEDY}")
     return card
+
+
+def read_metrics(path: Path) -> dict[str, float]:
+    """Metrics as evaluation stores them beside the card.
+
+    Raises:
+        InputError: they are missing, or something else.
+    """
+    try:
+        return _METRICS.validate_json(read_text(path, _REMEDY, _REMEDY, _BYTES))
+    except ValidationError as error:
+        reason = reason_of(error.errors()[0]["msg"])
+        raise InputError(f"{path}: no metrics ({reason}); {_REMEDY}") from error
 
 
 def card_of(model: Path) -> ModelCard | None:

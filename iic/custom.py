@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from iic.datasets import IMAGE_SIZE, Dataset, natural_order
 from iic.errors import InputError
-from iic.files import is_writable_name
+from iic.files import is_writable_name, reason_of
 from iic.images import (
     ArraySource,
     FileSource,
@@ -41,6 +41,8 @@ _TRAIN, _TEST = "train", "test"
 _OTHER_SPLITS = frozenset({"val", "valid", "validation", "dev", "eval"})
 # So many rare labels are named.
 _NAMED = 5
+# Letters of a label, as a folder's name can have, and different labels, as 16 bits can tell.
+_LONGEST, _MOST_LABELS = 255, 2**16
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ def _folder_parts(path: Path, max_images: int) -> dict[str, Part]:
         others = [p.name for p in _subfolders(path) if p not in splits]
         if others:
             raise InputError(
-                f"{path}: {others[0]} lies beside train and test; move it into one of them"
+                f"{path}: {reason_of(others[0])} lies beside train and test; "
+                "move it into one of them"
             )
         return {split.name: _folder_part(split, max_images) for split in splits}
     beside_it = {folder.name for folder in _subfolders(path)} - {_TRAIN}
@@ -151,7 +154,7 @@ def _folder_part(folder: Path, max_images: int) -> Part:
     labels = [file.parts[0] for file in inside]
     for subfolder in _subfolders(folder):
         if subfolder.name not in labels:
-            raise InputError(f"{subfolder}: holds no image; fill it or remove it")
+            raise InputError(f"{reason_of(subfolder)}: holds no image; fill it or remove it")
     return Part(source, labels)
 
 
@@ -173,10 +176,7 @@ def _with_useful_labels(parts: dict[str, Part], where: Path) -> dict[str, Part]:
         return parts
     if None in given:
         raise InputError(f"{where}: only one of the splits has labels; give both or none")
-    names, counts = np.unique(np.array(labels, np.str_), return_counts=True)
-    for name in names.tolist():
-        if not name.strip() or not is_writable_name(name):
-            raise InputError(f"{where}: {name!a} is no label; give it a name that can be printed")
+    names, counts = _counted(labels, where)
     if len(names) == 1:
         log.info("%s: all images have the label %s, so they count as unlabelled", where, names[0])
         return {split: Part(part.source, None) for split, part in parts.items()}
@@ -187,6 +187,26 @@ def _with_useful_labels(parts: dict[str, Part], where: Path) -> dict[str, Part]:
             *(where, ", ".join(lonely[:_NAMED]), ", …" if len(lonely) > _NAMED else ""),
         )
     return parts
+
+
+def _counted(labels: Sequence[str], where: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Different labels in order, and how many images each has; raises InputError for no labels."""
+    # Before they are put into one array, where each takes the room of the longest.
+    longest = max(labels, key=len)
+    if len(longest) > _LONGEST:
+        raise InputError(
+            f"{where}: a label of {len(longest):,} letters, {reason_of(longest[:20])}…; "
+            f"{_LONGEST} are allowed"
+        )
+    names, counts = np.unique(np.array(labels, np.str_), return_counts=True)
+    for name in names.tolist():
+        if not name.strip() or not is_writable_name(name):
+            raise InputError(f"{where}: {name!a} is no label; give it a name that can be printed")
+    if len(names) > _MOST_LABELS:
+        raise InputError(
+            f"{where}: {len(names):,} different labels; {_MOST_LABELS:,} are allowed, or give none"
+        )
+    return names, counts
 
 
 def _idx_parts(folder: Path, files: Sequence[Path], max_images: int) -> dict[str, Part]:
@@ -241,7 +261,10 @@ def _array_part(where: Path, title: str, images: np.ndarray, labels: np.ndarray 
         raise InputError(
             f"{where}: {title}: labels are {labels.dtype}; whole numbers or strings are needed"
         )
-    return Part(source, [str(label) for label in labels.tolist()])
+    try:
+        return Part(source, [str(label) for label in labels.tolist()])
+    except (ValueError, SystemError) as error:
+        raise InputError(f"{where}: {title}: a label is no text ({reason_of(error)})") from error
 
 
 def _read(part: Part, ground: Ground, reading: Reading) -> Images:

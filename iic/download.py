@@ -8,11 +8,14 @@ import re
 import subprocess
 import tarfile
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+from urllib.parse import urljoin
 
 import requests
 import urllib3
@@ -42,7 +45,10 @@ BACK_OFF = 1.0
 _CHUNK = 1 << 16
 # Four times what the files of a collection measure together.
 _UNPACKED = 220_000_000
-_FAULTS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+_REDIRECTS = 10
+# Digits of a length that may be true; int() refuses thousands of them.
+_DIGITS = 20
+_FAULTS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -90,10 +96,10 @@ def _get(url: str, file: IdxFile, timeout: tuple[float, float], deadline: float)
     limit = packed_limit(file)
     give_up = time.monotonic() + deadline
     content = bytearray()
-    with _session(url) as session, session.get(url, timeout=timeout, stream=True) as response:
+    with _session(url) as session, _answer(session, url, timeout, deadline) as response:
         response.raise_for_status()
         length = response.headers.get("Content-Length", "")
-        total = int(length) if length.isdecimal() else None
+        total = int(length) if length.isdecimal() and len(length) < _DIGITS else None
         with tqdm(desc=file.name, total=total, unit="B", unit_scale=True, leave=False) as bar:
             # raw: a `.gz` file may be labelled as an encoding, which requests would undo. read1:
             # what has come so far, so that a trickle cannot hold up the look at the clock.
@@ -107,6 +113,47 @@ def _get(url: str, file: IdxFile, timeout: tuple[float, float], deadline: float)
     if total is not None and len(content) < total:
         raise requests.ConnectionError(f"cut off after {len(content)} of {total} bytes")
     return bytes(content)
+
+
+def _answer(
+    session: requests.Session, url: str, timeout: tuple[float, float], deadline: float
+) -> requests.Response:
+    """The answer at the end of all redirects, of which the body is still to be read.
+
+    Each byte of a head begins the wait for the next one anew, so it is read in another thread.
+    """
+    answer: Future[requests.Response] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(_follow(session, url, timeout))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        return answer.result(deadline)
+    except TimeoutError as error:
+        raise requests.Timeout(f"not finished after {deadline:g} s") from error
+
+
+def _follow(session: requests.Session, url: str, timeout: tuple[float, float]) -> requests.Response:
+    for _ in range(_REDIRECTS + 1):
+        response = session.get(url, timeout=timeout, stream=True)
+        location = response.headers.get("Location")
+        if not response.is_redirect or location is None:
+            return response
+        # Whatever stands in its body is not read.
+        response.close()
+        url = urljoin(url, location)
+    raise InputError(f"redirects more than {_REDIRECTS} times")
+
+
+class _Session(requests.Session):
+    """Leaves redirects to us: requests would read all of their bodies, endless ones too."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None that requests should follow."""
 
 
 class _Refusal(requests.adapters.BaseAdapter):
@@ -123,8 +170,8 @@ class _Refusal(requests.adapters.BaseAdapter):
 
 
 def _session(url: str) -> requests.Session:
-    """One that follows redirects, but from HTTPS to HTTPS alone."""
-    session = requests.Session()
+    """One that goes from HTTPS to HTTPS alone."""
+    session = _Session()
     if url.startswith("https:"):
         del session.adapters["http://"]
     session.mount("", _Refusal())

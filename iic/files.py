@@ -1,10 +1,12 @@
 """Files written whole or not at all, and arrays read without trusting the file."""
 
 import csv
+import glob
 import io
 import json
 import os
 import re
+import shutil
 import stat
 import tempfile
 import zipfile
@@ -17,6 +19,8 @@ import numpy as np
 
 from iic.errors import InputError
 
+# Ends the name of a folder in which a file is written.
+_PARTIAL = ".partial"
 _REMEDY = "delete it and run `dvc repro`"
 # A lone sign is no formula; apostrophes count, so that taking one off gives the text back.
 _FORMULA = re.compile(r"'*[=+\-@\t\r].", re.DOTALL)
@@ -36,7 +40,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        _remove_leftovers(path)
+        prefix = f".{path.name}.{os.getpid()}."
+        with tempfile.TemporaryDirectory(_PARTIAL, prefix, path.parent) as folder:
             temporary = Path(folder) / path.name
             yield temporary
             # Else a power cut could leave the new name on content that was never written.
@@ -47,6 +53,24 @@ def replacing(path: Path) -> Iterator[Path]:
         # A full disk is met by a write, which knows no names.
         reason = os.strerror(error.errno) if error.errno else reason_of(error)
         raise OSError(error.errno, reason, str(path)) from error
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what processes that were killed had begun to write at a path."""
+    for folder in path.parent.glob(f".{glob.escape(path.name)}.*{_PARTIAL}"):
+        process = folder.name.removeprefix(f".{path.name}.").partition(".")[0]
+        if process.isdecimal() and not _is_alive(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # Another user's.
+    return True
 
 
 def _to_disk(path: Path) -> None:

@@ -10,6 +10,8 @@ from iic.params import Fitting
 _COLORFUL = 32
 # MNIST's own measure: the ink fits into 20×20 pixels (http://yann.lecun.com/exdb/mnist/).
 _INK_SIZE = 20
+# Numbers that are scaled at once.
+_PART = 1_000_000
 
 
 def grey_of(image: Image.Image) -> np.ndarray:
@@ -44,9 +46,16 @@ def as_bytes(numbers: np.ndarray) -> np.ndarray:
     low, high = (numbers.min(), numbers.max()) if is_number else (np.nan, np.nan)
     if not 0 <= low <= high <= 255:
         raise ValueError("holds other values than 0 to 255, or 0 to 1")
-    if high <= 1:
-        return np.rint(numbers * 255.0).astype(np.uint8)
-    return numbers if numbers.dtype == np.uint8 else np.rint(numbers).astype(np.uint8)
+    if high > 1 and numbers.dtype == np.uint8:
+        return numbers
+    scaled = np.empty(numbers.shape, np.uint8)
+    # Part by part: as floating-point numbers, all at once would take eight times their memory.
+    parts = max(1, numbers.size // _PART)
+    for part, target in zip(
+        np.array_split(numbers, parts), np.array_split(scaled, parts), strict=True
+    ):
+        target[...] = np.rint(part * 255.0 if high <= 1 else part)
+    return scaled
 
 
 def is_colorful(image: Image.Image) -> bool:

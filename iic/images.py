@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -17,6 +17,7 @@ from iic.files import check_plain, reason_of
 from iic.fitting import as_bytes, border_of, grey_of, is_colorful, resized
 from iic.params import Fitting, Ink
 
+_T = TypeVar("_T")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 # A page at 600 dpi has 35 million; more is a mistake or an attack.
@@ -108,9 +109,10 @@ class FileSource:
                     raise UnreadableImageError(
                         f"{name}: {image.width}×{image.height} pixels are too many; scale it down"
                     )
-                if (pages := getattr(image, "n_frames", 1)) > 1:
+                # Not their number, for which Pillow would walk through all of a million pages.
+                if getattr(image, "is_animated", False):
                     raise UnreadableImageError(
-                        f"{name}: {pages} pictures in one file; save each as a file of its own"
+                        f"{name}: several pictures in one file; save each as a file of its own"
                     )
                 image.load()
                 return _upright(image)
@@ -190,6 +192,10 @@ def _checked(array: np.ndarray, place: str) -> np.ndarray:
         )
     if 0 in array.shape:
         raise InputError(f"{place}: an array of shape {array.shape} holds no images")
+    if array.shape[1] * array.shape[2] > MAX_PIXELS:
+        raise InputError(
+            f"{place}: {array.shape[2]}×{array.shape[1]} pixels are too many; scale the images down"
+        )
     try:
         return as_bytes(array)
     except ValueError as error:
@@ -300,7 +306,7 @@ def _prepare_or_tell(
 
 def _prepare(source: Source, index: int, ground: Ground, reading: Reading) -> np.ndarray:
     name = source.names[index]
-    if reading.color == "refuse" and is_colorful(source.read(index)):
+    if reading.color == "refuse" and _unless_unreadable(is_colorful, source, index):
         raise InputError(f"{name}: in colour; allow grey (data.color)")
     grey = _grey(source, index)
     try:
@@ -310,8 +316,12 @@ def _prepare(source: Source, index: int, ground: Ground, reading: Reading) -> np
 
 
 def _grey(source: Source, index: int) -> np.ndarray:
+    return _unless_unreadable(grey_of, source, index)
+
+
+def _unless_unreadable(look: Callable[[Image.Image], _T], source: Source, index: int) -> _T:
     try:
-        return grey_of(source.read(index))
+        return look(source.read(index))
     except (ValueError, MemoryError) as error:
         raise UnreadableImageError(
             f"{source.names[index]}: cannot be made grey ({reason_of(error)})"

@@ -1,6 +1,5 @@
 """What is to be said of a trained model and of what lies around it, without TensorFlow."""
 
-import os
 import platform
 import zipfile
 from collections.abc import Callable
@@ -11,10 +10,11 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
-from iic.card import ModelCard, card_of, card_path, hash_of_weights
+from iic.card import ModelCard, card_of, card_path, hash_of_weights, read_metrics
 from iic.errors import InputError
-from iic.files import check_plain, read_json, read_text, reason_of
+from iic.files import check_plain, read_text, reason_of
 from iic.params import ModelParams
+from iic.processor import usable_cores
 from iic.sizes import MODEL_BYTES, count_parameters
 
 Facts = dict[str, Any]
@@ -67,7 +67,7 @@ def describe(model: Path, images: Path, metrics: Path) -> Facts:
         "data": _data(card, part(lambda: count_images(images))),
         "model": part(lambda: _model(model)),
         "training": card and {"recipe": card.recipe, "seed": card.seed},
-        "metrics": card.metrics if card else part(lambda: read_json(metrics, "dvc repro")),
+        "metrics": card.metrics if card else part(lambda: read_metrics(metrics)),
         "clusters": card and card.cluster_names(),
         "missing": list(missing),
     }
@@ -94,9 +94,8 @@ def _version(package: str) -> str | None:
 
 
 def _machine() -> Facts:
-    # A container or `taskset` may leave this process fewer than there are; macOS cannot say.
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"system": f"{platform.system()} {platform.machine()}", "processors": usable}
+    system = f"{platform.system()} {platform.machine()}"
+    return {"system": system, "processors": usable_cores()}
 
 
 def _card(model: Path) -> ModelCard:

@@ -23,6 +23,9 @@ from iic.parsing import read_tree, shorten, shown_key
 # More mistakes than these are counted, not told.
 _MOST = 20
 
+# Parts of overclusters times clusters that they may move to: as many numbers, twice.
+_MOST_MOVES = 200_000_000
+
 Operation = Literal["rotation", "distortion", "binarization", "noise"]
 Precision = Literal["float32", "mixed_bfloat16"]
 Fitting = Literal["fit", "stretch", "crop", "refuse"]
@@ -201,6 +204,13 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "Params":
+        parts = self.model.overclusters * self.model.clusters
+        if self.loss.teaching_weight and parts * self.model.clusters > _MOST_MOVES:
+            raise ValueError(
+                f"model.clusters: {parts:,} parts of overclusters and {self.model.clusters:,} "
+                "clusters to move them to need gigabytes of memory; lower one of them or "
+                "model.overclusters, or set loss.teaching_weight to 0"
+            )
         if self.train.second_seed == self.seed:
             raise ValueError(
                 f"train.second_seed: {self.seed} is the seed of the first training; "

@@ -64,10 +64,18 @@ def read_tree(text: str, source: str) -> dict[str, Any]:
         raise InputError(
             f"{source}: longer than {MAX_CHARACTERS} characters; is it the right file?"
         )
+    loader = None
     try:
-        node = _Loader(text).get_single_node()
+        loader = _Loader(text)
+        node = loader.get_single_node()
     except yaml.YAMLError as error:
         raise InputError(f"{source}: not valid YAML: {_explain(error, text)}") from error
+    except (ValueError, OverflowError) as error:
+        # PyYAML takes the number in an escape such as "\\U00110000" for one of a character.
+        where = _line(text, loader.line if loader else 0)
+        raise InputError(
+            f"{source}: not valid YAML: {where}: an escape beyond all characters"
+        ) from error
     except RecursionError as error:
         raise InputError(f"{source}: not valid YAML: brackets nested too deeply") from error
     if not isinstance(node, yaml.MappingNode):

@@ -31,8 +31,13 @@ PLAIN_ARRAYS = (("images", "labels"), ("x", "y"))
 IMAGE_ARRAYS = tuple(images for images, _ in (*chain(*SPLIT_ARRAYS), *PLAIN_ARRAYS))
 _IDX_BYTES = b"\0\0\x08"
 _MOST_DIMENSIONS = 8
-# An NPZ file may hold this many times the images that are allowed, in bytes of a small picture.
+# An NPZ file may hold this many times the images that are allowed, in bytes of a small picture,
 _BYTES_AN_IMAGE = 64 * 64 * 4
+# but never more than these, which are unpacked into the memory at once.
+_MOST_BYTES = 1_000_000_000
+_TOO_MANY_BYTES = (
+    f"{_MOST_BYTES:,} are read at once; save the images as files, which are read one by one"
+)
 # Longest header of an array in a format of version 1.
 _HEADER_BYTES = 2**16 + 10
 
@@ -45,8 +50,10 @@ def sources_of(path: Path, max_images: int) -> list[Source]:
         max_images: more are refused.
 
     Raises:
-        InputError: there are none, too many, or the file is something else.
+        InputError: there are none, too many, the file is something else, or its name cannot be
+            written down.
     """
+    check_name(path)
     if path.is_dir():
         return _folder_sources(path, max_images)
     if not path.is_file():
@@ -87,7 +94,7 @@ def image_files(folder: Path, max_images: int) -> list[Path]:
         if path.suffix.lower() not in SUFFIXES:
             others[path.suffix.lower() or "no suffix"] += 1
             continue
-        _check_name(path)
+        check_name(path)
         found.append(path)
         if len(found) > max_images:
             raise InputError(
@@ -95,12 +102,13 @@ def image_files(folder: Path, max_images: int) -> list[Path]:
                 "or allow more (data.max_images)"
             )
     if others:
-        counts = ", ".join(f"{count:,} {suffix}" for suffix, count in others.most_common())
+        counts = ", ".join(f"{n:,} {reason_of(suffix)}" for suffix, n in others.most_common())
         log.info("%s: other files left out: %s", folder, counts)
     return sorted(found)
 
 
-def _check_name(path: Path) -> None:
+def check_name(path: Path) -> None:
+    """Raise InputError for a name that cannot stand in a message or a table."""
     if not is_writable_name(str(path)):
         raise InputError(
             f"{str(path)!a}: the name is not UTF-8 or holds control characters; rename it"
@@ -135,13 +143,14 @@ def read_npz(path: Path, max_images: int, names: Collection[str]) -> dict[str, n
     """
     with open_arrays(path, "write it again with numpy.savez") as archive:
         present = [name for name in names if f"{name}.npy" in archive.namelist()]
-        for name in present:
-            _check_size(archive, name, f"{path}: {name}", max_images)
+        sizes = [_checked_size(archive, name, f"{path}: {name}", max_images) for name in present]
+        if sum(sizes) > _MOST_BYTES:
+            raise InputError(f"{path}: arrays of {sum(sizes):,} bytes; {_TOO_MANY_BYTES}")
         return {name: read_array(archive, name) for name in present}
 
 
-def _check_size(archive: zipfile.ZipFile, name: str, place: str, max_images: int) -> None:
-    """Raise InputError for an array that says it is larger than it may be; none of it is read."""
+def _checked_size(archive: zipfile.ZipFile, name: str, place: str, max_images: int) -> int:
+    """Bytes of an array; raises InputError if they are more than may be, and reads none of them."""
     with archive.open(f"{name}.npy") as file:
         version = np.lib.format.read_magic(file)
         read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
@@ -157,6 +166,7 @@ def _check_size(archive: zipfile.ZipFile, name: str, place: str, max_images: int
     unpacked = archive.getinfo(f"{name}.npy").file_size - _HEADER_BYTES
     if (size := max(math.prod(shape) * dtype.itemsize, unpacked)) > limit:
         raise InputError(f"{place}: {size:,} bytes, {limit:,} are allowed (data.max_images)")
+    return size
 
 
 def contents(path: Path) -> str:
@@ -193,7 +203,7 @@ def read_idx(path: Path, max_images: int) -> np.ndarray:
     Raises:
         InputError: it is cut off, longer than its header says, or holds more than `max_images`.
     """
-    _check_name(path)
+    check_name(path)
     try:
         rank = _rank(path)
         if rank > _MOST_DIMENSIONS:
@@ -206,6 +216,8 @@ def read_idx(path: Path, max_images: int) -> np.ndarray:
         file = IdxFile(str(path), "", shape)
         if file.size > max_images * _BYTES_AN_IMAGE:
             raise InputError(f"{path}: header says shape {shape}, more than is allowed")
+        if file.size > _MOST_BYTES:
+            raise InputError(f"{path}: {file.size:,} bytes; {_TOO_MANY_BYTES}")
         return parse_idx(_head(path, file.size + 1), file)
     except (OSError, EOFError, zlib.error, struct.error) as error:
         raise InputError(f"{path}: not a readable IDX file ({reason_of(error)})") from error

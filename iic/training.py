@@ -1,7 +1,8 @@
 """Training without labels, from images and augmentation seeds to the trained network."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import tensorflow as tf
 from iic.augmentation import Transform
 from iic.batches import PairBatches, TrainingData
 from iic.committee import UNTAUGHT, agreement
+from iic.errors import InputError
 from iic.learner import IICModel
 from iic.model import build_network, predict
 from iic.params import Params
@@ -112,16 +114,27 @@ def _train_one(
         network.set_weights(model.network.get_weights())
     if finished < params.train.epochs:
         saver = [Saver(file, recorder)] if file else []
-        # The recorder adds to the logs that the caller's callbacks read.
-        model.fit(
-            batches.dataset(finished),
-            initial_epoch=finished,
-            epochs=params.train.epochs,
-            steps_per_epoch=len(batches),
-            shuffle=False,
-            callbacks=[*teaching, recorder, *saver, *callbacks],
-        )
+        with _enough_memory():
+            # The recorder adds to the logs that the caller's callbacks read.
+            model.fit(
+                batches.dataset(finished),
+                initial_epoch=finished,
+                epochs=params.train.epochs,
+                steps_per_epoch=len(batches),
+                shuffle=False,
+                callbacks=[*teaching, recorder, *saver, *callbacks],
+            )
     return TrainingResult(network, recorder.history, recorder.snapshots())
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise InputError(
+            "train.batch_size: not enough memory for a step; lower it, or the widths of the network"
+        ) from error
 
 
 def build_learner(network: keras.Model, params: Params, batches: PairBatches) -> IICModel:

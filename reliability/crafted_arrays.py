@@ -89,6 +89,15 @@ def npz_files() -> dict[str, bytes]:
         "a.npz: labels of control characters": npz(
             images=images, labels=np.array(["\x9b2J"] * 3 + ["b"] * 3)
         ),
+        "a.npz: labels that are no characters": npz(
+            images=images, labels=np.array([0x110000] * 6, np.uint32).view("<U1")
+        ),
+        "a.npz: labels of thousands of digits": npz(
+            images=images, labels=np.array(["9" * 5000] * 3 + ["b"] * 3)
+        ),
+        "a.npz: labels of thousands of letters": npz(
+            images=images, labels=np.array(["a" * 20_000] * 3 + ["b"] * 3)
+        ),
         "a.npz: labels as formulas": npz(images=images, labels=np.array(["=1+1"] * 3 + ["@b"] * 3)),
         "a.npz: labels as HTML": npz(
             images=images, labels=np.array(["</script><script>"] * 3 + ["b"] * 3)

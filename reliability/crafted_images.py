@@ -3,13 +3,15 @@
 import os
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from reliability.valid_files import pictures
 
 _HUGE = 1 << 31
 _ZEROS = bytes(200_000_000)
+# Width, height and place of a page's only strip.
+_SMALLEST = {256: 28, 257: 28, 273: 8}
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
@@ -33,9 +35,7 @@ def images() -> dict[str, bytes | Callable[[Path], None]]:
     rows = bytes(28 * 29)
     bomb = zlib.compress(_ZEROS, 9)
     good = pictures()
-    bmp, jpg, webp, tif = (
-        good[name] for name in ("grey.bmp", "grey.jpg", "lossy.webp", "plain.tif")
-    )
+    bmp, jpg, webp = (good[name] for name in ("grey.bmp", "grey.jpg", "lossy.webp"))
     size = jpg.index(b"\xff\xc0") + 5
     return {
         "a.png: of 65,535 × 65,535 pixels": png(65535, 65535, rows),
@@ -68,7 +68,7 @@ def images() -> dict[str, bytes | Callable[[Path], None]]:
         "a.tif: of 60,000 × 60,000 pixels": _tiff(60_000),
         "a.tif: strips beyond the end": _tiff(offset=_HUGE),
         "a.tif: a tag of 2³² numbers": _tiff(count=(1 << 32) - 1),
-        "a.tif: twenty thousand pages": tif + b"".join(_pages(len(tif), 20_000)),
+        "a.tif: two hundred thousand pages": _many_pages(200_000),
         "a.png: a pipe": os.mkfifo,
         "a.png: link to endless zeros": lambda path: path.symlink_to("/dev/zero"),
         "a.png: link to itself": lambda path: path.symlink_to(path),
@@ -88,8 +88,10 @@ def _looped_exif() -> bytes:
     return b"MM\0*" + struct.pack(">I", 8) + struct.pack(">H", 1) + tag + struct.pack(">I", 8)
 
 
-def _tiff(size: int = 28, offset: int = 8, count: int = 1, *, loop: bool = False) -> bytes:
-    """A grey TIFF file whose tags say anything."""
+def _tiff(
+    size: int = 28, offset: int = 8, count: int = 1, *, loop: bool = False, more: bool = False
+) -> bytes:
+    """A grey TIFF file whose tags say anything, also that another page comes after them."""
     start = 8 + 28 * 28
     tags = [
         (256, size),
@@ -102,7 +104,8 @@ def _tiff(size: int = 28, offset: int = 8, count: int = 1, *, loop: bool = False
         (279, 28 * 28),
     ]
     rows = [struct.pack("<HHII", tag, 4, count if tag == 273 else 1, value) for tag, value in tags]
-    end = struct.pack("<I", start if loop else 0)
+    after = start + 2 + 12 * len(rows) + 4
+    end = struct.pack("<I", start if loop else after if more else 0)
     return (
         b"II*\0"
         + struct.pack("<I", start)
@@ -113,7 +116,12 @@ def _tiff(size: int = 28, offset: int = 8, count: int = 1, *, loop: bool = False
     )
 
 
-def _pages(start: int, count: int) -> Iterator[bytes]:
-    """Empty directories of tags, each naming the next one."""
-    for page in range(count):
-        yield struct.pack("<HI", 0, start + 6 * (page + 1))
+def _many_pages(count: int) -> bytes:
+    """Pages of the least tags that Pillow takes, each of which names the next one."""
+    first = _tiff(more=True)
+    tags = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in _SMALLEST.items())
+    size = 2 + len(tags) + 4
+    places = (len(first) + size * (page + 1) for page in range(count))
+    return first + b"".join(
+        struct.pack("<H", len(_SMALLEST)) + tags + struct.pack("<I", place) for place in places
+    )

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from iic.sizes import count_parameters
-from reliability.valid_files import MODEL, idx, model, pictures, pixels
+from reliability.valid_files import MODEL, idx, model, npz, pictures, pixels
 
 Content = bytes | Callable[[Path], None]
 _CONFIG, _WEIGHTS, _CARD = "model/model.json", "model/model.weights.h5", "model-card.json"
@@ -74,6 +74,7 @@ def models() -> dict[str, Mapping[str, Content]]:
         "weights: soft link to itself": weights(lambda file: _replace(file, _soft_link(_PLACE))),
         "weights: external storage": weights(_external_storage),
         "weights: virtual": weights(_virtual),
+        "weights: an array under a thousand names": weights(_many_names),
         "weights: shape of terabytes": weights(_claims_terabytes),
         "weights: packed bomb": weights(_packed_bomb),
         "weights: of objects": weights(_objects),
@@ -124,6 +125,13 @@ def _claims(file: h5py.File, numbers: int) -> None:
     """Instead of all arrays one that takes no room, since nothing was ever written to it."""
     file.clear()
     file.create_dataset("numbers", (numbers,), "f4")
+
+
+def _many_names(file: h5py.File) -> None:
+    """One array that counts a thousand times."""
+    numbers = file.create_dataset("numbers", data=np.zeros(1000, "f4"))
+    for number in range(1000):
+        file[f"again/{number}"] = numbers
 
 
 def _soft_link(target: str = "/layers/conv2d/vars/1") -> object:
@@ -192,6 +200,16 @@ def cards() -> dict[str, Mapping[str, Content]]:
                 "more\n\x1b[2J": 1,
             }.items()
         },
+        **{
+            f"metrics without a card: {name}": {_CARD: lambda _: None, "metrics.json": content}
+            for name, content in {
+                "that steer a terminal": json.dumps({"\x1b[2J": 1.0}).encode(),
+                "that are text": b'{"bytes": "\\u001b[2J"}',
+                "that are a list": b"[1]",
+                "of 100 MB": b" " * 100_000_000 + b"{}",
+                "of a million digits": b'{"acc": ' + b"9" * 1_000_000 + b"}",
+            }.items()
+        },
         "card: labels that are formulas": card(labels=["=1+1", "@a", "+a"]),
         "card: labels that are markup": card(labels=["<script>", "</script>", "&amp;"]),
         "card: label of 10 MB": card(labels=["a" * 10_000_000, "b", "c"]),
@@ -217,6 +235,7 @@ def cards() -> dict[str, Mapping[str, Content]]:
 def names() -> dict[str, Mapping[str, Content]]:
     """Images in folders, and files, with each name that a file system takes."""
     good = pictures()["grey.png"]
+    whole = {"train/x/a.png": good, "test/x/b.png": good}
     found: dict[str, Mapping[str, Content]] = {}
     for name in NAMES:
         if "/" in name or "\0" in name or name == "..":
@@ -224,4 +243,8 @@ def names() -> dict[str, Mapping[str, Content]]:
         found[f"folder named {name!a}"] = {f"{name}/a.png": good, "other/b.png": good}
         found[f"file named {name!a}"] = {f"x/{name}.png": good, "y/b.png": good}
         found[f"IDX file named {name!a}"] = {name: idx(pixels())}
+        found[f"NPZ file named {name!a}"] = {f"{name}.npz": npz(images=pixels())}
+        found[f"other file of kind {name!a}"] = {"x.png": good, "y.png": good, f"z.{name}": b""}
+        found[f"folder beside train and test named {name!a}"] = {**whole, f"{name}/a.png": good}
+        found[f"folder without images named {name!a}"] = {**whole, f"train/{name}/a.txt": b""}
     return found

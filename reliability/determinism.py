@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from experiments.cli import run_main
-from experiments.machine import instructions, machine, usable_cores
+from experiments.machine import machine
 from experiments.recipes import read_settings, recipe_params, with_overrides
 from experiments.scratch import copy_code
 from iic.errors import InputError
 from iic.files import read_json, write_text
 from iic.params import Params
+from iic.processor import instructions, usable_cores
 from reliability.conditions import CONDITIONS, LEVELS, Condition
 from reliability.outputs import declared_outputs, difference, digest_of_all, digests, metrics_of
 from reliability.running import finished_runs, keep_data, seconds_of_training, why_not

@@ -99,7 +99,7 @@ def card(folder: Path) -> None:
     """A model's folder with its card, as `iic info` and `iic predict` see it."""
     from commands.info import lines
 
-    for line in lines(describe(folder / "model", folder / "none.npz", folder / "none.json")):
+    for line in lines(describe(folder / "model", folder / "none.npz", folder / "metrics.json")):
         check_line(line)
     read = card_of(folder / "model")
     _check_names([] if read is None else [*filter(None, read.cluster_names()), read.recipe])
@@ -107,7 +107,13 @@ def card(folder: Path) -> None:
 
 def names(folder: Path) -> None:
     """Folders and files with names that are more than names."""
-    data = custom_dataset(folder, Reading(), 0.5, _MOST)
+    for path in (folder, *(file for file in folder.rglob("*") if file.is_file())):
+        try:
+            _predictions(path)
+        except InputError as error:
+            check_line(str(error))
+    (only, *others) = folder.iterdir()
+    data = custom_dataset(folder if others or only.is_dir() else only, Reading(), 0.5, _MOST)
     _check_dataset(data)
     _check_names([*data.names, *data.train_paths, *data.test_paths])
 

@@ -37,6 +37,8 @@ _LINES: Mapping[str, str] = {
     "half a character": '  {k}: "\\ud800"',
     "half a character in a key": '  "{k}\\udfff": 1',
     "an escape that is none": '  {k}: "\\q"',
+    "an escape beyond all characters": '  {k}: "\\U00110000"',
+    "an escape beyond all numbers": '  {k}: "\\UFFFFFFFF"',
     "a list as a key": "  [{k}]: 1",
     "a section as a key": "  ? {{{k}: 1}}\n  : 1",
     **{f"the tag {tag}": f"  {{k}}: {tag} [id]" for tag in (

@@ -54,6 +54,33 @@ def judge(door: Door, folder: Path) -> str:
 
 
 def _outcome(door: Door, folder: Path) -> str:
+    with _listening() as said:
+        outcome = _ending(door, folder)
+    try:
+        for line in said:
+            check_line(line)
+    except AssertionError as otherwise:
+        return f"{outcome}, but {otherwise}"
+    return outcome
+
+
+@contextmanager
+def _listening() -> Iterator[list[str]]:
+    """What our own code says meanwhile beside its errors."""
+    said: list[str] = []
+    listener, ours = logging.Handler(logging.INFO), logging.getLogger("iic")
+    listener.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    before = ours.level
+    ours.addHandler(listener)
+    ours.setLevel(logging.INFO)
+    try:
+        yield said
+    finally:
+        ours.removeHandler(listener)
+        ours.setLevel(before)
+
+
+def _ending(door: Door, folder: Path) -> str:
     try:
         door(folder)
     except InputError as error:
@@ -152,7 +179,6 @@ def _begin(scratch: str) -> None:
     """Memory is limited to twice what is allowed: a bomb ends its trial and not the machine."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.dont_write_bytecode, tempfile.tempdir = True, scratch
-    logging.disable()
     # Progress bars, and what libraries say beside their errors.
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), sys.stderr.fileno())

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from iic.errors import InputError
-from iic.files import read_text
+from iic.files import read_text, reason_of
 from iic.params import Params, parse_params
 from iic.parsing import MAX_CHARACTERS
 from stages.inputs import check_inputs
 
+_SMALLER = "close other programs, or lower train.batch_size, the network or the number of images"
 # Environment variable that benchmarks set to learn what each stage cost.
 COSTS = "IIC_COSTS"
 
@@ -67,6 +68,8 @@ def one_line_errors(interrupted: str) -> Iterator[None]:
     except sqlite3.Error as error:
         # Only DVC keeps databases, wherever its code is called.
         sys.exit(f"error: DVC's databases: {error}; make room in its site cache, or remove that")
+    except MemoryError as error:
+        sys.exit(f"error: not enough memory ({reason_of(error)}); {_SMALLER}")
     except KeyboardInterrupt:
         sys.exit(f"interrupted; {interrupted}")
 

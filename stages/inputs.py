@@ -26,6 +26,8 @@ def check_inputs() -> None:
     stage = os.environ.get("DVC_STAGE")
     if stage is None or not LOCK.exists():
         return
+    # Below the top folder, DVC puts the way to dvc.yaml before the name.
+    stage = stage.rpartition(":")[2]
     written = dict(outputs_in(LOCK))
     for name in yaml.safe_load(PIPELINE.read_text("utf-8"))["stages"][stage]["deps"]:
         if name in written and Path(name).exists() and md5_of(Path(name)) != written[name]:
@@ -39,7 +41,9 @@ def outputs_in(lock: Path) -> Iterator[tuple[str, str]]:
     """Path and MD5 of each output of each stage, as DVC has written them down."""
     for stage in yaml.safe_load(lock.read_text("utf-8")).get("stages", {}).values():
         for output in stage.get("outs", []):
-            yield output["path"], output["md5"]
+            # A line that was never written; DVC runs such a stage again.
+            if "md5" in output:
+                yield output["path"], output["md5"]
 
 
 def md5_of(path: Path) -> str:

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from iic.params import Params
+from iic.processor import instructions, processor_model, usable_cores
 
 FOLDER = Path(".resume")
 # States of other settings, of interrupted runs that nobody went on with.
@@ -17,14 +18,18 @@ _KEPT = 8
 _PACKAGES = ("keras", "numpy", "tensorflow")
 # What else decides how sums are rounded.
 _VARIABLES = (
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "DNNL_MAX_CPU_ISA",
     "GLIBC_TUNABLES",
     "NPY_DISABLE_CPU_FEATURES",
     "OMP_NUM_THREADS",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
     "ONEDNN_MAX_CPU_ISA",
     "OPENBLAS_CORETYPE",
     "TF_ENABLE_ONEDNN_OPTS",
     "TF_NUM_INTEROP_THREADS",
     "TF_NUM_INTRAOP_THREADS",
+    "TF_XLA_FLAGS",
     "XLA_FLAGS",
 )
 
@@ -39,7 +44,7 @@ def resumable(params: Params, inputs: Sequence[Path]) -> Iterator[Path]:
 
     Args:
         params: of the run.
-        inputs: files that the stage reads.
+        inputs: files that the stage reads, and its own, which no module imports.
     """
     # DVC names the user's own repository, from a temporary copy of it, too.
     root = Path(os.environ.get("DVC_ROOT", ".")) / FOLDER
@@ -57,17 +62,13 @@ def _key(params: Params, inputs: Sequence[Path]) -> str:
         content.update(version(package).encode())
     for name in _VARIABLES:
         content.update(f"{name}={os.environ.get(name)}".encode())
-    content.update(str(_cores()).encode())
+    # TensorFlow takes its number of threads from the cores, and its code from the instructions.
+    for fact in (usable_cores(), processor_model(), sorted(instructions())):
+        content.update(str(fact).encode())
     for path in (*_code(), *inputs):
         with path.open("rb") as file:
             content.update(hashlib.file_digest(file, "sha256").digest())
     return content.hexdigest()[:16]
-
-
-def _cores() -> int | None:
-    """That this process may use, from which TensorFlow takes its number of threads."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count()
 
 
 def _code() -> list[Path]:

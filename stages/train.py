@@ -31,7 +31,7 @@ EXAMPLES = 6
 def main(params: Params) -> None:
     """Train; then store model, history and snapshots."""
     data = read_data()
-    with resumable(params, [IMAGES, DRAWS, NEIGHBORS]) as state, _line_ended():
+    with resumable(params, [Path(__file__), IMAGES, DRAWS, NEIGHBORS]) as state, _line_ended():
         _train(data, params, state)
 
 

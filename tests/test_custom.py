@@ -248,12 +248,52 @@ def test_labels_that_no_table_can_hold_are_refused(tmp_path, images, label):
         read(tmp_path / "x.npz")
 
 
+def test_labels_are_names_and_not_texts(tmp_path, images):
+    labels = np.array(["a" * 256, *["dog"] * (len(images) - 1)])
+    np.savez(tmp_path / "x.npz", images=images, labels=labels)
+    with pytest.raises(
+        InputError, match=r"x\.npz: a label of 256 letters, a{20}…; 255 are allowed"
+    ):
+        read(tmp_path / "x.npz")
+
+
+def test_labels_are_characters(tmp_path, images):
+    labels = np.full(len(images), 0x110000, np.uint32).view("<U1")
+    np.savez(tmp_path / "x.npz", images=images, labels=labels)
+    with pytest.raises(InputError, match=r"x\.npz: images: a label is no text"):
+        read(tmp_path / "x.npz")
+
+
+def test_more_labels_than_can_be_stored_are_refused_before_images_are_read(
+    tmp_path, images, monkeypatch
+):
+    monkeypatch.setattr("iic.custom._MOST_LABELS", 49)
+    np.savez(tmp_path / "x.npz", images=images, labels=np.arange(50))
+    monkeypatch.setattr("iic.custom.ground_of", lambda *_, **__: pytest.fail("read"))
+    with pytest.raises(InputError, match=r"x\.npz: 50 different labels; 49 are allowed, or give"):
+        read(tmp_path / "x.npz")
+
+
 def test_what_else_lies_there_is_counted(labelled, caplog):
-    for name in ("a.gif", "b.gif", "README"):
+    for name in ("a.gif", "b.gif", "README", "x.\x1b[2J"):
         (labelled / "0" / name).write_bytes(b"x")
     with caplog.at_level(logging.INFO):
         read(labelled)
-    assert "other files left out: 2 .gif, 1 no suffix" in caplog.text
+    assert "other files left out: 2 .gif, 1 " in caplog.text
+    assert "1 no suffix" in caplog.text
+    assert r"1 .\x1b[2j" in caplog.text
+    assert "\x1b" not in caplog.text
+
+
+def test_folders_that_are_named_in_errors_steer_no_terminal(tmp_path, images):
+    save(tmp_path / "x/train/a", images)
+    save(tmp_path / "x/test/a", images)
+    (tmp_path / "x/train/\x1b[2J").mkdir()
+    with pytest.raises(InputError, match=r"train/\\x1b\[2J: holds no image"):
+        read(tmp_path / "x")
+    (tmp_path / "x/train/\x1b[2J").rename(tmp_path / "x/\x1b[2J")
+    with pytest.raises(InputError, match=r"x: \\x1b\[2J lies beside train and test"):
+        read(tmp_path / "x")
 
 
 def test_a_split_of_which_nothing_can_be_read_is_refused(tmp_path, images):
@@ -338,6 +378,32 @@ def test_an_npz_header_that_lies_is_not_believed(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
         archive.writestr("images.npy", header.getvalue() + b"abc")
     with pytest.raises(InputError, match=r"images: 10,000,000,000,000,000 bytes, .* are allowed"):
+        read(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize(("names", "images"), [(["images"], 100), (["images", "labels"], 64)])
+def test_an_npz_has_a_limit_however_many_images_are_allowed(tmp_path, monkeypatch, names, images):
+    """Of all that is read together."""
+    monkeypatch.setattr("iic.sources._MOST_BYTES", 70_000)
+    np.savez(tmp_path / "x.npz", **dict.fromkeys(names, np.zeros((images, 28, 28), np.uint8)))
+    np.savez(tmp_path / "y.npz", images=np.zeros((1, 28, 28), np.uint8))
+    with pytest.raises(InputError, match=r"x\.npz: arrays of .* bytes; 1,000,000,000 are read"):
+        read(tmp_path / "x.npz", max_images=1_000_000)
+    with pytest.raises(InputError, match="1 image; training and test need one each"):
+        read(tmp_path / "y.npz", max_images=1_000_000)
+
+
+def test_an_idx_file_has_that_limit_too(tmp_path, monkeypatch):
+    monkeypatch.setattr("iic.sources._MOST_BYTES", 10_000)
+    write_idx(tmp_path / "x", np.zeros((64, 28, 28), np.uint8))
+    with pytest.raises(InputError, match=r"x: 50,192 bytes; 1,000,000,000 are read at once; save"):
+        read(tmp_path / "x", max_images=1_000_000)
+
+
+def test_pictures_in_arrays_have_as_many_pixels_as_those_in_files(tmp_path, monkeypatch):
+    monkeypatch.setattr("iic.images.MAX_PIXELS", 783)
+    np.savez(tmp_path / "x.npz", images=np.zeros((4, 28, 28), np.uint8))
+    with pytest.raises(InputError, match=r"x\.npz: images: 28×28 pixels are too many"):
         read(tmp_path / "x.npz")
 
 

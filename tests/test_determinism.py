@@ -15,11 +15,11 @@ import yaml
 from conftest import ROOT, environment
 
 from benchmarks import reproducibility
-from experiments.machine import instructions
 from iic.datasets import COLLECTIONS, IdxFile
 from iic.errors import InputError
 from iic.files import write_table
 from iic.params import Params
+from iic.processor import instructions
 from reliability import determinism, operations, outputs, running
 from reliability.conditions import CONDITIONS, LEVELS, Condition, Level
 from stages import report

@@ -122,6 +122,35 @@ class Mirror(BaseHTTPRequestHandler):
     def no_scheme_known(self, content: bytes):
         self.redirect("gopher://127.0.0.1/")
 
+    def no_address(self, content: bytes):
+        self.redirect("https://[x")
+
+    def no_letters(self, content: bytes):
+        self.redirect("http://127.0.0.1:9/\xff\xfe")
+
+    def trickling_head(self, content: bytes):
+        try:
+            for letter in "HTTP/1.0 200 OK\r\nX-Slow: " + "x" * 10_000:
+                self.wfile.write(letter.encode())
+                self.wfile.flush()
+                time.sleep(0.05)
+        except OSError:
+            pass  # the client has had enough
+
+    def measured_at_length(self, content: bytes):
+        self.send(content, length="9" * 5000)
+
+    def wordy(self, content: bytes):
+        """Redirects to what is wanted, and goes on talking."""
+        self.send_response(302)
+        self.send_header("Location", self.path.replace("wordy", "good"))
+        self.end_headers()
+        try:
+            while True:
+                self.wfile.write(bytes(1 << 16))
+        except OSError:
+            pass  # the client has had enough
+
     def redirect(self, target: str | None):
         self.send_response(302)
         if target is not None:
@@ -185,9 +214,12 @@ def test_a_good_mirror(server):
         ("endless", "sends more than", 1),
         ("unending", "sends more than", 1),
         ("nowhere", "Failed to establish a new connection: .*refused", 3),
-        ("no_port", "Port out of range", 3),
+        ("no_port", "Failed to parse: http://127.0.0.1:99999/", 3),
         ("no_target", "cut off after 0 bytes", 1),
         ("no_scheme_known", "redirects to gopher://127.0.0.1/, which is not HTTPS", 1),
+        ("no_address", "Invalid IPv6 URL", 3),
+        ("no_letters", "Failed to establish a new connection: .*refused", 3),
+        ("trickling_head", "not finished after 1 s", 3),
         ("page", "not a gzip file", 1),
         ("unmeasured", "cut off after 0 bytes", 1),
     ],
@@ -206,11 +238,19 @@ def test_a_bad_mirror_is_left_for_a_good_one(server, caplog, way, reason, attemp
     assert "object at 0x" not in warning
 
 
+def test_what_a_redirect_says_beside_its_target_is_not_read(server):
+    assert_whole(fetch(SMALL, [mirror(server, "wordy")]))
+
+
+def test_a_length_of_thousands_of_digits_is_none(server):
+    assert_whole(fetch(SMALL, [mirror(server, "measured_at_length")]))
+
+
 def test_redirects_in_a_circle_come_to_an_end(server, monkeypatch):
     monkeypatch.setattr(
         server.RequestHandlerClass, "good", lambda mirror, _: mirror.redirect(mirror.path)
     )
-    with pytest.raises(InputError, match="Exceeded 30 redirects"):
+    with pytest.raises(InputError, match="redirects more than 10 times"):
         mirror(server, "good").read(FILES["train_images"])
 
 

@@ -1,4 +1,5 @@
 import os
+import subprocess
 import zipfile
 
 import numpy as np
@@ -56,6 +57,19 @@ def test_a_failure_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
         fail_halfway()
     assert path.read_text() == "old"
     assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_what_a_killed_process_was_writing_is_removed_by_the_next(tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    dead = tmp_path / f".[x].{ended.pid}.abc.partial"
+    alive = tmp_path / f".[x].{os.getpid()}.abc.partial"
+    other = tmp_path / f".y.{ended.pid}.abc.partial"
+    for folder in (dead, alive, other):
+        folder.mkdir()
+        (folder / "file").write_text("half")
+    write_text(tmp_path / "[x]", "whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"[x]", alive.name, other.name}
 
 
 def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path):

@@ -1,5 +1,6 @@
 """Hostile files: what is made to do harm does none, and what a campaign takes for lost is lost."""
 
+import logging
 import os
 import pickle
 import random
@@ -92,6 +93,10 @@ def steers_the_terminal(folder: Path):
     raise InputError("\x1b[2J")
 
 
+def logs_what_steers_the_terminal(folder: Path):
+    logging.getLogger("iic.sources").info("\x1b[2J")
+
+
 def fails(folder: Path):
     raise ValueError("x\ny")
 
@@ -132,6 +137,7 @@ def hangs(folder: Path):
         (says_much, "said 5000 letters"),
         (says_lines, r"said 'a\nb'"),
         (steers_the_terminal, r"said '\x1b[2J'"),
+        (logs_what_steers_the_terminal, r"accepted, but said '\x1b[2J'"),
         (fails, "ValueError: x y"),
         (exits, "SystemExit: 3"),
         (starts_a_program, "accepted, but subprocess.Popen "),

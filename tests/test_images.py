@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from iic.errors import InputError
+from iic.fitting import as_bytes
 from iic.images import (
     ArraySource,
     FileSource,
@@ -221,8 +222,32 @@ def test_numbers_of_an_unknown_range_are_refused_and_may_be_skipped(saved):
 def test_several_pictures_in_a_file_are_not_one(tmp_path):
     pages = [Image.new("L", (28, 28), grey) for grey in (0, 255)]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
-    with pytest.raises(InputError, match=r"a\.tif: 2 pictures in one file"):
+    with pytest.raises(InputError, match=r"a\.tif: several pictures in one file"):
         read(FileSource("x", [tmp_path / "a.tif"]))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32, np.float64])
+@pytest.mark.parametrize("high", [1, 255])
+def test_numbers_become_bytes_in_parts(random, monkeypatch, kind, high):
+    numbers = (random.random((9, 28, 28)) * high).round(2).astype(kind)
+    numbers.flat[:2] = 0, high
+    whole = as_bytes(numbers)
+    expected = np.rint(numbers * (255.0 if high == 1 else 1))
+    np.testing.assert_array_equal(whole, expected.astype(np.uint8))
+    monkeypatch.setattr("iic.fitting._PART", 1000)
+    np.testing.assert_array_equal(as_bytes(numbers), whole)
+
+
+def test_a_picture_that_cannot_be_looked_at_for_colour_may_be_skipped(saved, monkeypatch):
+    def fails(image):
+        raise ValueError("conversion")
+
+    monkeypatch.setattr("iic.images.is_colorful", fails)
+    source = saved(np.zeros((28, 28), np.uint8))
+    skipped: list[InputError] = []
+    reading = Reading(color="refuse", broken="skip")
+    assert list(read_images(source, LIGHT, reading, skipped.append)) == []
+    assert len(skipped) == 1
 
 
 def test_what_does_not_fit_is_no_broken_file(saved):

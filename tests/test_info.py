@@ -123,13 +123,24 @@ def test_without_card_and_data_these_are_missing(model):
     assert told["model"]["clusters"] == "10"
     assert "  model-card.json: not found, so recipe, seed and names of clusters" in text
     assert "  data/images.npz: not found; run `dvc repro`, or `dvc pull` it" in text
-    assert "  reports/metrics.json: missing or damaged" in text
+    assert "  reports/metrics.json: not found; run" in text
 
 
 def test_without_card_the_metrics_are_the_reports(model):
     Path("reports").mkdir()
     Path("reports/metrics.json").write_text('{"acc": 0.5}')
     assert rows(info())["metrics"] == {"acc": "0.5"}
+
+
+@pytest.mark.parametrize(
+    "content", ['{"\\u001b[2J": 1}', '{"bytes": "x"}', "[1]", "{", '{"acc": ' + "9" * 5000 + "}"]
+)
+def test_metrics_of_others_are_numbers_with_names_or_missing(model, content):
+    Path("reports").mkdir()
+    Path("reports/metrics.json").write_text(content)
+    text = info()
+    assert "  reports/metrics.json: no metrics (" in text
+    assert all(line.isprintable() for line in text.splitlines())
 
 
 def test_without_model_the_rest_is_told(here):

@@ -25,9 +25,11 @@ def test_hashes_are_those_of_dvc(clone):
     assert {name: md5_of(Path(name)) for name in outputs} == outputs
 
 
+@pytest.mark.parametrize("stage", ["train", "../dvc.yaml:train"])
 @pytest.mark.parametrize("name", ["data/draws.npz", "data/images.npz"])
-def test_a_flipped_bit_is_found_before_any_work(clone, monkeypatch, name):
-    monkeypatch.setenv("DVC_STAGE", "train")
+def test_a_flipped_bit_is_found_before_any_work(clone, monkeypatch, name, stage):
+    """Also where DVC was started below the top folder."""
+    monkeypatch.setenv("DVC_STAGE", stage)
     check_inputs()
     flip_a_bit(clone / name)
     with pytest.raises(InputError, match=f"{name}: damaged, its MD5 is not that in dvc.lock; run"):

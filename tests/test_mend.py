@@ -1,6 +1,7 @@
 """What a killed DVC or a failing disk has left is mended; nothing else is touched."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -55,6 +56,26 @@ def test_whole_files_stay(clone, capsys):
     assert (clone / LOCK).read_bytes() == before
     assert (clone / USES).exists()
     assert not capsys.readouterr().err
+
+
+def test_a_number_that_another_process_has_now_holds_nothing_up(clone):
+    uses = {"write": {}, "read": {"/x": [{"pid": os.getpid(), "cmd": "dvc repro"}]}}
+    (clone / USES).write_text(json.dumps(uses))
+    mend.main([])
+    assert (clone / USES).exists()
+    # Before this process began.
+    os.utime(clone / USES, (1_000_000_000, 1_000_000_000))
+    mend.main([])
+    assert not (clone / USES).exists()
+
+
+def test_a_lock_without_the_hash_of_an_output_comes_back(clone):
+    before = (clone / LOCK).read_text()
+    start = before.index("    outs:")
+    (clone / LOCK).write_text(before[: before.index("\n", before.index("path:", start)) + 1])
+    assert [*outputs_in(clone / LOCK)] == []
+    mend.main([])
+    assert (clone / LOCK).read_text() == before
 
 
 def test_a_file_that_is_being_written_is_waited_for(clone, monkeypatch):

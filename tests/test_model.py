@@ -191,6 +191,7 @@ def test_weights_of_another_network_are_refused(model_params, tmp_path):
         ("weights: shape of terabytes", "is more than numbers"),
         ("weights: of objects", "is more than numbers"),
         ("weights: as many as a huge network has, none of them stored", "larger than its file"),
+        ("weights: an array under a thousand names", "larger than its file"),
         ("model: weights linked to endless zeros", "not a plain file"),
     ],
 )

@@ -103,6 +103,16 @@ def test_a_committee_that_could_teach_nothing_is_refused(params_text):
         parse_params(override(params_text, values), "params.yaml")
 
 
+def test_more_clusters_than_parts_can_move_among_are_refused(params_text):
+    (line,) = refused(override(params_text, {"model.clusters": 10_000}))
+    assert line.startswith("params.yaml: model.clusters: 500,000 parts of overclusters and 10,000 ")
+    for values in (
+        {"model.clusters": 500},
+        {"model.clusters": 10_000, "loss.teaching_weight": 0.0, "committee.members": 0},
+    ):
+        parse_params(override(params_text, values), "params.yaml")
+
+
 def test_a_second_training_with_the_same_seed_is_refused(params_text):
     (line,) = refused(override(params_text, {"seed": 7, "train.second_seed": 7}))
     assert line.startswith("params.yaml: train.second_seed: 7 is the seed of the first training")
@@ -149,6 +159,8 @@ def test_a_file_without_sections_is_refused(text):
         ("a: 1\nb: !!str x", "line 2 ('b: !!str x'): tags such as !!str are not read"),
         ("a: &b [x]\nc: *b", "line 2 ('c: *b'): aliases such as *name are not read"),
         ("a: 1\n\x1b", r"line 2 ('\x1b'): a character that does not belong into YAML"),
+        ('a: 1\nb: "\\U00110000"', r"""line 2 ('b: "\\U00110000"'): an escape beyond all"""),
+        ('a: "\\UFFFFFFFF"', r"""line 1 ('a: "\\UFFFFFFFF"'): an escape beyond all"""),
         (f"a: {'[' * 20_000}", "brackets nested too deeply"),
     ],
 )

@@ -39,6 +39,7 @@ LAYERS = [
         "noise",
         "pages",
         "pictures",
+        "processor",
         "styles",
     },
     {"sizes"},

@@ -159,6 +159,20 @@ def test_several_batches_in_order(pipeline_run, files, monkeypatch, capsys):
     assert [row["cluster"] for row in found] == [row["cluster"] for row in expected]
 
 
+@pytest.mark.parametrize("name", ["\x1b[2J.png", "caf\udce9.png", "a\nb.npz"])
+def test_a_file_whose_name_cannot_be_written_down_is_refused(
+    pipeline_run, tmp_path, monkeypatch, name
+):
+    monkeypatch.chdir(pipeline_run)
+    (tmp_path / name).write_bytes(b"")
+    monkeypatch.setattr(sys, "argv", ["iic", "predict", str(tmp_path / name)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    said = str(stopped.value.code)
+    assert said.isprintable()
+    assert said.endswith(": the name is not UTF-8 or holds control characters; rename it")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -155,15 +156,35 @@ def test_other_settings_code_or_data_have_another_state(params, tmp_path, monkey
     keys.add(progress._key(params, inputs))
     monkeypatch.setattr(progress, "_code", lambda: [tmp_path / "data"])
     keys.add(progress._key(params, inputs))
-    assert len(keys) == 6
+    monkeypatch.setattr(progress, "usable_cores", lambda: 99)
+    keys.add(progress._key(params, inputs))
+    monkeypatch.setattr(progress, "instructions", lambda: {"avx3"})
+    keys.add(progress._key(params, inputs))
+    monkeypatch.setattr(progress, "processor_model", lambda: "other")
+    keys.add(progress._key(params, inputs))
+    assert len(keys) == 9
 
 
-def test_the_code_that_counts_is_what_the_stage_imports():
-    import stages.train  # noqa: F401 - what it imports
+def test_the_code_that_counts_is_that_of_the_stage_and_what_it_imports(params, monkeypatch):
+    from stages import train as stage
 
     code = {path.resolve() for path in progress._code()}
-    assert {ROOT / "iic/training.py", ROOT / "iic/noise.py", ROOT / "stages/train.py"} <= code
+    assert {ROOT / "iic/training.py", ROOT / "iic/noise.py"} <= code
     assert all(path.suffix == ".py" for path in code)
+
+    def resumable(given, inputs):
+        assert given is params
+        # DVC runs it as a program, and then it is no module that anything imports.
+        assert ROOT / "stages/train.py" in inputs
+        raise AskedError
+
+    class AskedError(Exception):
+        pass
+
+    monkeypatch.setattr(stage, "read_data", lambda: None)
+    monkeypatch.setattr(stage, "resumable", resumable)
+    with pytest.raises(AskedError):
+        stage.main(params)
 
 
 def test_the_state_lies_where_the_user_works_and_goes_with_success(params, tmp_path, monkeypatch):
@@ -206,6 +227,20 @@ def test_a_clock_that_went_back_does_not_cost_the_own_state(params, tmp_path, mo
         assert folder.is_dir()
 
 
+def stop_after_an_epoch(how: signal.Signals, *command: str, clone: Path) -> None:
+    """Send a signal to all processes of a command, as a terminal does, once a state is there."""
+    started = subprocess.Popen(
+        command, cwd=clone, env=environment(), start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    give_up = time.monotonic() + 300
+    while not list(clone.glob(".resume/*/first/network.npz")):
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+    os.killpg(started.pid, how)
+    assert started.wait() != 0
+
+
 def test_a_killed_pipeline_ends_with_the_same_lock(tmp_path, pipeline_run):
     """kill -9 of everything, after an epoch; then the same command again."""
     clone = tmp_path / "clone"
@@ -213,18 +248,24 @@ def test_a_killed_pipeline_ends_with_the_same_lock(tmp_path, pipeline_run):
     before = (clone / "dvc.lock").read_bytes()
     # It would bring the training back.
     shutil.rmtree(clone / ".dvc/cache")
-    started = subprocess.Popen(
-        ["dvc", "repro", "--force", "--single-item", "train"],
-        cwd=clone, env=environment(), start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    give_up = time.monotonic() + 300
-    while not list(clone.glob(".resume/*/first/network.npz")):
-        assert time.monotonic() < give_up
-        time.sleep(0.01)
-    os.killpg(started.pid, signal.SIGKILL)
-    started.wait()
+    command = ("dvc", "repro", "--force", "--single-item", "train")
+    stop_after_an_epoch(signal.SIGKILL, *command, clone=clone)
     again = run("dvc", "repro", "train", cwd=clone)
     assert "going on after epoch" in again.stderr
     assert not list(clone.glob(".resume/*"))
     assert (clone / "dvc.lock").read_bytes() == before
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_experiment_beside_the_workspace_goes_on_too(tmp_path, pipeline_run, how):
+    """Its folder is another one each time."""
+    clone = tmp_path / "clone"
+    shutil.copytree(pipeline_run, clone, symlinks=True)
+    command = ("dvc", "exp", "run", "--temp", "--name", "mine", "-S", "train.epochs=8")
+    stop_after_an_epoch(how, *command, clone=clone)
+    again = run(*command, cwd=clone)
+    assert "going on after epoch" in again.stderr
+    assert not list(clone.glob(".resume/*"))
+    assert "mine" in run("dvc", "exp", "list", cwd=clone).stdout
+    assert not run("git", "status", "--porcelain", cwd=clone).stdout

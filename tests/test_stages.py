@@ -14,6 +14,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from iic.matching import contingency_table, hungarian_accuracy, purity
 from iic.neighbors import nearest_neighbors
+from stages.common import one_line_errors
 
 STAGES = ["download", "augment", "neighbors", "train", "evaluate", "report"]
 EPOCHS = TINY["train.epochs"]
@@ -273,6 +274,14 @@ def test_a_damaged_input_stops_a_stage_in_one_line(clone, monkeypatch):
     code = exit_code_of("stages/train.py", cwd=clone, monkeypatch=monkeypatch)
     assert code.startswith("error: data/draws.npz: not a readable NPZ file")
     assert len(code.splitlines()) == 1
+
+
+def test_too_little_memory_is_one_line():
+    with pytest.raises(SystemExit) as stopped, one_line_errors("nothing is lost"):
+        np.empty(1 << 60, np.uint8)
+    said = str(stopped.value.code)
+    assert said.startswith("error: not enough memory (Unable to allocate 1.00 EiB for an array")
+    assert "; close other programs, or lower train.batch_size, " in said
 
 
 def test_a_missing_parameter_file_is_no_traceback(clone):

@@ -583,6 +583,15 @@ def test_weights_that_the_last_step_spoils_stop_with_a_remedy(data, tiny_params)
         train(data, tiny_params.with_values(train=spoilt))
 
 
+def test_a_step_that_memory_has_no_room_for_is_named(data, tiny_params):
+    class Full(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    with pytest.raises(InputError, match=r"train\.batch_size: not enough memory for a step; lower"):
+        train(data, tiny_params, [Full()])
+
+
 def test_a_training_that_collapses_is_told_so(data, tiny_params):
     """Without the BatchNorm before the softmax, and with steps as large as are allowed."""
     spoilt = tiny_params.with_values(
