@@ -30,13 +30,13 @@ test: $(VENV)/.dev ## install, then lint, type-check and run the tests
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
-	@$(RUN) pytest -n 2
+	@$(RUN) pytest -n 2 --dist worksteal
 
 test-long: $(VENV)/.dev ## the few tests that take as long as a third of all others
-	@$(RUN) pytest -n 2 -m long
+	@$(RUN) pytest -n 2 --dist worksteal -m long
 
 test-remotes: $(VENV)/.dev $(VENV)/.remotes ## push and pull through real servers (see docs/sharing.md)
-	@$(RUN) pytest -n 2 -m remotes
+	@$(RUN) pytest -n 2 --dist worksteal -m remotes
 
 remotes: $(VENV)/.remotes ## install what DVC needs for SSH, S3 and WebDAV remotes
 

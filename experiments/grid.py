@@ -13,7 +13,7 @@ from experiments.seeds import recipe_of
 from iic.errors import InputError
 from iic.files import read_text, reason_of
 from iic.params import Params
-from iic.parsing import read_tree, shown_key
+from iic.parsing import read_tree
 
 # DVC makes a Git reference of an experiment's name.
 _NAME = r"^[a-z0-9][a-z0-9-]*$"
@@ -94,9 +94,9 @@ def read_grid(path: Path) -> Grid:
         return Grid.model_validate(read_tree(text, str(path)))
     except ValidationError as error:
         first = error.errors()[0]
-        key = "".join(f"{shown_key(str(part))}: " for part in first["loc"])
-        reason = reason_of(first["msg"].removeprefix("Value error, "))
-        raise InputError(f"{path}: {key}{reason}") from error
+        key = "".join(f"{part}: " for part in first["loc"])
+        reason = reason_of(key + first["msg"].removeprefix("Value error, "))
+        raise InputError(f"{path}: {reason}") from error
 
 
 def experiments_of(grid: Grid, path: Path) -> list[Experiment]:

@@ -110,6 +110,7 @@ def test_names_and_options_follow_the_values_and_not_their_spelling(write_grid):
         ("recipe: fast\nseeds: [-1]\nvariants:\n  a: {}\n", "seeds: seed: -1"),
         ("recipe: fast\nseeds: []\nvariants:\n  a: {}\n", "seeds: List should have at least 1"),
         ("recipe: fast\nseeds: [0]\nvariants:\n  A b: {}\n", "variants: A b: "),
+        ('recipe: fast\nseeds: [0]\nvariants:\n  "\\e[2J": {}\n', r"variants: \x1b[2J: "),
         ("recipe: fast\nseeds: [0]\nvariant:\n  a: {}\n", "variants: Field required"),
         (
             "recipe: fast\nseeds: [0]\nvariants:\n  a: {loss: {alpha: 2}}\n"
