@@ -26,6 +26,7 @@ from iic.images import (
 from iic.sources import (
     PLAIN_ARRAYS,
     SPLIT_ARRAYS,
+    check_name,
     contents,
     idx_files,
     image_files,
@@ -83,6 +84,7 @@ def custom_dataset(path: Path, reading: Reading, test_share: float, max_images: 
     Raises:
         InputError: names the file or folder that is wrong.
     """
+    check_name(path)
     parts = _with_useful_labels(_parts(path, max_images), path)
     ground = ground_of([part.source for part in parts.values()], reading, by_content=True)
     log.info("%s: %s", path, ground)

@@ -233,6 +233,14 @@ def test_names_that_no_table_can_hold_are_refused(labelled, name):
         read(labelled)
 
 
+@pytest.mark.parametrize("name", ["a\nb", "caf\udce9"])
+def test_an_npz_file_has_a_name_that_a_message_can_hold(tmp_path, images, name):
+    np.savez(tmp_path / "x.npz", images=images)
+    (tmp_path / "x.npz").rename(tmp_path / f"{name}.npz")
+    with pytest.raises(InputError, match="the name is not UTF-8 or holds control characters"):
+        read(tmp_path / f"{name}.npz")
+
+
 @pytest.mark.parametrize("name", ["a\nb", "\x1b[2J"])
 def test_an_idx_file_has_a_name_that_a_table_can_hold(tmp_path, name):
     (tmp_path / name).write_bytes(struct.pack(">I3I", 8 << 8 | 3, 2, 28, 28) + bytes(2 * 28 * 28))
