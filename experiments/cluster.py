@@ -89,8 +89,7 @@ def connected(address: str | None, cores: int | None = None) -> Iterator[ModuleT
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address is None:
-            here = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-            ray.init("local", num_cpus=cores, **here, **quiet)
+            ray.init("local", num_cpus=cores, include_dashboard=False, **quiet)
         else:
             ray.init(address, **quiet)
     except faults as error:
@@ -116,8 +115,10 @@ def connected(address: str | None, cores: int | None = None) -> Iterator[ModuleT
 
 
 def _keep_to_oneself() -> None:
-    """Settings of Ray's for one machine, which it reads when it starts."""
-    # Whoever reaches its ports could else run code here, another user of the machine, say.
+    """Settings of Ray's for one machine, which it reads when it is imported."""
+    # No machine beside this one: then Ray listens on 127.0.0.1 alone, here as elsewhere.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    # Nor other users of this one, who could else run code as this one.
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     # Ray's own limit is none: a task that memory has no room for would never end.

@@ -2,13 +2,17 @@
 
 import re
 import shutil
+import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
 import pytest
-from conftest import commit, make_clone, run
+from conftest import commit, environment, make_clone, run
 from machines import PORT, Machine, missing, network, wait_for
 
 from experiments.task import THREADS
@@ -209,16 +213,34 @@ def test_a_caller_outside_the_cluster_runs_what_had_failed(cluster):
     assert cluster.results() == before
 
 
+def addresses(process: int) -> set[str]:
+    """At which a process and all that it has started listen."""
+    found: set[str] = set()
+    with suppress(psutil.Error):
+        for one in (psutil.Process(process), *psutil.Process(process).children(recursive=True)):
+            with suppress(psutil.Error):
+                open_ones = one.net_connections("inet")
+                found |= {where.laddr.ip for where in open_ones if where.status == "LISTEN"}
+    return {address.removeprefix("::ffff:") for address in found}
+
+
 def test_without_a_cluster_ray_runs_here(cluster, tmp_path):
     """In a clone that knows no remote; its own repository and cache are enough."""
     folder = alone(cluster.caller, tmp_path / "clone")
     words = ("iic", "sweep", "study/broken.yaml", "--memory", "1", "--scratch", str(tmp_path))
-    done = run(*words, cwd=folder, check=False)
-    assert done.returncode == 1
+    log, listening = tmp_path / "log", set()
+    with log.open("w") as said:
+        sweep = subprocess.Popen(words, cwd=folder, env=environment(), stderr=said)
+        while sweep.poll() is None:
+            listening |= addresses(sweep.pid)
+            time.sleep(0.5)
+    assert sweep.returncode == 1
+    # No other machine reaches it, and other users lack its token.
+    assert listening == {"127.0.0.1"}
     (good,) = run("dvc", "exp", "list", "--name-only", cwd=folder).stdout.split()
     assert good.startswith("broken-good")
-    assert "2 of 2: " in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("error: failed: broken-broken-seed-0")
+    assert "2 of 2: " in log.read_text()
+    assert log.read_text().splitlines()[-1].startswith("error: failed: broken-broken-seed-0")
     shown = run("dvc", "exp", "show", "--csv", cwd=folder).stdout
     assert good in shown
 
