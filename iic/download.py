@@ -140,12 +140,11 @@ def _answer(
 def _follow(session: requests.Session, url: str, timeout: tuple[float, float]) -> requests.Response:
     for _ in range(_REDIRECTS + 1):
         response = session.get(url, timeout=timeout, stream=True)
-        location = response.headers.get("Location")
-        if not response.is_redirect or location is None:
+        if not response.is_redirect:
             return response
         # Whatever stands in its body is not read.
         response.close()
-        url = urljoin(url, location)
+        url = urljoin(url, response.headers["Location"])
     raise InputError(f"redirects more than {_REDIRECTS} times")
 
 

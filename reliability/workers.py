@@ -64,17 +64,26 @@ def _outcome(door: Door, folder: Path) -> str:
     return outcome
 
 
+class _Listener(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+
+
 @contextmanager
 def _listening() -> Iterator[list[str]]:
     """What our own code says meanwhile beside its errors."""
-    said: list[str] = []
-    listener, ours = logging.Handler(logging.INFO), logging.getLogger("iic")
-    listener.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    listener, ours = _Listener(), logging.getLogger("iic")
     before = ours.level
     ours.addHandler(listener)
     ours.setLevel(logging.INFO)
     try:
-        yield said
+        yield listener.said
     finally:
         ours.removeHandler(listener)
         ours.setLevel(before)
