@@ -20,7 +20,8 @@ from iic.datasets import DIGITS
 from iic.errors import InputError
 from iic.files import read_arrays
 from iic.matching import contingency_table, hungarian_accuracy
-from stages.common import IMAGES, LABELS, peak_memory
+from stages.common import peak_memory
+from stages.paths import IMAGES, LABELS
 
 
 def k_means(train: np.ndarray, test: np.ndarray) -> np.ndarray:

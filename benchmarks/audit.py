@@ -12,8 +12,7 @@ from typing import Any
 
 from benchmarks.pins import requirements
 from experiments.cli import run_main
-from iic.errors import InputError
-from iic.files import reason_of
+from iic.errors import InputError, reason_of
 
 # Packages without data that are named.
 _NAMED = 3

@@ -17,11 +17,11 @@ from experiments.cli import run_main
 from experiments.machine import machine
 from experiments.recipes import recipe_params
 from experiments.scratch import write_params
-from iic.datasets import IMAGE_SIZE
+from iic.constants import IMAGE_SIZE
 from iic.errors import InputError
 from iic.files import read_arrays, read_json, write_arrays, write_text
 from iic.params import Params
-from stages.common import IMAGES, LABELS, REPORTS
+from stages.paths import IMAGES, LABELS, REPORTS
 
 MEMORY = REPORTS / "memory.json"
 RECIPE = "fast"

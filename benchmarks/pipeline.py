@@ -13,7 +13,8 @@ from experiments.cli import run_module
 from experiments.costs import Cost, read_costs
 from experiments.recipes import DEFAULT, recipe_params
 from experiments.scratch import STAGES, copy_code, write_params
-from stages.common import COSTS, METRICS
+from stages.common import COSTS
+from stages.evaluation_paths import METRICS
 
 PREPARING = STAGES[:3]
 # 100 epochs of 60 batches of 1,000 images.

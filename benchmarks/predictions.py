@@ -13,8 +13,9 @@ from PIL import Image
 from benchmarks.timing import take_turns
 from iic.errors import InputError
 from iic.files import read_arrays
-from iic.model import load_network, predict
-from stages.common import IMAGES, MODEL
+from iic.model import predict
+from iic.store import load_network
+from stages.paths import IMAGES, MODEL
 
 ROUNDS = 9
 

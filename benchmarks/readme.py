@@ -16,7 +16,7 @@ from benchmarks.results import read_benchmark
 from experiments.cli import run_main
 from experiments.recipes import DEFAULT, recipe_names, recipe_params
 from experiments.seeds import rows_of
-from iic.datasets import IMAGE_SIZE
+from iic.constants import IMAGE_SIZE
 from iic.errors import InputError
 from iic.files import write_text
 from reliability.campaigns import CAMPAIGNS, read_counts

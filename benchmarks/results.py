@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from iic.files import read_json, write_text
-from stages.common import BENCHMARK
+from stages.report_paths import BENCHMARK
 
 
 def read_benchmark() -> dict[str, Any]:

@@ -20,7 +20,7 @@ from iic.errors import InputError
 from iic.model import as_input, build_network, predict
 from iic.params import Params
 from iic.training import build_learner
-from stages.common import IMAGES
+from stages.paths import IMAGES
 from stages.train import read_data
 
 ROUNDS = 7

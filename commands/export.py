@@ -6,7 +6,7 @@ import click
 
 from commands.options import model_option
 from commands.quiet import quiet
-from stages.common import IMAGES
+from stages.paths import IMAGES
 
 # The keys of iic.export.FORMATS, which to import would be to import TensorFlow.
 _FORMATS = ("savedmodel", "keras", "onnx", "litert")

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from commands.options import model_option
-from stages.common import IMAGES, METRICS
+from stages.evaluation_paths import METRICS
+from stages.paths import IMAGES
 
 # Counts of many digits; the others, such as seeds, are no quantities.
 _GROUPED = {"train_images", "test_images", "parameters", "bytes"}

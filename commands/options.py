@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from stages.common import MODEL
+from stages.paths import MODEL
 
 
 def _named(_context: click.Context, _option: click.Parameter, folder: Path) -> Path:

@@ -90,8 +90,8 @@ def predict(
 
     # Not before the images are known to be there: TensorFlow takes seconds.
     with quiet():
-        from iic.model import load_network
         from iic.prediction import predict_source
+        from iic.store import load_network
 
         network = load_network(model)
     labels = _labels(card, network.outputs[0].shape[1])

@@ -24,7 +24,7 @@ from experiments.seeds import recipe_of
 from iic.figures import BLUE, ORANGE
 from iic.files import write_bytes, write_table
 from iic.pictures import png
-from stages.common import HISTORY, REPORTS
+from stages.paths import HISTORY, REPORTS
 
 TABLE = REPORTS / "choose-k.csv"
 FIGURE = REPORTS / "choose-k.png"

@@ -11,7 +11,8 @@ from experiments.cli import run_main
 from experiments.reading import array_of, columns_of, metrics_of, settings_of
 from iic.comparison import ComparedRun, render_comparison
 from iic.files import write_text
-from stages.common import ACCURACY, CLASS_COLUMNS, HISTORY, IMAGES, PREDICTIONS, REPORTS
+from stages.evaluation_paths import ACCURACY, CLASS_COLUMNS, PREDICTIONS
+from stages.paths import HISTORY, IMAGES, REPORTS
 
 PAGE = REPORTS / "compare.html"
 

@@ -20,7 +20,8 @@ from dvc.utils.serialize import load_yaml
 from dvc_data.hashfile.meta import Meta
 
 from iic.errors import InputError
-from stages.inputs import LOCK, md5_of, outputs_in
+from stages.inputs import md5_of, outputs_in
+from stages.paths import LOCK
 
 _FOLDER = ".dir"
 _HASH = re.compile(r"[0-9a-f]{64}")

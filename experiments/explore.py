@@ -11,8 +11,8 @@ from iic.errors import InputError
 from iic.explorer import Explored, project, render_explorer
 from iic.features import embed
 from iic.files import read_arrays, write_text
-from iic.model import load_network
-from stages.common import IMAGES, LABELS
+from iic.store import load_network
+from stages.paths import IMAGES, LABELS
 
 _AGAIN = "delete it and run `dvc repro`"
 

@@ -11,9 +11,10 @@ from experiments.claims import Claim
 from experiments.recipes import options_of, recipe_params, with_overrides
 from experiments.seeds import recipe_of
 from iic.errors import InputError
-from iic.files import read_text, reason_of
+from iic.files import read_text
 from iic.params import Params
 from iic.parsing import read_tree
+from iic.validation import explain_first
 
 # DVC makes a Git reference of an experiment's name.
 _NAME = r"^[a-z0-9][a-z0-9-]*$"
@@ -93,10 +94,7 @@ def read_grid(path: Path) -> Grid:
     try:
         return Grid.model_validate(read_tree(text, str(path)))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = "".join(f"{part}: " for part in first["loc"])
-        reason = reason_of(key + first["msg"].removeprefix("Value error, "))
-        raise InputError(f"{path}: {reason}") from error
+        raise InputError(f"{path}: {explain_first(error)}") from error
 
 
 def experiments_of(grid: Grid, path: Path) -> list[Experiment]:

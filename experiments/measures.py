@@ -9,7 +9,8 @@ from experiments.reading import columns_of, metrics_of
 from iic.errors import InputError
 from iic.matching import contingency_table, majority_match, purity
 from iic.styles import HANDWRITTEN, SEVEN, crossed, gathering
-from stages.common import ACCURACY, CLASS_COLUMNS, HISTORY, PREDICTIONS
+from stages.evaluation_paths import ACCURACY, CLASS_COLUMNS, PREDICTIONS
+from stages.paths import HISTORY
 
 ARTICLE_EPOCHS = 100
 

@@ -20,7 +20,7 @@ from voluptuous import Invalid
 
 from experiments.cli import run_main
 from experiments.damage import remove_damaged
-from stages.inputs import LOCK
+from stages.paths import LOCK
 
 # Which process uses which path; without it, DVC asks the processes that live.
 USES = Path(".dvc/tmp/rwlock")

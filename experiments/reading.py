@@ -16,7 +16,8 @@ from iic.errors import InputError
 from iic.files import parse_table
 from iic.params import validate_params
 from iic.parsing import read_tree
-from stages.common import METRICS, PARAMS
+from stages.evaluation_paths import METRICS
+from stages.paths import PARAMS
 
 # In place of an experiment's name or a commit: the files as they lie here.
 WORKSPACE = "workspace"

@@ -16,7 +16,8 @@ from iic.errors import InputError
 from iic.files import read_text
 from iic.params import Params, validate_params
 from iic.parsing import read_tree
-from stages.common import PARAMS, read_params
+from stages.common import read_params
+from stages.paths import PARAMS
 
 RECIPES = Path("recipes")
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")

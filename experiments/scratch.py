@@ -7,7 +7,8 @@ from pathlib import Path
 import yaml
 
 from iic.params import Params
-from stages.common import BENCHMARK, PARAMS
+from stages.paths import PARAMS
+from stages.report_paths import BENCHMARK
 
 # In the order of dvc.yaml.
 STAGES = ("download", "augment", "neighbors", "train", "evaluate", "report")

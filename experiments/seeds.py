@@ -21,7 +21,8 @@ from experiments.recipes import DEFAULT, recipe_options, recipe_params
 from iic.errors import InputError
 from iic.files import write_table
 from iic.params import Params
-from stages.common import COSTS, REPORTS
+from stages.common import COSTS
+from stages.paths import REPORTS
 
 
 def table_of(recipe: str) -> Path:

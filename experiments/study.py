@@ -26,7 +26,7 @@ from iic.errors import InputError
 from iic.figures import variants_figure
 from iic.files import write_bytes, write_text
 from iic.pictures import png
-from stages.common import IMAGES, REPORTS
+from stages.paths import IMAGES, REPORTS
 
 # Loss and accuracy are the article's; information is comparable where the loss is not, over alphas.
 PANELS = {

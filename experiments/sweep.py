@@ -26,7 +26,7 @@ from experiments.progress import Progress
 from experiments.task import SHARED_STAGES, Outcome, Source, Task, environment, installed, masked
 from iic.errors import InputError
 from iic.files import read_text, write_text
-from stages.common import BENCHMARK
+from stages.report_paths import BENCHMARK
 
 _CONFIG = Path(".dvc/config")
 # What decides a result beside the options of an experiment.

@@ -1,14 +1,15 @@
 """What is known of a trained model beside its weights: data, settings, names of its clusters."""
 
-import hashlib
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from iic.errors import InputError
-from iic.files import check_plain, is_writable_name, read_text, reason_of, write_text
+from iic.files import is_writable_name, read_text, write_text
 from iic.params import Fitting, Ink, Section
+from iic.store import hash_of_weights
+from iic.validation import explain_first
 
 # Of a card, and letters of a name in it; those of a hundred thousand classes are fewer.
 _BYTES = 1 << 24
@@ -86,10 +87,7 @@ def read_card(path: Path) -> ModelCard | None:
     try:
         card = ModelCard.model_validate_json(read_text(path, "", _REMEDY, _BYTES))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        reason = reason_of(f"{key}: {first['msg']}")
-        raise InputError(f"{path}: {reason}; {_REMEDY}") from error
+        raise InputError(f"{path}: {explain_first(error)}; {_REMEDY}") from error
     named = [label for label in (*card.clusters, *card.overclusters) if label is not None]
     if named and not 0 <= min(named) <= max(named) < len(card.labels):
         raise InputError(f"{path}: names a label that it does not list; {_REMEDY}")
@@ -105,8 +103,7 @@ def read_metrics(path: Path) -> dict[str, float]:
     try:
         return _METRICS.validate_json(read_text(path, _REMEDY, _REMEDY, _BYTES))
     except ValidationError as error:
-        reason = reason_of(error.errors()[0]["msg"])
-        raise InputError(f"{path}: no metrics ({reason}); {_REMEDY}") from error
+        raise InputError(f"{path}: no metrics ({explain_first(error)}); {_REMEDY}") from error
 
 
 def card_of(model: Path) -> ModelCard | None:
@@ -122,21 +119,4 @@ def card_of(model: Path) -> ModelCard | None:
     return card
 
 
-def hash_of_weights(folder: Path) -> str:
-    """SHA-256 of a model's weights, which tells one training from another.
-
-    Raises:
-        InputError: there are none.
-    """
-    path = folder / _WEIGHTS
-    try:
-        check_plain(path)
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: not found; run `dvc repro`, or `dvc pull` it") from error
-
-
-# As iic.model names it; to import it would be to import TensorFlow, for seconds.
-_WEIGHTS = "model.weights.h5"
 _REMEDY = "run `dvc repro evaluate`, or `dvc pull` it"

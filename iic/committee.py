@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from iic.constants import UNTAUGHT
 from iic.matching import contingency_table, hungarian_match
-
-UNTAUGHT = -1
 
 log = logging.getLogger(__name__)
 

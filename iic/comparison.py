@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from iic import figures, matrices
-from iic.datasets import natural_order
 from iic.errors import InputError
 from iic.lettering import plain_text, short_names
 from iic.matching import contingency_table
+from iic.ordering import natural_order
 from iic.pages import page_json, render_html
 from iic.pictures import data_uri, png, sprite
 

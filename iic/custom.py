@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from iic.datasets import IMAGE_SIZE, Dataset, natural_order
-from iic.errors import InputError
-from iic.files import is_writable_name, reason_of
+from iic.constants import IMAGE_SIZE
+from iic.datasets import Dataset
+from iic.errors import InputError, reason_of
+from iic.files import is_writable_name
 from iic.images import (
     ArraySource,
     FileSource,
@@ -23,6 +24,7 @@ from iic.images import (
     read_images,
     tell_skipped,
 )
+from iic.ordering import natural_order
 from iic.sources import (
     PLAIN_ARRAYS,
     SPLIT_ARRAYS,

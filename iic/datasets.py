@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from iic.constants import IMAGE_SIZE
 from iic.errors import InputError
 
-IMAGE_SIZE = 28
 DIGITS = 10
 DIGIT_NAMES = tuple(map(str, range(DIGITS)))
 _UNSIGNED_BYTE = 8
@@ -212,11 +212,6 @@ def idx_dataset(contents: Mapping[str, bytes], collection: Collection) -> Datase
         arrays["test_labels"],
         collection.names,
     )
-
-
-def natural_order(name: str) -> tuple[int, int, str]:
-    """Key that sorts names of classes: numbers by their value, then other names."""
-    return (0, int(name), name) if name.isdecimal() else (1, 0, name)
 
 
 def digits_dataset() -> Dataset:

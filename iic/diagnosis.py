@@ -3,26 +3,26 @@
 import math
 from collections.abc import Mapping
 
-HEADS = ("cluster", "overcluster")
+from iic.constants import Head
 
 
-def diagnose(row: Mapping[str, float], clusters: Mapping[str, int]) -> list[str]:
+def diagnose(row: Mapping[str, float], clusters: Mapping[Head, int]) -> list[str]:
     """Say what is wrong with the clusters of an epoch; empty if nothing is.
 
     Args:
         row: the epoch's row of the history.
-        clusters: number of outputs of each head in HEADS.
+        clusters: number of outputs of each head.
     """
     findings = []
-    for head in HEADS:
+    for head in Head:
         k, used = clusters[head], int(row[f"{head}s_used"])
         if used == 1:
-            findings.append(f"{head}ing head: collapsed, all test images are in one cluster")
+            findings.append(f"{head.full_name}: collapsed, all test images are in one cluster")
         elif used < k:
-            findings.append(f"{head}ing head: {k - used} of {k} clusters are empty")
+            findings.append(f"{head.full_name}: {k - used} of {k} clusters are empty")
         if row[f"{head}_mutual_information"] < 0.01 * math.log(k):
             findings.append(
-                f"{head}ing head: undecided, its output hardly depends on the image "
+                f"{head.full_name}: undecided, its output hardly depends on the image "
                 "(train longer, or set model.normalize_logits to true)"
             )
     return findings

@@ -31,8 +31,7 @@ from iic.datasets import (
     read_local_file,
     verify_sha256,
 )
-from iic.errors import InputError
-from iic.files import reason_of
+from iic.errors import InputError, reason_of
 
 log = logging.getLogger(__name__)
 

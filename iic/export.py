@@ -18,12 +18,13 @@ import tensorflow as tf
 from keras import layers
 
 from iic.assignments import Assignments
-from iic.card import ModelCard, card_of, hash_of_weights
-from iic.datasets import IMAGE_SIZE
+from iic.card import ModelCard, card_of
+from iic.constants import IMAGE_SIZE
 from iic.errors import InputError
 from iic.files import read_arrays, write_text
 from iic.info import Facts, versions
-from iic.model import load_network, predict
+from iic.model import predict
+from iic.store import hash_of_weights, load_network
 
 # Largest difference of a probability; rounding alone makes a hundredth of it.
 TOLERANCE = 1e-4

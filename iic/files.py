@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from iic.errors import InputError
+from iic.errors import InputError, reason_of
 
 # Ends the name of a folder in which a file is written.
 _PARTIAL = ".partial"
@@ -25,8 +25,6 @@ _REMEDY = "delete it and run `dvc repro`"
 # A lone sign is no formula; apostrophes count, so that taking one off gives the text back.
 _FORMULA = re.compile(r"'*[=+\-@\t\r].", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?[0-9.]+")
-# Letters of what a library says about a file.
-_LONGEST_REASON = 300
 
 
 @contextmanager
@@ -91,13 +89,6 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text with Unix line ends, atomically."""
     write_bytes(path, text.encode())
-
-
-def reason_of(error: object) -> str:
-    """What an error says, on one line; what could steer a terminal is shown, and much is cut."""
-    line = " ".join(str(error).split()) or type(error).__name__
-    shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
-    return shown if len(shown) <= _LONGEST_REASON else f"{shown[:_LONGEST_REASON]}…"
 
 
 def is_writable_name(name: str) -> bool:

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from iic.datasets import IMAGE_SIZE
+from iic.constants import IMAGE_SIZE
 from iic.params import Fitting
 
 # Differences between the channels that JPEG leaves in a grey picture are smaller.

@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple, Protocol, TypeVar
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from iic.errors import InputError
-from iic.files import check_plain, reason_of
+from iic.errors import InputError, reason_of
+from iic.files import check_plain
 from iic.fitting import as_bytes, border_of, grey_of, is_colorful, resized
 from iic.params import Fitting, Ink
 

@@ -8,20 +8,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import ValidationError
 
-from iic.card import ModelCard, card_of, card_path, hash_of_weights, read_metrics
+from iic.card import ModelCard, card_of, card_path, read_metrics
 from iic.errors import InputError
-from iic.files import check_plain, read_text, reason_of
-from iic.params import ModelParams
+from iic.files import check_plain
 from iic.processor import usable_cores
-from iic.sizes import MODEL_BYTES, count_parameters
+from iic.store import count_parameters, hash_of_weights, read_model_params
 
 Facts = dict[str, Any]
 _T = TypeVar("_T")
 
-# As iic.model names them; to import it would be to import TensorFlow, for seconds.
-_CONFIG = "model.json"
 _PACKAGES = {
     "iic": "iic",
     "TensorFlow": "tensorflow",
@@ -150,19 +146,3 @@ def _model(folder: Path) -> Facts:
         "bytes": sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),
         "weights_sha256": hash_of_weights(folder),
     }
-
-
-def read_model_params(folder: Path) -> ModelParams:
-    """The parameters that a model's folder was saved with.
-
-    Raises:
-        InputError: they are missing or damaged.
-    """
-    path = folder / _CONFIG
-    try:
-        return ModelParams.model_validate_json(read_text(path, _REMEDY, _REPLACE, MODEL_BYTES))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "JSON"
-        reason = reason_of(f"{key}: {first['msg']}")
-        raise InputError(f"{path}: {reason}; {_REPLACE}") from error

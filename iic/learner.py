@@ -5,8 +5,7 @@ import tensorflow as tf
 
 from iic.augmentation import Draws, Transform, make_pair
 from iic.batches import Batch
-from iic.committee import UNTAUGHT
-from iic.diagnosis import HEADS
+from iic.constants import UNTAUGHT, Head
 from iic.loss import cross_entropy, iic_loss, normalize_joint
 from iic.model import as_input
 from iic.params import LossParams
@@ -50,11 +49,11 @@ class IICModel(keras.Model):
         self.network = network
         self._transform, self._loss = transform, loss
         self._losses_seen = {
-            name: keras.metrics.Mean(name) for name in ("loss", *(f"{head}_loss" for head in HEADS))
+            name: keras.metrics.Mean(name) for name in ("loss", *(f"{head}_loss" for head in Head))
         }
         self.joints = {
             head: JointMatrix(output.shape[-1], f"{head}_joint")
-            for head, output in zip(HEADS, network.outputs, strict=True)
+            for head, output in zip(Head, network.outputs, strict=True)
         }
         # The cluster that each training image is taught, UNTAUGHT for none.
         self.targets = self.add_weight(

@@ -1,30 +1,20 @@
-"""The article's network: a convolutional trunk shared by two heads, its storage and its use."""
+"""The article's network: a convolutional trunk shared by two heads, and its use."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
-from pydantic import ValidationError
 
 from iic.assignments import Assignments
-from iic.datasets import IMAGE_SIZE
-from iic.errors import InputError
-from iic.files import check_plain, read_text, reason_of, replacing, write_text
+from iic.constants import IMAGE_SIZE
 from iic.params import ModelParams, Precision
-from iic.sizes import MODEL_BYTES, count_parameters
 
 POOLINGS = 3
 # An average over about ten batches: the default of 0.99 lags behind weights that move fast.
 _MOMENTUM = 0.9
-_CONFIG, _WEIGHTS = "model.json", "model.weights.h5"
-# Bytes of HDF5 beside the numbers, more than it takes.
-_SPARE = 1 << 20
 # Somebody's own ~/.keras/keras.json may say otherwise; no result is to depend on it.
 keras.config.set_floatx("float32")
 keras.config.set_image_data_format("channels_last")
@@ -110,74 +100,3 @@ def outputs_of(network: keras.Model, images: np.ndarray, batch_size: int) -> lis
     """All outputs of a network for images (n, 28, 28) uint8, so many of them at a time."""
     batches = tf.data.Dataset.from_tensor_slices(images).batch(batch_size).map(as_input)
     return network.predict(batches, verbose=0)
-
-
-def save_network(network: keras.Model, params: ModelParams, folder: Path) -> None:
-    """Write what rebuilds the network: its parameters as JSON and its weights as HDF5.
-
-    A `.keras` archive would hold the date, and so differ from run to run.
-    """
-    write_text(folder / _CONFIG, json.dumps(params.model_dump(), indent=2) + "\n")
-    with replacing(folder / _WEIGHTS) as temporary:
-        # HDF5 would tell of a full disk in many lines, some of them after the error.
-        temporary.write_bytes(bytes(sum(w.nbytes for w in network.get_weights()) + _SPARE))
-        network.save_weights(temporary)
-
-
-def load_network(folder: Path) -> keras.Model:
-    """Rebuild a saved network. Only numbers are read from the files, never code.
-
-    Raises:
-        InputError: a file is missing or damaged.
-    """
-    config, weights = folder / _CONFIG, folder / _WEIGHTS
-    remedy = "delete the folder and run `dvc repro`, or `dvc pull` the model"
-    try:
-        params = ModelParams.model_validate_json(read_text(config, remedy, remedy, MODEL_BYTES))
-        _check_weights(weights, params)
-        network = build_network(params)
-        network.load_weights(weights)
-    except ValidationError as error:
-        first = error.errors()[0]
-        reason = reason_of(f"{first['loc']}: {first['msg']}")
-        raise InputError(f"{config}: {reason}; {remedy}") from error
-    except Exception as error:
-        # HDF5 that is damaged or crafted may raise nearly anything.
-        raise InputError(f"{folder}: no readable model ({reason_of(error)}); {remedy}") from error
-    if not all(np.isfinite(array).all() for array in network.get_weights()):
-        raise InputError(f"{weights}: holds what is no number; {remedy}")
-    return network
-
-
-def _check_weights(path: Path, params: ModelParams) -> None:
-    """Raise ValueError for anything but as many floating-point numbers as the network has.
-
-    All of them stand in this file: neither is another one opened, nor more built or unpacked than
-    the file has bytes, whatever it claims.
-    """
-    check_plain(path)
-    sizes: list[int] = []
-    bytes_held = 0
-    links: list[tuple[str, object]] = []
-    with h5py.File(path) as file:
-        # Looked at afterwards: h5py can take no exception while it walks.
-        file.visititems_links(lambda name, link: links.append((name, link)))
-        for name, link in links:
-            if not isinstance(link, h5py.HardLink):
-                raise ValueError(f"{name} lies elsewhere")
-            if isinstance(item := file[name], h5py.Dataset):
-                _check_array(name, item)
-                sizes.append(item.size)
-                bytes_held += item.nbytes
-    # Names of one array, or places that were never written, cost the file nothing.
-    if bytes_held > path.stat().st_size:
-        raise ValueError("says that it is larger than its file")
-    if sum(sizes) != count_parameters(params):
-        raise ValueError(f"{sum(sizes):,} numbers instead of {count_parameters(params):,}")
-
-
-def _check_array(name: str, array: h5py.Dataset) -> None:
-    """Raise ValueError for more than floating-point numbers."""
-    # Whatever is packed, or made by a filter, comes in chunks.
-    if array.dtype.kind != "f" or array.chunks or array.external or array.is_virtual:
-        raise ValueError(f"{name} is more than numbers")

@@ -1,6 +1,5 @@
 """Typed parameters: every key known, present, of its type and in its range, or refused by name."""
 
-import difflib
 import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
@@ -15,13 +14,12 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
+from iic.constants import Head
 from iic.errors import InputError
-from iic.parsing import read_tree, shorten, shown_key
-
-# More mistakes than these are counted, not told.
-_MOST = 20
+from iic.parsing import read_tree
+from iic.validation import explain_all
 
 # Parts of overclusters times clusters that they may move to: as many numbers, twice.
 _MOST_MOVES = 200_000_000
@@ -118,9 +116,9 @@ class ModelParams(Section):
     normalize_logits: bool
 
     @property
-    def head_sizes(self) -> dict[str, int]:
-        """Number of outputs of each head, by the names in iic.diagnosis.HEADS."""
-        return {"cluster": self.clusters, "overcluster": self.overclusters}
+    def head_sizes(self) -> dict[Head, int]:
+        """Number of outputs of each head, by its name in iic.constants.Head."""
+        return {Head.CLUSTER: self.clusters, Head.OVERCLUSTER: self.overclusters}
 
 
 class LossParams(Section):
@@ -242,36 +240,7 @@ def validate_params(tree: dict[str, Any], source: str) -> Params:
     try:
         return Params.model_validate(tree)
     except ValidationError as error:
-        found = error.errors()
-        lines = [f"{source}: {_explain(details)}" for details in found[:_MOST]]
-        if len(found) > _MOST:
-            lines.append(f"{source}: {len(found) - _MOST} more mistakes; is it the right file?")
-        raise InputError("\n".join(lines)) from error
-
-
-def _explain(details: ErrorDetails) -> str:
-    """One line for one of pydantic's findings: key, what is wrong, what is allowed."""
-    key, value, kind = _key(details["loc"]), details["input"], details["type"]
-    if kind == "extra_forbidden":
-        return f"{key}: unknown key{_nearest(key, _all_keys(Params))}"
-    if kind == "missing":
-        return f"{key}: missing; copy the line from the params.yaml in Git"
-    if kind == "value_error":
-        return f"{key + '.' if key else ''}{details['msg'].removeprefix('Value error, ')}"
-    if kind == "literal_error":
-        allowed = details["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        hint = _nearest(value, allowed)
-        return f"{key}: unknown value {shorten(value)}{hint} (one of {', '.join(allowed)})"
-    # "Input should be a valid integer", "String should have at least 1 character".
-    _, _, rule = details["msg"].partition(" should ")
-    rule = rule.replace("a valid integer", "an integer").replace("a valid ", "a ")
-    return f"{key}: {shorten(value)} should {rule}"
-
-
-def _key(location: tuple[int | str, ...]) -> str:
-    """('augment', 'ops', 1) -> 'augment.ops[1]'."""
-    parts = (f"[{p}]" if isinstance(p, int) else f".{shown_key(p)}" for p in location)
-    return "".join(parts).removeprefix(".")
+        raise InputError(explain_all(error, source, _all_keys(Params))) from error
 
 
 def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
@@ -281,8 +250,3 @@ def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             keys += _all_keys(field.annotation, f"{prefix}{name}.")
     return keys
-
-
-def _nearest(name: object, known: list[str]) -> str:
-    matches = difflib.get_close_matches(str(name), known, n=1)
-    return f"; did you mean {matches[0]!r}?" if matches else ""

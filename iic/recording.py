@@ -6,8 +6,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from iic.committee import UNTAUGHT
-from iic.diagnosis import HEADS
+from iic.constants import UNTAUGHT, Head
 from iic.errors import InputError
 from iic.learner import IICModel
 from iic.loss import entropy, marginals, mutual_information
@@ -15,7 +14,7 @@ from iic.model import predict
 from iic.schedule import Schedule
 
 _HISTORY = "history"
-_SNAPSHOTS = [f"{head}_{kind}" for head in HEADS for kind in ("joint", "test")]
+_SNAPSHOTS = [f"{head}_{kind}" for head in Head for kind in ("joint", "test")]
 # Names of the arrays that a recorder's state consists of.
 STATE = (_HISTORY, *_SNAPSHOTS)
 
@@ -46,7 +45,7 @@ class Recorder(keras.callbacks.Callback):
         # The last step may have spoilt the weights after the loss was computed.
         for soft in assignments:
             _require_finite("output", soft, epoch)
-        for head, soft in zip(HEADS, assignments, strict=True):
+        for head, soft in zip(Head, assignments, strict=True):
             p_ij = model.joints[head].result()
             hard = soft.argmax(axis=1).astype(np.uint16)
             logs[f"{head}_mutual_information"] = float(mutual_information(p_ij))

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from iic.diagnosis import HEADS, diagnose
+from iic.constants import Head
+from iic.diagnosis import diagnose
 from iic.matching import UNMATCHED, cluster_scores
 from iic.pages import render_html
 from iic.pictures import Picture, data_uri, tile
@@ -96,7 +97,7 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
         pictures=pictures,
         texts=TEXTS,
         sections={section.anchor: section for section in _sections(pictures)},
-        findings=diagnose(last, {head: run.outputs(head) for head in HEADS}),
+        findings=diagnose(last, {head: run.outputs(head) for head in Head}),
         headlines=headlines(run),
         renamed=_renamed(run),
         information=_information(run, last),
@@ -110,7 +111,7 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
 
 def headlines(run: Run) -> list[Row]:
     """The figures of reports/metrics.json, as far as the data allow them."""
-    k, over_k = (run.outputs(head) for head in HEADS)
+    k, over_k = (run.outputs(head) for head in Head)
     known = {
         "acc": ("Accuracy, test", _percent, "images in the cluster of their class, each cluster "
                 "matched to one class (Hungarian)"),
@@ -164,14 +165,14 @@ def _renamed(run: Run) -> list[tuple[str, str]]:
 def _information(run: Run, last: Mapping[str, float]) -> list[dict[str, object]]:
     return [
         {
-            "head": f"{head}ing head",
+            "head": head.full_name,
             "outputs": run.outputs(head),
             "used": int(last[f"{head}s_used"]),
             "information": last[f"{head}_mutual_information"],
             "entropy": last[f"{head}_marginal_entropy"],
             "most": math.log(run.outputs(head)),
         }
-        for head in HEADS
+        for head in Head
     ]
 
 
@@ -184,7 +185,7 @@ def _stability(run: Run) -> dict[str, float] | None:
     """Agreement of both trainings, and the cluster that changes most; None without a second."""
     if not len(run.second):
         return None
-    shares = kept_together(run.clusters, run.second, run.outputs(HEADS[0]))
+    shares = kept_together(run.clusters, run.second, run.outputs(Head.CLUSTER))
     return {
         "ari": cluster_scores(run.clusters, run.second)["ari"],
         "cluster": int(np.nanargmin(shares)),

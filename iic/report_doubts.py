@@ -3,7 +3,7 @@
 import numpy as np
 
 from iic import bars, matrices, mosaics
-from iic.diagnosis import HEADS
+from iic.constants import Head
 from iic.pictures import Picture, sharp_png
 from iic.report_tables import kept_together, mistakes_table, reliability, worst_mistakes
 from iic.run import IMAGES, PREDICTIONS, ROWS, SAMPLES, SNAPSHOTS, Run
@@ -93,7 +93,7 @@ def sizes(run: Run) -> Picture:
 def stability(run: Run) -> Picture:
     """What share of each cluster the second training keeps together."""
     order, names = run.cluster_order()
-    shares = kept_together(run.clusters, run.second, run.outputs(HEADS[0]))
+    shares = kept_together(run.clusters, run.second, run.outputs(Head.CLUSTER))
     return Picture(
         "stability.png",
         "Stability between two seeds",

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from iic import figures, matrices, mosaics
-from iic.diagnosis import HEADS
+from iic.constants import Head
 from iic.matching import contingency_table, majority_match
 from iic.pictures import Picture, animation, sharp_png
 from iic.run import IMAGES, PREDICTIONS, ROWS, SAMPLES, SNAPSHOTS, Run
@@ -15,7 +15,7 @@ MAX_FRAMES, FRAME_BYTES = 40, 2_500_000
 
 def joint(run: Run) -> Picture:
     """P of the last epoch, beside the confusion matrix or the clusters' sizes."""
-    p_ij = run.snapshots[f"{HEADS[0]}_joint"][-1]
+    p_ij = run.snapshots[f"{Head.CLUSTER}_joint"][-1]
     same = f"{100 * np.trace(p_ij):.1f} %"
     if run.is_labelled:
         title, right = (
@@ -31,7 +31,7 @@ def joint(run: Run) -> Picture:
         )
     else:
         title, right = "Joint matrix and sizes", "Right: test images in each cluster."
-        alt = f"bars of the sizes of {run.outputs(HEADS[0])} clusters."
+        alt = f"bars of the sizes of {run.outputs(Head.CLUSTER)} clusters."
     return Picture(
         "joint.png",
         title,
@@ -94,10 +94,10 @@ def accuracy(run: Run) -> Picture:
 def losses(run: Run) -> Picture:
     """Loss and mutual information of both heads by epoch."""
     panels = [
-        (title, "nats", {f"{head}ing head": run.history[f"{head}_{column}"] for head in HEADS})
+        (title, "nats", {head.full_name: run.history[f"{head}_{column}"] for head in Head})
         for title, column in (("Loss", "loss"), ("Mutual information", "mutual_information"))
     ]
-    first, last = (run.history[f"{HEADS[0]}_mutual_information"][epoch] for epoch in (0, -1))
+    first, last = (run.history[f"{Head.CLUSTER}_mutual_information"][epoch] for epoch in (0, -1))
     return Picture(
         "losses.png",
         "Loss by epoch",
@@ -116,13 +116,14 @@ def losses(run: Run) -> Picture:
 
 def overclusters(run: Run) -> Picture:
     """Overclusters by class, or by cluster where there are no labels."""
-    k = run.outputs(HEADS[1])
+    k = run.outputs(Head.OVERCLUSTER)
     if run.is_labelled:
-        table, names, rows, whole = run.confusion(HEADS[1]), run.short_names, "label", "class"
+        table, names = run.confusion(Head.OVERCLUSTER), run.short_names
+        rows, whole = "label", "class"
         source = f"{SNAPSHOTS} (overcluster_test), {PREDICTIONS}"
     else:
-        cluster, over = (run.snapshots[f"{head}_test"][-1] for head in HEADS)
-        table = contingency_table(cluster, over, run.outputs(HEADS[0]), k)
+        cluster, over = (run.snapshots[f"{head}_test"][-1] for head in Head)
+        table = contingency_table(cluster, over, run.outputs(Head.CLUSTER), k)
         names, rows, whole = [str(c) for c in range(len(table))], "cluster", "cluster"
         source = f"{SNAPSHOTS} (cluster_test, overcluster_test)"
     order = np.lexsort((-table.max(axis=0), majority_match(table)))
@@ -144,7 +145,7 @@ def overclusters(run: Run) -> Picture:
 def samples(run: Run, label: str) -> Picture:
     """Members of the overclusters of a class, other classes framed."""
     wanted = run.class_of(label)
-    name, hard = run.long_name(wanted), run.snapshots[f"{HEADS[1]}_test"][-1]
+    name, hard = run.long_name(wanted), run.snapshots[f"{Head.OVERCLUSTER}_test"][-1]
     chosen, which = _overclusters_of(run, wanted)
     is_wanted = run.labels == wanted
     rows = [
@@ -169,7 +170,7 @@ def samples(run: Run, label: str) -> Picture:
 
 def _overclusters_of(run: Run, label: int) -> tuple[np.ndarray, str]:
     """The overclusters of a class, the largest first, and a word on their choice."""
-    table = run.confusion(HEADS[1])
+    table = run.confusion(Head.OVERCLUSTER)
     own = np.flatnonzero(majority_match(table) == label)
     name = run.long_name(label)
     if len(own):
@@ -204,15 +205,15 @@ def _epoch_title(run: Run, epoch: int) -> str:
     title = f"epoch {int(run.history['epoch'][epoch])}"
     if run.is_labelled:
         return f"{title}: {100 * run.accuracy['acc'][epoch]:.2f} % of the test images right"
-    information = run.history[f"{HEADS[0]}_mutual_information"][epoch]
+    information = run.history[f"{Head.CLUSTER}_mutual_information"][epoch]
     return f"{title}: mutual information {information:.3f} nats"
 
 
 def _joint_of_epoch(run: Run, epoch: int) -> Figure:
     order, names = run.cluster_order()
-    p_ij, title = run.snapshots[f"{HEADS[0]}_joint"][epoch], _epoch_title(run, epoch)
+    p_ij, title = run.snapshots[f"{Head.CLUSTER}_joint"][epoch], _epoch_title(run, epoch)
     if run.is_labelled:
-        table = run.confusion(HEADS[0], epoch)
+        table = run.confusion(Head.CLUSTER, epoch)
         return matrices.joint_figure(p_ij, table, order, (run.short_names, names), title)
     largest = int(run.sizes.max())
     return matrices.joint_and_sizes_figure(p_ij, run.sizes[epoch], order, names, title, largest)

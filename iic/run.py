@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from iic.card import ModelCard
-from iic.diagnosis import HEADS
+from iic.constants import Head
 from iic.errors import InputError
 from iic.lettering import short_names
 from iic.matching import UNMATCHED, contingency_table
@@ -112,7 +112,7 @@ class Run:
     def mapping(self) -> np.ndarray:
         """(k,) class of each cluster, or UNMATCHED."""
         of_cluster = dict(enumerate(self.card.clusters))
-        classes = [of_cluster.get(cluster) for cluster in range(self.outputs(HEADS[0]))]
+        classes = [of_cluster.get(cluster) for cluster in range(self.outputs(Head.CLUSTER))]
         return np.array([UNMATCHED if label is None else label for label in classes])
 
     @property
@@ -125,11 +125,11 @@ class Run:
         """Seed of the training."""
         return str(self.card.seed)
 
-    def outputs(self, head: str) -> int:
-        """Number of outputs of a head in HEADS."""
+    def outputs(self, head: Head) -> int:
+        """Number of outputs of a head."""
         return int(self.snapshots[f"{head}_joint"].shape[-1])
 
-    def confusion(self, head: str, epoch: int = -1) -> np.ndarray:
+    def confusion(self, head: Head, epoch: int = -1) -> np.ndarray:
         """(classes, k) counts of the test images of an epoch (an index, the last by default)."""
         hard = self.snapshots[f"{head}_test"][epoch]
         return contingency_table(self.labels, hard, len(self.names), self.outputs(head))
@@ -137,9 +137,9 @@ class Run:
     @cached_property
     def sizes(self) -> np.ndarray:
         """(epochs, k) test images in each cluster."""
-        k = self.outputs(HEADS[0])
+        k = self.outputs(Head.CLUSTER)
         return np.stack(
-            [np.bincount(hard, minlength=k) for hard in self.snapshots[f"{HEADS[0]}_test"]]
+            [np.bincount(hard, minlength=k) for hard in self.snapshots[f"{Head.CLUSTER}_test"]]
         )
 
     def class_of(self, label: str) -> int:

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from iic.datasets import IdxFile, parse_idx
-from iic.errors import InputError
-from iic.files import is_writable_name, open_arrays, read_array, reason_of
+from iic.errors import InputError, reason_of
+from iic.files import is_writable_name, open_arrays, read_array
 from iic.images import SUFFIXES, ArraySource, FileSource, Source
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from iic.augmentation import Transform
 from iic.batches import PairBatches, TrainingData
-from iic.committee import UNTAUGHT, agreement
+from iic.committee import agreement
+from iic.constants import UNTAUGHT
 from iic.errors import InputError
 from iic.learner import IICModel
 from iic.model import build_network, predict

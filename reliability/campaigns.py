@@ -12,7 +12,7 @@ from iic.errors import InputError
 from iic.files import read_json, write_text
 from reliability import damage, disturbed, hostile, kills, odd, overrides, parameters
 from reliability.counting import Count
-from stages.common import REPORTS
+from stages.paths import REPORTS
 
 RELIABILITY = REPORTS / "reliability.json"
 

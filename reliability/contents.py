@@ -8,7 +8,8 @@ from pathlib import Path
 import yaml
 
 from reliability.clones import CACHE
-from stages.inputs import LOCK, md5_of, outputs_in
+from stages.inputs import md5_of, outputs_in
+from stages.paths import LOCK
 
 _FOLDER = ".dir"
 # Below them lie all outputs and nothing else but what Git knows.

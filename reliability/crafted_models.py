@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from iic.sizes import count_parameters
+from iic.store import count_parameters
 from reliability.valid_files import MODEL, idx, model, npz, pictures, pixels
 
 Content = bytes | Callable[[Path], None]

@@ -27,7 +27,8 @@ from reliability.counting import Count
 from reliability.disturbed import SETTINGS
 from reliability.endings import Ending, fault_of, lost_at_last
 from reliability.faults import WRITTEN
-from stages.inputs import LOCK, PIPELINE, outputs_in
+from stages.inputs import outputs_in
+from stages.paths import LOCK, PIPELINE
 from stages.progress import FOLDER as STATES
 
 # Shares of the trials.

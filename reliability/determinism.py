@@ -26,7 +26,7 @@ from iic.processor import instructions, usable_cores
 from reliability.conditions import CONDITIONS, LEVELS, Condition
 from reliability.outputs import declared_outputs, difference, digest_of_all, digests, metrics_of
 from reliability.running import finished_runs, keep_data, seconds_of_training, why_not
-from stages.common import REPORTS
+from stages.paths import REPORTS
 
 DETERMINISM = REPORTS / "determinism.json"
 _PIPELINE = Path("dvc.yaml")

@@ -30,7 +30,7 @@ from reliability.faults import (
     others,
     read_only_folders,
 )
-from stages.inputs import LOCK
+from stages.paths import LOCK
 from stages.progress import FOLDER as STATES
 
 SETTINGS = ("model.widths=[8,8,16]", "train.epochs=3", "augment.views=4")

@@ -85,7 +85,8 @@ def model(folder: Path) -> None:
     """A model's folder, without a card that would tell its weights from others."""
     import keras
 
-    from iic.model import load_network, predict
+    from iic.model import predict
+    from iic.store import load_network
 
     keras.utils.clear_session()
     soft = predict(load_network(folder / "model"), pixels(2))

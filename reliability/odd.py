@@ -26,8 +26,11 @@ from iic.files import read_table
 from iic.params import OPERATIONS, Params
 from reliability.counting import Count
 from reliability.examples import distinct
-from stages.common import BENCHMARK, HISTORY, METRICS, PARAMS, read_params
+from stages.common import read_params
+from stages.evaluation_paths import METRICS
+from stages.paths import HISTORY, PARAMS
 from stages.progress import FOLDER as STATES
+from stages.report_paths import BENCHMARK
 
 # A key and its value as JSON.
 Setting = tuple[str, str]

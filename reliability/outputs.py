@@ -11,7 +11,7 @@ import yaml
 
 from iic.files import read_table
 from iic.matching import contingency_table, hungarian_match
-from stages.common import CLASS_COLUMNS, METRICS, PREDICTIONS
+from stages.evaluation_paths import CLASS_COLUMNS, METRICS, PREDICTIONS
 
 MOVED = ("acc", "nmi", "loss")
 

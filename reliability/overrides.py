@@ -20,7 +20,7 @@ from reliability.examples import distinct
 from reliability.mistakes import no_values
 from reliability.parameters import not_refused
 from reliability.variants import dotted, leaves
-from stages.common import PARAMS
+from stages.paths import PARAMS
 
 # An override, and what of its refusal has to be found.
 Override = tuple[str, str]

@@ -21,7 +21,8 @@ from reliability import malformed, mistakes
 from reliability.counting import Count
 from reliability.examples import distinct
 from reliability.variants import Variant
-from stages.common import PARAMS, peak_memory, run
+from stages.common import peak_memory, run
+from stages.paths import PARAMS
 
 
 class Kind(NamedTuple):

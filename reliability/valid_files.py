@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from iic.card import ModelCard, hash_of_weights
+from iic.card import ModelCard
 from iic.params import ModelParams
+from iic.store import hash_of_weights
 
 # As reliability.entries asks for it.
 MEMBER = "package/data/images"
@@ -127,7 +128,8 @@ def arrays() -> dict[str, bytes]:
 @cache
 def model() -> Mapping[str, bytes]:
     """A model's folder and its card, by path."""
-    from iic.model import build_network, save_network
+    from iic.model import build_network
+    from iic.store import save_network
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "model"

@@ -7,7 +7,7 @@ from functools import cache
 
 import yaml
 
-from stages.common import PARAMS
+from stages.paths import PARAMS
 
 # A section's name, "" for none, and a key's.
 Leaf = tuple[str, str]

@@ -3,7 +3,8 @@
 from iic.draws import make_draws
 from iic.files import read_arrays, write_arrays
 from iic.params import Params
-from stages.common import DRAWS, IMAGES, run
+from stages.common import run
+from stages.paths import DRAWS, IMAGES
 
 
 def main(params: Params) -> None:

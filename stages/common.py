@@ -10,35 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from iic.errors import InputError
-from iic.files import read_text, reason_of
+from iic.errors import InputError, reason_of
+from iic.files import read_text
 from iic.params import Params, parse_params
 from iic.parsing import MAX_CHARACTERS
 from stages.inputs import check_inputs
+from stages.paths import PARAMS
 
 _SMALLER = "close other programs, or lower train.batch_size, the network or the number of images"
 # Environment variable that benchmarks set to learn what each stage cost.
 COSTS = "IIC_COSTS"
-
-PARAMS = Path("params.yaml")
-IMAGES = Path("data/images.npz")
-LABELS = Path("data/labels.npz")
-DRAWS = Path("data/draws.npz")
-NEIGHBORS = Path("data/neighbors.npz")
-SNAPSHOTS = Path("data/snapshots.npz")
-MODEL = Path("model")
-MODEL_CARD = Path("model-card.json")
-REPORTS = Path("reports")
-HISTORY = REPORTS / "history.csv"
-METRICS = REPORTS / "metrics.json"
-ACCURACY = REPORTS / "accuracy.csv"
-PREDICTIONS = REPORTS / "predictions.csv"
-# Its columns of names of classes, where there are labels; all others are numbers.
-CLASS_COLUMNS = ("label", "predicted")
-ASSIGNMENTS = REPORTS / "assignments.csv"
-FIGURES = REPORTS / "figures"
-BENCHMARK = REPORTS / "benchmark.json"
-PAGE = REPORTS / "index.html"
 
 
 def run(stage: Callable[[Params], None]) -> None:

@@ -10,7 +10,8 @@ from iic.download import fetch, sources_of
 from iic.files import write_arrays
 from iic.images import Reading
 from iic.params import DataParams, Params
-from stages.common import IMAGES, LABELS, run
+from stages.common import run
+from stages.paths import IMAGES, LABELS
 
 
 def main(params: Params) -> None:

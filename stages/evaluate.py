@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from iic.card import ModelCard, hash_of_weights, write_card
+from iic.card import ModelCard, write_card
 from iic.evaluation import (
     Split,
     accuracy_by_epoch,
@@ -16,21 +16,12 @@ from iic.evaluation import (
     stability,
 )
 from iic.files import read_arrays, read_table, write_table, write_text
-from iic.model import load_network, predict
+from iic.model import predict
 from iic.params import Params
-from stages.common import (
-    ACCURACY,
-    ASSIGNMENTS,
-    HISTORY,
-    IMAGES,
-    LABELS,
-    METRICS,
-    MODEL,
-    MODEL_CARD,
-    PREDICTIONS,
-    SNAPSHOTS,
-    run,
-)
+from iic.store import hash_of_weights, load_network
+from stages.common import run
+from stages.evaluation_paths import ACCURACY, ASSIGNMENTS, METRICS, MODEL_CARD, PREDICTIONS
+from stages.paths import HISTORY, IMAGES, LABELS, MODEL, SNAPSHOTS
 
 
 def main(params: Params) -> None:

@@ -13,8 +13,7 @@ from pathlib import Path
 import yaml
 
 from iic.errors import InputError
-
-PIPELINE, LOCK = Path("dvc.yaml"), Path("dvc.lock")
+from stages.paths import LOCK, PIPELINE
 
 
 def check_inputs() -> None:

@@ -3,7 +3,8 @@
 from iic.files import read_arrays, write_arrays
 from iic.neighbors import nearest_neighbors
 from iic.params import Params
-from stages.common import IMAGES, NEIGHBORS, run
+from stages.common import run
+from stages.paths import IMAGES, NEIGHBORS
 
 
 def main(params: Params) -> None:

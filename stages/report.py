@@ -9,21 +9,10 @@ from iic.params import Params
 from iic.report import render_page
 from iic.report_pictures import render_pictures
 from iic.run import Run
-from stages.common import (
-    ACCURACY,
-    BENCHMARK,
-    CLASS_COLUMNS,
-    FIGURES,
-    HISTORY,
-    IMAGES,
-    METRICS,
-    MODEL_CARD,
-    NEIGHBORS,
-    PAGE,
-    PREDICTIONS,
-    SNAPSHOTS,
-    run,
-)
+from stages.common import run
+from stages.evaluation_paths import ACCURACY, CLASS_COLUMNS, METRICS, MODEL_CARD, PREDICTIONS
+from stages.paths import HISTORY, IMAGES, NEIGHBORS, SNAPSHOTS
+from stages.report_paths import BENCHMARK, FIGURES, PAGE
 
 
 def main(params: Params) -> None:

@@ -14,10 +14,12 @@ from iic.augmentation import Draws, operation_examples
 from iic.batches import TrainingData
 from iic.diagnosis import diagnose
 from iic.files import read_arrays, write_arrays, write_table
-from iic.model import as_input, save_network
+from iic.model import as_input
 from iic.params import Params
+from iic.store import save_network
 from iic.training import train
-from stages.common import DRAWS, HISTORY, IMAGES, MODEL, NEIGHBORS, SNAPSHOTS, run
+from stages.common import run
+from stages.paths import DRAWS, HISTORY, IMAGES, MODEL, NEIGHBORS, SNAPSHOTS
 from stages.progress import resumable
 
 log = logging.getLogger(__name__)

@@ -36,7 +36,7 @@ from experiments.task import Outcome, Source
 from iic.errors import InputError
 from iic.model import build_network
 from iic.params import parse_params
-from stages.common import METRICS
+from stages.evaluation_paths import METRICS
 
 
 def test_everything_takes_turns_and_short_work_runs_often(monkeypatch):

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from iic.card import ModelCard, card_of, card_path, hash_of_weights, read_card, write_card
+from iic.card import ModelCard, card_of, card_path, read_card, write_card
 from iic.errors import InputError
+from iic.store import hash_of_weights
 
 CARD = ModelCard(
     recipe="default",

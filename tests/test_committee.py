@@ -1,6 +1,7 @@
 import numpy as np
 
-from iic.committee import UNTAUGHT, agreement
+from iic.committee import agreement
+from iic.constants import UNTAUGHT
 
 FIRST = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2])
 

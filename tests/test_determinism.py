@@ -23,7 +23,8 @@ from iic.processor import instructions
 from reliability import determinism, operations, outputs, running
 from reliability.conditions import CONDITIONS, LEVELS, Condition, Level
 from stages import report
-from stages.common import COSTS, METRICS, PREDICTIONS
+from stages.common import COSTS
+from stages.evaluation_paths import METRICS, PREDICTIONS
 
 FILES = ["data/images.npz", "model", str(METRICS), str(PREDICTIONS)]
 

@@ -20,7 +20,7 @@ from playwright.sync_api import Page
 
 from commands.main import main
 from experiments.explore import write_page
-from iic.card import ModelCard, hash_of_weights, write_card
+from iic.card import ModelCard, write_card
 from iic.errors import InputError
 from iic.explorer import (
     NEAR,
@@ -34,8 +34,9 @@ from iic.explorer import (
 )
 from iic.features import embed
 from iic.files import read_arrays, read_table, write_arrays
-from iic.model import build_network, predict, save_network
+from iic.model import build_network, predict
 from iic.pictures import sprite
+from iic.store import hash_of_weights, save_network
 
 N, CLUSTERS, OVERCLUSTERS = 90, 3, 6
 # Whatever a folder may be called, as it is the name of a label.

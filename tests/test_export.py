@@ -18,7 +18,7 @@ from commands import export as command
 from commands.main import main
 from commands.quiet import quiet
 from iic.assignments import Assignments
-from iic.card import ModelCard, card_path, hash_of_weights, write_card
+from iic.card import ModelCard, card_path, write_card
 from iic.errors import InputError
 from iic.export import (
     FORMATS,
@@ -30,8 +30,9 @@ from iic.export import (
     generated_images,
 )
 from iic.files import write_arrays
-from iic.model import build_network, load_network, predict, save_network
+from iic.model import build_network, predict
 from iic.params import ModelParams
+from iic.store import hash_of_weights, load_network, save_network
 
 OPTIONAL = [name for name, form in FORMATS.items() if form.packages]
 NAMES = [pytest.param(n, marks=[pytest.mark.exporters] * (n in OPTIONAL)) for n in FORMATS]

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from conftest import no_file_larger_than
 
-from iic.errors import InputError
+from iic.errors import InputError, reason_of
 from iic.files import (
     read_arrays,
     read_json,
     read_table,
     read_text,
-    reason_of,
     replacing,
     write_arrays,
     write_table,

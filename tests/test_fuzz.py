@@ -19,7 +19,8 @@ from reliability.counting import Count
 from reliability.examples import distinct
 from reliability.variants import Variant, text
 from stages import common, train
-from stages.common import HISTORY, MODEL, SNAPSHOTS, read_params
+from stages.common import read_params
+from stages.paths import HISTORY, MODEL, SNAPSHOTS
 from stages.progress import FOLDER as STATES
 
 LINE = "error: params.yaml: seed: 'x' should be an integer"

@@ -11,11 +11,12 @@ from click.testing import CliRunner
 from conftest import ROOT, run
 
 from commands.main import cli
-from iic.card import ModelCard, card_path, hash_of_weights, write_card
+from iic.card import ModelCard, card_path, write_card
 from iic.errors import InputError
 from iic.files import write_arrays
-from iic.info import count_images, count_parameters
-from iic.model import build_network, save_network
+from iic.info import count_images
+from iic.model import build_network
+from iic.store import count_parameters, hash_of_weights, save_network
 
 CARD = ModelCard(
     recipe="tour",

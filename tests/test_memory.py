@@ -13,7 +13,8 @@ from benchmarks.pipeline import scratch_copy
 from experiments.costs import Cost
 from experiments.recipes import recipe_params
 from iic.files import write_arrays
-from stages.common import IMAGES, LABELS, NEIGHBORS, read_params
+from stages.common import read_params
+from stages.paths import IMAGES, LABELS, NEIGHBORS
 
 # A network so small that time and memory go into the images; what is stored of each is as ever.
 SMALL = {

@@ -8,8 +8,9 @@ import tensorflow as tf
 from conftest import no_file_larger_than
 
 from iic.errors import InputError
-from iic.model import as_input, build_network, load_network, predict, save_network
+from iic.model import as_input, build_network, predict
 from iic.params import ModelParams
+from iic.store import load_network, save_network
 from reliability import crafted_models, valid_files
 
 

@@ -9,8 +9,8 @@ from iic import training
 from iic.assignments import Assignments
 from iic.augmentation import Draws, Transform, make_pair
 from iic.batches import Batch, PairBatches, TrainingData
-from iic.committee import UNTAUGHT
-from iic.diagnosis import HEADS, diagnose
+from iic.constants import UNTAUGHT, Head
+from iic.diagnosis import diagnose
 from iic.draws import make_draws, views_of_epoch
 from iic.errors import InputError
 from iic.learner import IICModel, JointMatrix
@@ -256,7 +256,7 @@ def test_what_is_recorded(data, tiny_params, result):
         )
         assert last[f"{head}s_used"] == len(np.unique(hard[-1]))
     soft = predict(result.network, data.test_images)
-    for head, probabilities in zip(HEADS, soft, strict=True):
+    for head, probabilities in zip(Head, soft, strict=True):
         np.testing.assert_array_equal(
             result.snapshots[f"{head}_test"][-1], probabilities.argmax(axis=1)
         )
@@ -599,9 +599,9 @@ def test_a_training_that_collapses_is_told_so(data, tiny_params):
         train={"epochs": 1, "learning_rate": 10.0, "learning_rate_final": 10.0},
     )
     result = train(data, spoilt)
-    assert {len(np.unique(result.snapshots[f"{head}_test"])) for head in HEADS} == {1}
+    assert {len(np.unique(result.snapshots[f"{head}_test"])) for head in Head} == {1}
     findings = diagnose(result.history[-1], spoilt.model.head_sizes)
-    for head in HEADS:
+    for head in Head:
         assert f"{head}ing head: collapsed, all test images are in one cluster" in findings
 
 
