@@ -11,7 +11,7 @@ LOCK   := uv pip compile --quiet --universal --python-version 3.11 --fork-strate
 RECIPE ?= default
 N      ?= 3
 FIRST  ?= 0
-GRID   ?= study/article.yaml
+GRID   ?= studies/article.yaml
 RUNS   ?= HEAD workspace
 SHOW   ?= recipe|seed|loss\.alpha|augment\.ops|acc|nmi|over_acc
 JOBS   ?= 1
@@ -24,7 +24,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 repro: $(VENV)/.run ## install, then rebuild every output that is out of date
-	@export $(RUN); python -m experiments.mend && dvc repro
+	@export $(RUN); python -m iic.experiments.repair && dvc repro
 
 test: $(VENV)/.dev ## install, then lint, type-check and run the tests
 	@$(RUN) ruff check .
@@ -57,43 +57,43 @@ format: $(VENV)/.dev ## format the code and apply safe lint fixes
 	@$(RUN) ruff check --fix . ; $(RUN) ruff format .
 
 recipe: $(VENV)/.run ## run RECIPE, a file in recipes/, as the DVC experiment of that name
-	@export $(RUN); options=$$(python -m experiments.recipes $(RECIPE)) && \
+	@export $(RUN); options=$$(python -m iic.experiments.recipes $(RECIPE)) && \
 	  { dvc exp remove --quiet $(RECIPE) 2>/dev/null || true; } && \
 	  dvc exp run --temp --name $(RECIPE) $$options
 
-seeds: $(VENV)/.run ## run N seeds from FIRST of RECIPE; add them to reports/seeds-RECIPE.csv
-	@$(RUN) python -m experiments.seeds --recipe $(RECIPE) --first $(FIRST) --count $(N) $(if $(AGAIN),--again)
+seeds: $(VENV)/.run ## run N seeds from FIRST of RECIPE; add them to reports/seeds/RECIPE.csv
+	@$(RUN) python -m iic.experiments.seeds --recipe $(RECIPE) --first $(FIRST) --count $(N) $(if $(AGAIN),--again)
 
-study: $(VENV)/.run ## run what is missing of GRID, a file in study/, JOBS at a time; write a page
-	@$(RUN) python -m experiments.study $(GRID) --jobs $(JOBS) $(if $(AGAIN),--again)
+study: $(VENV)/.run ## run what is missing of GRID, a file in studies/, JOBS at a time; write a page
+	@$(RUN) python -m iic.experiments.study $(GRID) --jobs $(JOBS) $(if $(AGAIN),--again)
 
 show: $(VENV)/.run ## list the experiments on HEAD, the most accurate first, by the columns in SHOW
 	@$(RUN) dvc exp show --hide-workspace --drop '.*' --keep '^(Experiment|$(SHOW))$$' \
 	  --sort-by acc --sort-order desc
 
 compare: $(VENV)/.run ## write reports/compare.html about RUNS, two or more experiments or commits
-	@$(RUN) python -m experiments.compare $(RUNS)
+	@$(RUN) python -m iic.experiments.compare $(RUNS)
 
 bench: $(VENV)/.bench $(VENV)/.cluster ## measure recipes, stages and other methods side by side (about an hour)
-	@$(RUN) python -m benchmarks.bench
+	@$(RUN) python -m tools.bench.bench
 
 chaos: $(VENV)/.dev ## try to break the pipeline, and count what is lost (an hour and a half)
-	@$(RUN) python -m reliability.campaigns
+	@$(RUN) python -m tools.chaos.campaigns
 
 audit: $(VENV)/.audit ## ask for known advisories about all that is pinned (needs the network)
-	@$(RUN) python -m benchmarks.audit
+	@$(RUN) python -m tools.docs.audit
 
 readme: $(VENV)/.run ## rewrite the generated parts of README.md
-	@$(RUN) python -m benchmarks.readme
+	@$(RUN) python -m tools.docs.readme
 
 lock: ## pin the requirements again (needs uv; see CONTRIBUTING.md)
-	$(LOCK) pyproject.toml -o requirements.txt
-	$(LOCK) --group dev -c requirements.txt -o requirements-dev.txt
-	$(LOCK) pyproject.toml --extra remotes -c requirements.txt -o requirements-remotes.txt
-	$(LOCK) pyproject.toml --extra cluster -c requirements.txt -o requirements-cluster.txt
-	$(LOCK) pyproject.toml --extra export -c requirements.txt -o requirements-export.txt
-	$(LOCK) --group bench -c requirements.txt -o requirements-bench.txt
-	$(LOCK) --group audit -c requirements.txt -o requirements-audit.txt
+	$(LOCK) pyproject.toml -o requirements/run.txt
+	$(LOCK) --group dev -c requirements/run.txt -o requirements/dev.txt
+	$(LOCK) pyproject.toml --extra remotes -c requirements/run.txt -o requirements/remotes.txt
+	$(LOCK) pyproject.toml --extra cluster -c requirements/run.txt -o requirements/cluster.txt
+	$(LOCK) pyproject.toml --extra export -c requirements/run.txt -o requirements/export.txt
+	$(LOCK) --group bench -c requirements/run.txt -o requirements/bench.txt
+	$(LOCK) --group audit -c requirements/run.txt -o requirements/audit.txt
 
 clean: ## remove the environment and caches of tools, but no result
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache dvclive iic.egg-info
@@ -103,8 +103,8 @@ $(VENV)/bin/python:
 	  sys.exit(0 if ok else "Python 3.11 to 3.13 is needed, %s is %d.%d; choose one: make PYTHON=python3.12" % (sys.executable, *v))'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run: $(VENV)/bin/python requirements.txt pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+$(VENV)/.run: $(VENV)/bin/python requirements/run.txt pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -1,10 +1,10 @@
 """Stage 2: draw the augmentation seeds once, for every variant to share."""
 
-from iic.draws import make_draws
-from iic.files import read_arrays, write_arrays
-from iic.params import Params
-from stages.common import run
-from stages.paths import DRAWS, IMAGES
+from iic.core.files import read_arrays, write_arrays
+from iic.core.params import Params
+from iic.pairs.draws import make_draws
+from iic.pipeline.paths import DRAWS, IMAGES
+from iic.pipeline.stage import run
 
 
 def main(params: Params) -> None:

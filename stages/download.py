@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from iic.custom import custom_dataset
-from iic.datasets import COLLECTIONS, Dataset, digits_dataset
-from iic.download import fetch, sources_of
-from iic.files import write_arrays
-from iic.images import Reading
-from iic.params import DataParams, Params
-from stages.common import run
-from stages.paths import IMAGES, LABELS
+from iic.core.files import write_arrays
+from iic.core.params import DataParams, Params
+from iic.data.custom import custom_dataset
+from iic.data.datasets import COLLECTIONS, Dataset, digits_dataset
+from iic.data.download import fetch, sources_of
+from iic.data.images import Reading
+from iic.pipeline.paths import IMAGES, LABELS
+from iic.pipeline.stage import run
 
 
 def main(params: Params) -> None:

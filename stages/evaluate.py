@@ -4,8 +4,11 @@ import json
 
 import numpy as np
 
-from iic.card import ModelCard, write_card
-from iic.evaluation import (
+from iic.core.files import read_arrays, read_table, write_table, write_text
+from iic.core.params import Params
+from iic.evaluation.card import ModelCard, write_card
+from iic.evaluation.paths import ACCURACY, ASSIGNMENTS, METRICS, MODEL_CARD, PREDICTIONS
+from iic.evaluation.scores import (
     Split,
     accuracy_by_epoch,
     assignments_table,
@@ -15,13 +18,10 @@ from iic.evaluation import (
     scores,
     stability,
 )
-from iic.files import read_arrays, read_table, write_table, write_text
-from iic.model import predict
-from iic.params import Params
-from iic.store import hash_of_weights, load_network
-from stages.common import run
-from stages.evaluation_paths import ACCURACY, ASSIGNMENTS, METRICS, MODEL_CARD, PREDICTIONS
-from stages.paths import HISTORY, IMAGES, LABELS, MODEL, SNAPSHOTS
+from iic.model.network import predict
+from iic.model.store import hash_of_weights, load_network
+from iic.pipeline.paths import HISTORY, IMAGES, LABELS, MODEL, SNAPSHOTS
+from iic.pipeline.stage import run
 
 
 def main(params: Params) -> None:

@@ -1,10 +1,10 @@
 """Stage 3: find each training image's nearest neighbours, the partners of the first pairs."""
 
-from iic.files import read_arrays, write_arrays
-from iic.neighbors import nearest_neighbors
-from iic.params import Params
-from stages.common import run
-from stages.paths import IMAGES, NEIGHBORS
+from iic.core.files import read_arrays, write_arrays
+from iic.core.params import Params
+from iic.pairs.neighbors import nearest_neighbors
+from iic.pipeline.paths import IMAGES, NEIGHBORS
+from iic.pipeline.stage import run
 
 
 def main(params: Params) -> None:

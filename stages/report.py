@@ -2,17 +2,17 @@
 
 import matplotlib
 
-from iic.card import read_card
-from iic.errors import InputError
-from iic.files import read_arrays, read_json, read_table, write_bytes, write_text
-from iic.params import Params
-from iic.report import render_page
-from iic.report_pictures import render_pictures
-from iic.run import Run
-from stages.common import run
-from stages.evaluation_paths import ACCURACY, CLASS_COLUMNS, METRICS, MODEL_CARD, PREDICTIONS
-from stages.paths import HISTORY, IMAGES, NEIGHBORS, SNAPSHOTS
-from stages.report_paths import BENCHMARK, FIGURES, PAGE
+from iic.core.errors import InputError
+from iic.core.files import read_arrays, read_json, read_table, write_bytes, write_text
+from iic.core.params import Params
+from iic.evaluation.card import read_card
+from iic.evaluation.paths import ACCURACY, CLASS_COLUMNS, METRICS, MODEL_CARD, PREDICTIONS
+from iic.pipeline.paths import HISTORY, IMAGES, NEIGHBORS, SNAPSHOTS
+from iic.pipeline.stage import run
+from iic.report.gallery import render_pictures
+from iic.report.page import render_page
+from iic.report.paths import BENCHMARK, FIGURES, PAGE
+from iic.report.run import Run
 
 
 def main(params: Params) -> None:
@@ -51,7 +51,7 @@ def main(params: Params) -> None:
         ),
         **read_arrays(IMAGES, ["train_images", "test_images"]),
         **read_arrays(NEIGHBORS, ["neighbors"]),
-        benchmark=read_json(BENCHMARK, "git restore reports/benchmark.json"),
+        benchmark=read_json(BENCHMARK, "git restore reports/measurements/benchmark.json"),
     )
     pictures = render_pictures(finished, params.report.label)
     for picture in pictures:

@@ -10,17 +10,17 @@ import numpy as np
 from dvclive.keras import DVCLiveCallback
 from dvclive.live import Live
 
-from iic.augmentation import Draws, operation_examples
-from iic.batches import TrainingData
-from iic.diagnosis import diagnose
-from iic.files import read_arrays, write_arrays, write_table
-from iic.model import as_input
-from iic.params import Params
-from iic.store import save_network
-from iic.training import train
-from stages.common import run
-from stages.paths import DRAWS, HISTORY, IMAGES, MODEL, NEIGHBORS, SNAPSHOTS
-from stages.progress import resumable
+from iic.core.files import read_arrays, write_arrays, write_table
+from iic.core.params import Params
+from iic.model.diagnosis import diagnose
+from iic.model.network import as_input
+from iic.model.store import save_network
+from iic.pairs.augmentation import Draws, operation_examples
+from iic.pairs.batches import TrainingData
+from iic.pipeline.paths import DRAWS, HISTORY, IMAGES, MODEL, NEIGHBORS, SNAPSHOTS
+from iic.pipeline.resume import resumable
+from iic.pipeline.stage import run
+from iic.training.train import train
 
 log = logging.getLogger(__name__)
 

@@ -20,9 +20,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Threads of OpenMP else turn while they wait, on the cores that the other worker needs.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from experiments.scratch import copy_working_tree
-from iic.datasets import Dataset, digits_dataset
-from iic.params import Params, parse_params
+from iic.core.params import Params, parse_params
+from iic.data.datasets import Dataset, digits_dataset
+from iic.experiments.scratch import copy_working_tree
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -111,7 +111,9 @@ def exit_code_of(script: str, *arguments: str, cwd: Path, monkeypatch: pytest.Mo
 def make_clone(folder: Path, **settings: object) -> Path:
     """A Git and DVC repository of the working tree's files, with tiny parameters committed."""
     copy_working_tree(ROOT, folder, ".", ":!dvc.lock", ":!reports")
-    copy_working_tree(ROOT, folder, "reports/benchmark.json")  # measured, not made by the pipeline
+    copy_working_tree(
+        ROOT, folder, "reports/measurements/benchmark.json"
+    )  # measured, not made by the pipeline
     values = TINY | {key.replace("__", "."): value for key, value in settings.items()}
     file = folder / "params.yaml"
     file.write_text(override(file.read_text("utf-8"), values), "utf-8")

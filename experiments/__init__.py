@@ -1,1 +1,0 @@
-"""What a person runs around DVC's experiments: recipes, seeds, grids, sweeps, comparisons."""

@@ -1,0 +1,43 @@
+"""`iic export`: the trained network as a file for other runtimes."""
+
+from pathlib import Path
+
+import click
+
+from iic.cli.options import model_option
+from iic.cli.quiet import quiet
+from iic.pipeline.paths import IMAGES
+
+# The keys of iic.serving.export.FORMATS, which to import would be to import TensorFlow.
+_FORMATS = ("savedmodel", "keras", "onnx", "litert")
+
+
+@click.command(short_help="Write the network for another runtime.")
+@model_option
+@click.option("--format", "name", type=click.Choice(_FORMATS), required=True, help="Of the file.")
+@click.option(
+    "--out",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="Of the file, or of the folder for savedmodel; by default iic- and the data's name, here.",
+)
+@click.option("--force", is_flag=True, help="Replace what is there.")
+def export(model: Path, name: str, out: Path | None, force: bool) -> None:
+    """Write the trained network for another runtime.
+
+    The file takes images (n, 28, 28) of bytes, ink light on dark paper, and gives the
+    probabilities of both heads. It is loaded with its own runtime and compared with the network
+    before it gets its name. A JSON beside it has the names of the clusters.
+
+    onnx and litert need `make exporters`. docs/export.md has an example for each format.
+    """
+    with quiet():
+        from iic.serving.export import TOLERANCE
+        from iic.serving.export import export as export_model
+
+        done = export_model(model, name, out, model.parent / IMAGES, force=force)
+    click.echo(f"wrote {done.path}, {done.size / 1e6:.1f} MB, and {done.description}")
+    click.echo(
+        f"{done.images}: probabilities differ by {done.difference:.1g} at most ({TOLERANCE:g} "
+        "is allowed)"
+    )

@@ -1,0 +1,55 @@
+"""`iic info`: versions, data, model, recipe and metrics."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from iic.cli.options import model_option
+from iic.evaluation.paths import METRICS
+from iic.pipeline.paths import IMAGES
+
+# Counts of many digits; the others, such as seeds, are no quantities.
+_GROUPED = {"train_images", "test_images", "parameters", "bytes"}
+
+
+@click.command(short_help="Tell versions, data, model and metrics.")
+@model_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def info(model: Path, as_json: bool) -> None:
+    """Print versions, data, model, recipe, metrics and names of clusters.
+
+    Data and reports are looked for beside the model's folder. What is not there is named.
+    """
+    from iic.serving.info import describe
+
+    facts = describe(model, model.parent / IMAGES, model.parent / METRICS)
+    click.echo(json.dumps(facts, indent=2) if as_json else "\n".join(lines(facts)))
+
+
+def lines(facts: dict[str, Any]) -> Iterator[str]:
+    """What people read of the facts that iic.serving.info tells."""
+    for section in ("versions", "machine", "data", "model", "training", "metrics"):
+        if facts[section]:
+            yield section
+            yield from (_row(key, _text(key, value)) for key, value in facts[section].items())
+    if facts["clusters"]:
+        yield "clusters, and the class that each stands for"
+        yield from (_row(str(k), name or "no class") for k, name in enumerate(facts["clusters"]))
+    if facts["missing"]:
+        yield "missing"
+        yield from (f"  {line}" for line in facts["missing"])
+
+
+def _row(key: str, text: str) -> str:
+    return f"  {key:<16}{text}"
+
+
+def _text(key: str, value: object) -> str:
+    if value is None:
+        return "not installed"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:,}" if key in _GROUPED else str(value)

@@ -1,0 +1,1 @@
+"""Errors, files, parameters: what all other sub-packages use."""

@@ -1,0 +1,252 @@
+"""Typed parameters: every key known, present, of its type and in its range, or refused by name."""
+
+import unicodedata
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from iic.core.constants import Head
+from iic.core.errors import InputError
+from iic.core.validation import explain_all
+from iic.core.yaml_text import read_tree
+
+# Parts of overclusters times clusters that they may move to: as many numbers, twice.
+_MOST_MOVES = 200_000_000
+
+Operation = Literal["rotation", "distortion", "binarization", "noise"]
+Precision = Literal["float32", "mixed_bfloat16"]
+Fitting = Literal["fit", "stretch", "crop", "refuse"]
+Ink = Literal["auto", "light", "dark"]
+OPERATIONS: tuple[Operation, ...] = get_args(Operation)
+
+
+def _one_line(text: str) -> str:
+    """Names and paths stand in messages, tables and pages, which are made of lines."""
+    # Control characters, and the separators of lines and of paragraphs.
+    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in text):
+        raise PydanticCustomError("one_line", "Text should be one line without control characters")
+    return text
+
+
+def _more_than_one(pairs: int) -> int:
+    if pairs == 1:
+        raise PydanticCustomError(
+            "one_pair", "Number should be at least 2: one pair alone says nothing of the clusters"
+        )
+    return pairs
+
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Width = Annotated[int, Field(ge=1, le=4096)]
+Location = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_one_line)]
+
+
+class Section(BaseModel):
+    """Base of all sections: strict types (an integer counts as a float), no unknown keys."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataParams(Section):
+    """Where the images come from."""
+
+    name: Literal["mnist", "fashion-mnist", "digits", "custom"]
+    local_dir: Location | None
+    path: Location
+    size: Fitting
+    color: Literal["grey", "refuse"]
+    ink: Ink
+    broken: Literal["refuse", "skip"]
+    test_share: Annotated[float, Field(gt=0, lt=1)]
+    max_images: Annotated[int, Field(ge=2, lt=2**31)]
+
+
+class AugmentParams(Section):
+    """The operations that turn an image into a transformed view of itself, and their ranges."""
+
+    ops: list[Operation]
+    views: Annotated[int, Field(ge=1, le=1000)]
+    both_views: bool
+    rotation: Annotated[float, Field(ge=0, le=180)]
+    shear: Annotated[float, Field(ge=0, le=2)]
+    scale: Annotated[float, Field(ge=0, lt=1)]
+    shift: Annotated[float, Field(ge=0, le=28)]
+    elastic: Annotated[float, Field(ge=0, le=28)]
+    binarization: Fraction
+    noise: Annotated[float, Field(ge=0, le=2)]
+    strength_final: Fraction
+    neighbors: Annotated[int, Field(ge=0, le=10_000)]
+    neighbor_share: Fraction
+    neighbor_until: Fraction
+
+    @field_validator("ops")
+    @classmethod
+    def _in_one_order(cls, ops: list[Operation]) -> list[Operation]:
+        """Their order has no meaning, so that lists in another one are the same setting."""
+        return sorted(ops, key=OPERATIONS.index)
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "AugmentParams":
+        if len(set(self.ops)) != len(self.ops):
+            raise ValueError("ops: names an operation twice; list each once")
+        if self.both_views and self.views < 2:
+            raise ValueError("views: a pair of two transformed views needs at least 2")
+        return self
+
+
+class ModelParams(Section):
+    """The network: a trunk of convolutions shared by two heads."""
+
+    widths: Annotated[list[Width], Field(min_length=1, max_length=8)]
+    head_widths: Annotated[list[Width], Field(max_length=8)]
+    clusters: Annotated[int, Field(ge=2, le=10_000)]
+    overclusters: Annotated[int, Field(ge=2, le=10_000)]
+    pool_first: bool
+    normalize_logits: bool
+
+    @property
+    def head_sizes(self) -> dict[Head, int]:
+        """Number of outputs of each head, by its name in iic.core.constants.Head."""
+        return {Head.CLUSTER: self.clusters, Head.OVERCLUSTER: self.overclusters}
+
+
+class LossParams(Section):
+    """The weights in the objective."""
+
+    alpha: Annotated[float, Field(gt=0, le=1000)]
+    alpha_final: Annotated[float, Field(gt=0, le=1000)] | None
+    alpha_falls_from: Fraction
+    alpha_falls_until: Fraction
+    overclustering_weight: Fraction
+    teaching_weight: Annotated[float, Field(ge=0, le=100)]
+    teaching_from: Fraction
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "LossParams":
+        if self.alpha_falls_from >= self.alpha_falls_until:
+            raise ValueError("alpha_falls_until: should be greater than loss.alpha_falls_from")
+        return self
+
+
+class TrainParams(Section):
+    """The optimiser and its schedule."""
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)]
+    batch_size: Annotated[int, AfterValidator(_more_than_one), Field(ge=2, lt=2**31)]
+    learning_rate: Annotated[float, Field(gt=0, le=10)]
+    learning_rate_final: Annotated[float, Field(ge=0, le=10)]
+    precision: Precision
+    second_seed: Annotated[int, Field(ge=0, lt=2**31)] | None
+
+
+class CommitteeParams(Section):
+    """Networks that are trained before, and what they teach the one that is kept."""
+
+    members: Annotated[int, Field(ge=0, le=100)]
+    width: Annotated[float, Field(gt=0, le=4)]
+    epochs: Annotated[int, Field(ge=1, le=100_000)]
+    kept: Annotated[float, Field(gt=0, le=1)]
+    quorum: Annotated[float, Field(gt=0.5, le=1)]
+    weight: Annotated[float, Field(gt=0, le=100)]
+
+
+def _plain_number(value: object) -> object:
+    """7 -> "7": a label is a name, though digits look like numbers."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_number else value
+
+
+class ReportParams(Section):
+    """What the report shows."""
+
+    label: Annotated[
+        str,
+        BeforeValidator(_plain_number),
+        Field(min_length=1, max_length=200),
+        AfterValidator(_one_line),
+    ]
+
+
+class Params(Section):
+    """All of params.yaml; `recipe` is a name for people and decides nothing."""
+
+    recipe: Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_one_line)]
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    data: DataParams
+    augment: AugmentParams
+    model: ModelParams
+    loss: LossParams
+    train: TrainParams
+    committee: CommitteeParams
+    report: ReportParams
+
+    def with_values(self, **sections: Mapping[str, object]) -> "Params":
+        """The same with some keys of some sections replaced by valid values."""
+        return self.model_copy(
+            update={
+                name: getattr(self, name).model_copy(update=values)
+                for name, values in sections.items()
+            }
+        )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "Params":
+        parts = self.model.overclusters * self.model.clusters
+        if self.loss.teaching_weight and parts * self.model.clusters > _MOST_MOVES:
+            raise ValueError(
+                f"model.clusters: {parts:,} parts of overclusters and {self.model.clusters:,} "
+                "clusters to move them to need gigabytes of memory; lower one of them or "
+                "model.overclusters, or set loss.teaching_weight to 0"
+            )
+        if self.train.second_seed == self.seed:
+            raise ValueError(
+                f"train.second_seed: {self.seed} is the seed of the first training; "
+                "choose another, or null for no second training"
+            )
+        if self.committee.members and not self.loss.teaching_weight:
+            raise ValueError(
+                "committee.members: a committee teaches nothing while loss.teaching_weight is 0; "
+                "set it to 1.0, or committee.members to 0"
+            )
+        return self
+
+
+def parse_params(text: str, source: str) -> Params:
+    """Parse and validate the text of a parameter file.
+
+    Args:
+        text: YAML.
+        source: name of the file, for messages.
+
+    Raises:
+        InputError: one line for each key that is unknown, missing, mistyped or out of range.
+    """
+    return validate_params(read_tree(text, source), source)
+
+
+def validate_params(tree: dict[str, Any], source: str) -> Params:
+    """Typed parameters from sections and keys; see parse_params for errors."""
+    try:
+        return Params.model_validate(tree)
+    except ValidationError as error:
+        raise InputError(explain_all(error, source, _all_keys(Params))) from error
+
+
+def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    for name, field in model.model_fields.items():
+        keys.append(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys += _all_keys(field.annotation, f"{prefix}{name}.")
+    return keys

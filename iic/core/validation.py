@@ -1,0 +1,66 @@
+"""One-line messages for the errors that pydantic finds."""
+
+import difflib
+from collections.abc import Collection
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from iic.core.errors import reason_of
+from iic.core.yaml_text import shorten, shown_key
+
+# Errors listed one by one; the rest are counted.
+_MOST = 20
+
+
+def explain_all(error: ValidationError, source: str, known: Collection[str] = ()) -> str:
+    """Describe all errors of a validation, one a line.
+
+    Args:
+        error: Raised by a pydantic model.
+        source: Name of the file, which begins each line.
+        known: All valid dotted keys, for suggestions.
+    """
+    found = error.errors()
+    lines = [f"{source}: {_explain(details, known)}" for details in found[:_MOST]]
+    if len(found) > _MOST:
+        lines.append(f"{source}: {len(found) - _MOST} more mistakes; is it the right file?")
+    return "\n".join(lines)
+
+
+def explain_first(error: ValidationError) -> str:
+    """Describe the first error of a validation in one line."""
+    return reason_of(_explain(error.errors()[0], ()))
+
+
+def _explain(details: ErrorDetails, known: Collection[str]) -> str:
+    """Name the key, what is wrong with it and what is allowed."""
+    key, value, kind = _key(details["loc"]), details["input"], details["type"]
+    if kind == "extra_forbidden":
+        return f"{key}: unknown key{_nearest(key, known)}"
+    if kind == "missing":
+        return f"{key}: missing{'; copy the line from the params.yaml in Git' if known else ''}"
+    if kind == "value_error":
+        # Validators of a whole section begin their message with the key.
+        return f"{key + '.' if key else ''}{details['msg'].removeprefix('Value error, ')}"
+    if kind == "literal_error":
+        allowed = details["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        hint = _nearest(value, allowed)
+        return f"{key}: unknown value {shorten(value)}{hint} (one of {', '.join(allowed)})"
+    # "Input should be a valid integer", "String should have at least 1 character".
+    _, is_rule, rule = details["msg"].partition(" should ")
+    if not is_rule:
+        return f"{key + ': ' if key else ''}{details['msg']}"
+    rule = rule.replace("a valid integer", "an integer").replace("a valid ", "a ")
+    return f"{key + ': ' if key else ''}{shorten(value)} should {rule}"
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    """('augment', 'ops', 1) -> 'augment.ops[1]'."""
+    parts = (f"[{p}]" if isinstance(p, int) else f".{shown_key(p)}" for p in location)
+    return "".join(parts).removeprefix(".")
+
+
+def _nearest(name: object, known: Collection[str]) -> str:
+    matches = difflib.get_close_matches(str(name), known, n=1)
+    return f"; did you mean {matches[0]!r}?" if matches else ""

@@ -1,0 +1,331 @@
+"""A data set of people's own images: a folder, an NPZ file or IDX files, with or without labels."""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from iic.core.constants import IMAGE_SIZE
+from iic.core.errors import InputError, reason_of
+from iic.core.files import is_writable_name
+from iic.core.ordering import natural_order
+from iic.data.datasets import Dataset
+from iic.data.images import (
+    ArraySource,
+    FileSource,
+    Ground,
+    Reading,
+    Source,
+    ground_of,
+    read_images,
+    tell_skipped,
+)
+from iic.data.readers import (
+    PLAIN_ARRAYS,
+    SPLIT_ARRAYS,
+    check_name,
+    contents,
+    idx_files,
+    image_files,
+    is_idx,
+    read_idx,
+    read_npz,
+)
+
+log = logging.getLogger(__name__)
+
+_TRAIN, _TEST = "train", "test"
+# What people call a second split beside "train".
+_OTHER_SPLITS = frozenset({"val", "valid", "validation", "dev", "eval"})
+# So many rare labels are named.
+_NAMED = 5
+# Letters of a label, as a folder's name can have, and different labels, as 16 bits can tell.
+_LONGEST, _MOST_LABELS = 255, 2**16
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images of one split, or of all; labels (n,) are None where there are none."""
+
+    source: Source
+    labels: Sequence[str] | None
+
+
+@dataclass(frozen=True)
+class Images:
+    """What was read of a part: images (n, 28, 28), labels (n,) or None, and where they are."""
+
+    pixels: np.ndarray
+    labels: list[str] | None
+    paths: list[str]
+
+    def take(self, order: np.ndarray) -> "Images":
+        """Some of them, in this order."""
+        labels = None if self.labels is None else [self.labels[index] for index in order]
+        return Images(self.pixels[order], labels, [self.paths[index] for index in order])
+
+
+def custom_dataset(path: Path, reading: Reading, test_share: float, max_images: int) -> Dataset:
+    """Read a data set.
+
+    Images of a folder, and those that come without a split, are put in the order of a hash of
+    their pixels: so neither their order nor which of them are tested on tells of a label.
+
+    Args:
+        path: a folder with images, with a subfolder for each label, or with `train` and `test`
+            folders of either kind; a folder of IDX files; an NPZ file; one IDX file.
+        reading: how images are made to fit.
+        test_share: of images without a split, the share that is not trained on.
+        max_images: more are refused.
+
+    Raises:
+        InputError: names the file or folder that is wrong.
+    """
+    check_name(path)
+    parts = _with_useful_labels(_parts(path, max_images), path)
+    ground = ground_of([part.source for part in parts.values()], reading, by_content=True)
+    log.info("%s: %s", path, ground)
+    images = {split: _read(part, ground, reading) for split, part in parts.items()}
+    if len(images) == 1:
+        (everything,) = images.values()
+        train, test = _split(everything.take(_order(everything)), test_share, path)
+    else:
+        train, test = images[_TRAIN], images[_TEST]
+        if path.is_dir() and isinstance(parts[_TRAIN].source, FileSource):
+            train, test = train.take(_order(train)), test.take(_order(test))
+    return _dataset(train, test)
+
+
+def _parts(path: Path, max_images: int) -> dict[str, Part]:
+    """By split; a single one where the data have none."""
+    if path.is_dir():
+        idx = idx_files(path)
+        return _idx_parts(path, idx, max_images) if idx else _folder_parts(path, max_images)
+    if not path.exists():
+        raise InputError(f"{path}: not found; set data.path to your images")
+    if path.suffix.lower() == ".npz":
+        return _npz_parts(path, max_images)
+    if is_idx(path):
+        array = read_idx(path, max_images)
+        return {"": Part(ArraySource(path.name, array, str(path.parent)), None)}
+    raise InputError(f"{path}: data.path is a folder of images, an NPZ file or an IDX file")
+
+
+def _folder_parts(path: Path, max_images: int) -> dict[str, Part]:
+    splits = [path / _TRAIN, path / _TEST]
+    if all(split.is_dir() for split in splits):
+        others = [p.name for p in _subfolders(path) if p not in splits]
+        if others:
+            raise InputError(
+                f"{path}: {reason_of(others[0])} lies beside train and test; "
+                "move it into one of them"
+            )
+        return {split.name: _folder_part(split, max_images) for split in splits}
+    beside_it = {folder.name for folder in _subfolders(path)} - {_TRAIN}
+    # A class may well be called "train", beside "bus" and "car".
+    if splits[0].is_dir() and beside_it <= _OTHER_SPLITS:
+        beside = f"beside {', '.join(sorted(beside_it))}" if beside_it else "alone"
+        raise InputError(
+            f"{path}: a folder train {beside}; call the second split test, "
+            f"or set data.path to {splits[0]}"
+        )
+    return {"": _folder_part(path, max_images)}
+
+
+def _folder_part(folder: Path, max_images: int) -> Part:
+    """Subfolders are labels; images that lie in the folder itself have none."""
+    files = image_files(folder, max_images)
+    if not files:
+        raise InputError(
+            f"{folder}: holds no image; put PNG or JPEG files there, and where an experiment runs "
+            "beside the workspace, give data.path as an absolute path"
+        )
+    source = FileSource(str(folder), files)
+    inside = [file.relative_to(folder) for file in files]
+    loose = [file for file in inside if len(file.parts) == 1]
+    if len(loose) == len(files):
+        return Part(source, None)
+    if loose:
+        raise InputError(
+            f"{folder}: {loose[0]} lies beside the folders of labels; "
+            "move it into one of them, or all images out of them"
+        )
+    labels = [file.parts[0] for file in inside]
+    for subfolder in _subfolders(folder):
+        if subfolder.name not in labels:
+            raise InputError(f"{reason_of(subfolder)}: holds no image; fill it or remove it")
+    return Part(source, labels)
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(
+        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))
+    )
+
+
+def _with_useful_labels(parts: dict[str, Part], where: Path) -> dict[str, Part]:
+    """Without labels where all images have the same one, which tells nothing.
+
+    Raises:
+        InputError: only one of the splits has labels, or a label cannot be written down.
+    """
+    given = [part.labels for part in parts.values()]
+    labels = [label for some in given if some is not None for label in some]
+    if not labels:
+        return parts
+    if None in given:
+        raise InputError(f"{where}: only one of the splits has labels; give both or none")
+    names, counts = _counted(labels, where)
+    if len(names) == 1:
+        log.info("%s: all images have the label %s, so they count as unlabelled", where, names[0])
+        return {split: Part(part.source, None) for split, part in parts.items()}
+    lonely = names[counts == 1]
+    if len(lonely):
+        log.warning(
+            "%s: one image alone has the label %s%s",
+            *(where, ", ".join(lonely[:_NAMED]), ", …" if len(lonely) > _NAMED else ""),
+        )
+    return parts
+
+
+def _counted(labels: Sequence[str], where: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Different labels in order, and how many images each has; raises InputError for no labels."""
+    # Before they are put into one array, where each takes the room of the longest.
+    longest = max(labels, key=len)
+    if len(longest) > _LONGEST:
+        raise InputError(
+            f"{where}: a label of {len(longest):,} letters, {reason_of(longest[:20])}…; "
+            f"{_LONGEST} are allowed"
+        )
+    names, counts = np.unique(np.array(labels, np.str_), return_counts=True)
+    for name in names.tolist():
+        if not name.strip() or not is_writable_name(name):
+            raise InputError(f"{where}: {name!a} is no label; give it a name that can be printed")
+    if len(names) > _MOST_LABELS:
+        raise InputError(
+            f"{where}: {len(names):,} different labels; {_MOST_LABELS:,} are allowed, or give none"
+        )
+    return names, counts
+
+
+def _idx_parts(folder: Path, files: Sequence[Path], max_images: int) -> dict[str, Part]:
+    """Files named as MNIST's: images by three dimensions, labels by one, splits by the name."""
+    arrays = {file.name: read_idx(file, max_images) for file in files}
+    found: dict[tuple[str, int], tuple[str, np.ndarray]] = {}
+    for name, array in arrays.items():
+        split = _TEST if name.startswith(("t10k", _TEST)) else _TRAIN
+        if (split, array.ndim) in found:
+            other = found[split, array.ndim][0]
+            raise InputError(f"{folder}: {other} and {name} are both of the {split} split")
+        found[split, array.ndim] = (name, array)
+    splits = [split for split in (_TRAIN, _TEST) if (split, 3) in found]
+    if not splits:
+        raise InputError(f"{folder}: {', '.join(arrays)}: no IDX file of images, (n, h, w) bytes")
+    parts = {
+        split: _array_part(folder, *found[split, 3], found.get((split, 1), ("", None))[1])
+        for split in splits
+    }
+    return parts if len(parts) == 2 else {"": parts[splits[0]]}
+
+
+def _npz_parts(path: Path, max_images: int) -> dict[str, Part]:
+    names = [name for pair in (*chain(*SPLIT_ARRAYS), *PLAIN_ARRAYS) for name in pair]
+    arrays = read_npz(path, max_images, names)
+    for train, test in SPLIT_ARRAYS:
+        if train[0] in arrays and test[0] in arrays:
+            return {
+                split: _array_part(path, images, arrays[images], arrays.get(labels))
+                for split, (images, labels) in ((_TRAIN, train), (_TEST, test))
+            }
+    for images, labels in PLAIN_ARRAYS:
+        if images in arrays:
+            return {"": _array_part(path, images, arrays[images], arrays.get(labels))}
+    raise InputError(
+        f"{path}: {contents(path)}; expected images and, if known, labels, "
+        "or train_images and test_images, train_labels and test_labels"
+    )
+
+
+def _array_part(where: Path, title: str, images: np.ndarray, labels: np.ndarray | None) -> Part:
+    source = ArraySource(title, images, str(where))
+    if labels is None:
+        return Part(source, None)
+    # Keras's CIFAR has a column of them.
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if labels.shape != (len(images),):
+        raise InputError(
+            f"{where}: {title}: {len(images)} images, but labels of shape {labels.shape}"
+        )
+    if labels.dtype.kind not in "iuU":
+        raise InputError(
+            f"{where}: {title}: labels are {labels.dtype}; whole numbers or strings are needed"
+        )
+    try:
+        return Part(source, [str(label) for label in labels.tolist()])
+    except (ValueError, SystemError) as error:
+        raise InputError(f"{where}: {title}: a label is no text ({reason_of(error)})") from error
+
+
+def _read(part: Part, ground: Ground, reading: Reading) -> Images:
+    """All images of a part, with a progress bar; what is skipped is counted in the log."""
+    source = part.source
+    skipped: list[InputError] = []
+    kept: list[int] = []
+    pixels = np.empty((len(source.names), IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+    with tqdm(desc=source.title, total=len(pixels), unit="image", leave=False) as bar:
+        for batch in read_images(source, ground, reading, skipped.append):
+            pixels[len(kept) : len(kept) + len(batch.indices)] = batch.images
+            kept += batch.indices
+            bar.update(len(batch.indices))
+    for line in tell_skipped(skipped, len(pixels)):
+        log.warning("%s: %s", source.title, line)
+    if not kept:
+        raise InputError(f"{source.title}: none of the images can be read; see above")
+    log.info("%s: %s images", source.title, f"{len(kept):,}")
+    paths = [_inside(source.names[index], source.title) for index in kept]
+    labels = None if part.labels is None else [part.labels[index] for index in kept]
+    return Images(pixels[: len(kept)], labels, paths)
+
+
+def _inside(name: str, title: str) -> str:
+    """A file's path below the folder that was asked for: the same wherever that folder lies."""
+    path = Path(name)
+    return path.relative_to(title).as_posix() if path.is_relative_to(title) else name
+
+
+def _order(images: Images) -> np.ndarray:
+    """(n,) by a hash of the pixels; the same picture twice stays together, by its path."""
+    keys = [
+        (hashlib.sha256(pixels.tobytes()).digest(), path)
+        for pixels, path in zip(images.pixels, images.paths, strict=True)
+    ]
+    return np.array(sorted(range(len(keys)), key=keys.__getitem__), np.intp)
+
+
+def _split(images: Images, test_share: float, path: Path) -> tuple[Images, Images]:
+    n = len(images.pixels)
+    if n < 2:
+        raise InputError(f"{path}: {n} image; training and test need one each, and many to learn")
+    tested = min(max(1, round(n * test_share)), n - 1)
+    order = np.arange(n)
+    return images.take(order[tested:]), images.take(order[:tested])
+
+
+def _dataset(train: Images, test: Images) -> Dataset:
+    labels = [*(train.labels or ()), *(test.labels or ())]
+    names = sorted(set(labels), key=natural_order)
+    index = {name: number for number, name in enumerate(names)}
+    return Dataset(
+        train.pixels,
+        np.array([index[label] for label in train.labels or ()], np.uint16),
+        test.pixels,
+        np.array([index[label] for label in test.labels or ()], np.uint16),
+        tuple(names),
+        tuple(train.paths),
+        tuple(test.paths),
+    )

@@ -1,0 +1,13 @@
+"""Files that the stage `evaluate` writes."""
+
+from pathlib import Path
+
+from iic.pipeline.paths import REPORTS
+
+MODEL_CARD = Path("model-card.json")
+METRICS = REPORTS / "metrics.json"
+ACCURACY = REPORTS / "accuracy.csv"
+ASSIGNMENTS = REPORTS / "assignments.csv"
+PREDICTIONS = REPORTS / "predictions.csv"
+# Columns of PREDICTIONS that hold names of classes; all others are numbers.
+CLASS_COLUMNS = ("label", "predicted")

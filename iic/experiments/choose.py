@@ -1,0 +1,184 @@
+"""How many clusters? Mutual information and stability against k, without labels.
+
+For each k the recipe is trained with pairs of seeds. Mutual information is at most ln k and tells
+how surely the network decides; stability, the adjusted Rand index of a pair's clusters, tells how
+much of the clustering is in the images and how much in the seed.
+"""
+
+import hashlib
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from iic.core.files import write_bytes, write_table
+from iic.experiments.grid import Experiment
+from iic.experiments.queue import remove_results, run_missing
+from iic.experiments.reading import columns_of, metrics_of
+from iic.experiments.recipes import options_of, read_settings, recipe_params, with_overrides
+from iic.experiments.seeds import recipe_of
+from iic.pipeline.paths import HISTORY, STUDIES
+from iic.render.figures import BLUE, ORANGE
+from iic.render.pictures import png
+
+TABLE = STUDIES / "choose-k.csv"
+FIGURE = STUDIES / "choose-k.png"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a pair of trainings with k clusters gave.
+
+    Attributes:
+        k: clusters.
+        seed: of the first training.
+        second_seed: of the second.
+        mutual_information: in nats, of the first one's last epoch.
+        stability: adjusted Rand index of both trainings' clusters of the test images.
+        clusters_used: by the first one.
+    """
+
+    k: int
+    seed: int
+    second_seed: int
+    mutual_information: float
+    stability: float
+    clusters_used: int
+
+    @property
+    def share(self) -> float:
+        """Mutual information as a share of ln k, the most that k clusters can have."""
+        return self.mutual_information / math.log(self.k)
+
+
+def choose(
+    numbers: Sequence[int],
+    recipe: str,
+    settings: Sequence[str],
+    pairs: int,
+    jobs: int,
+    again: bool = False,
+) -> None:
+    """Train what is missing; write a table and a figure, and print the means.
+
+    Args:
+        numbers: of clusters.
+        recipe: name of the recipe that all trainings start from.
+        settings: such as "data.name=custom", on top of it.
+        pairs: of seeds, for each number.
+        jobs: experiments at once.
+        again: train also what has been trained, as after a change of the code.
+
+    Raises:
+        InputError: a setting is wrong, or an experiment failed.
+    """
+    wanted = experiments_of(numbers, recipe, settings, pairs)
+    if again:
+        remove_results(wanted)
+    finished = {}
+    for experiment in run_missing(wanted, jobs):
+        finished[experiment.name] = _choice(experiment)
+        sys.stderr.write(f"{len(finished)} of {len(wanted)}: {experiment.name}\n")
+    choices = [finished[experiment.name] for experiment in wanted]
+    columns = ("k", "seed", "second_seed", "mutual_information", "share", "stability")
+    table = {name: [getattr(choice, name) for choice in choices] for name in columns}
+    write_table(TABLE, table | {"clusters_used": [choice.clusters_used for choice in choices]})
+    write_bytes(FIGURE, png(choice_figure(choices)))
+    sys.stdout.write("\n".join([*summary(choices), f"{TABLE}, {FIGURE}", ""]))
+
+
+def experiments_of(
+    numbers: Sequence[int], recipe: str, settings: Sequence[str], pairs: int
+) -> list[Experiment]:
+    """An experiment for each number of clusters and each pair of seeds; see choose for errors."""
+    base = with_overrides(recipe_params(recipe), read_settings(settings), "settings")
+    images = _fingerprint(Path(base.data.path)) if base.data.name == "custom" else ""
+    experiments = []
+    for k in sorted(set(numbers)):
+        for pair in range(pairs):
+            seeds = {"seed": base.seed + 2 * pair}
+            changes = seeds | {
+                "model": {"clusters": k},
+                "train": {"second_seed": base.seed + 2 * pair + 1},
+            }
+            params = with_overrides(base, changes, f"k = {k}")
+            name = f"choose-k-{k}-seed-{params.seed}-{recipe_of(params)}{images}"
+            experiments.append(Experiment(name, str(k), params.seed, params, options_of(params)))
+    return experiments
+
+
+def _fingerprint(path: Path) -> str:
+    """Changes with the images at a path, whose curve is not that of others."""
+    files = sorted(file for file in path.rglob("*") if file.is_file()) or [path]
+    content = hashlib.sha256()
+    for file in files:
+        if file.exists():
+            about = file.stat()
+            name = file.relative_to(path).as_posix()
+            content.update(f"{name} {about.st_size} {about.st_mtime_ns}\n".encode(errors="replace"))
+    return f"-{content.hexdigest()[:8]}"
+
+
+def _choice(experiment: Experiment) -> Choice:
+    last = {name: column[-1] for name, column in columns_of(experiment.name, HISTORY).items()}
+    second_seed = experiment.params.train.second_seed
+    if second_seed is None:
+        raise AssertionError("unreachable")
+    return Choice(
+        experiment.params.model.clusters,
+        experiment.seed,
+        second_seed,
+        float(last["cluster_mutual_information"]),
+        float(metrics_of(experiment.name)["stability"]),
+        int(last["clusters_used"]),
+    )
+
+
+def summary(choices: Sequence[Choice]) -> list[str]:
+    """Lines of a table: a row for each number of clusters, means over its pairs of seeds."""
+    lines = ["   k  used  mutual information  of ln k  stability   pairs"]
+    for k, group in by_number(choices).items():
+        used, information, share, stable = (
+            np.mean([getattr(choice, name) for choice in group])
+            for name in ("clusters_used", "mutual_information", "share", "stability")
+        )
+        spread = np.std([choice.stability for choice in group])
+        around = f" ± {spread:.3f}" if len(group) > 1 else ""
+        lines.append(
+            f"{k:4d}  {used:4.3g}  {information:13.3f} nats  {100 * share:5.1f} %"
+            f"  {stable:9.3f}{around}  {len(group):4d}"
+        )
+    return lines
+
+
+def by_number(choices: Iterable[Choice]) -> dict[int, list[Choice]]:
+    """The choices of each k."""
+    groups: dict[int, list[Choice]] = {}
+    for choice in choices:
+        groups.setdefault(choice.k, []).append(choice)
+    return groups
+
+
+def choice_figure(choices: Sequence[Choice]) -> Figure:
+    """Mutual information, with its bound ln k, and stability against k: each pair and the means."""
+    figure = Figure(figsize=(10.4, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    numbers = np.array(list(by_number(choices)))
+    for axis, name in ((left, "mutual_information"), (right, "stability")):
+        values = [[getattr(c, name) for c in group] for group in by_number(choices).values()]
+        axis.plot(numbers, [np.mean(v) for v in values], "-", color=BLUE, label="mean")
+        for k, pairs in zip(numbers, values, strict=True):
+            axis.plot([k] * len(pairs), pairs, "o", color=BLUE, ms=5)
+        axis.set_xlabel("clusters k")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.grid(alpha=0.3)
+    left.plot(numbers, np.log(numbers), "--", color=ORANGE, label="ln k, the most there can be")
+    left.set(title="Mutual information", ylabel="nats", ylim=(0, None))
+    left.legend()
+    right.set(title="Stability of two seeds", ylabel="adjusted Rand index", ylim=(None, 1.02))
+    return figure

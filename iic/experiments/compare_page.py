@@ -1,0 +1,158 @@
+"""Several runs on one self-contained page: settings, curves, confusions, images that change."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from iic.core.errors import InputError
+from iic.core.ordering import natural_order
+from iic.model.matching import contingency_table
+from iic.render import figures, matrices
+from iic.render.html import page_json, render_html
+from iic.render.names import plain_text, short_names
+from iic.render.pictures import data_uri, png, sprite
+
+# Shown in the table beside the settings that differ; of scores a larger one is better.
+SCORES = ("acc", "nmi", "ari", "over_acc")
+METRICS = (*SCORES, "loss")
+# Images that some run assigns differently; a page with more would be slow on a phone.
+MAX_IMAGES = 3000
+_SPRITE_COLUMNS = 60
+
+
+@dataclass(frozen=True)
+class ComparedRun:
+    """What is compared of a run.
+
+    Attributes:
+        name: of the experiment or commit.
+        settings: value by "section.key" of all parameters.
+        metrics: reports/metrics.json.
+        history: columns of reports/history.csv.
+        accuracy: columns of reports/accuracy.csv.
+        predictions: columns of reports/predictions.csv, one row a test image.
+    """
+
+    name: str
+    settings: Mapping[str, object]
+    metrics: Mapping[str, float]
+    history: Mapping[str, np.ndarray]
+    accuracy: Mapping[str, np.ndarray]
+    predictions: Mapping[str, np.ndarray]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(m,) name of the class of each test image."""
+        return self.predictions["label"]
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """(m,) name of the class that the image's cluster is matched to; empty where none is."""
+        names = self.predictions["predicted"]
+        # Runs from before classes had names number them, and write -1 where there is none.
+        return names if "-1" in self.labels else np.where(names == "-1", "", names)
+
+
+def render_comparison(runs: Sequence[ComparedRun], test_images: np.ndarray) -> str:
+    """The HTML page.
+
+    Args:
+        runs: two or more, on the same test images.
+        test_images: (m, 28, 28) uint8.
+
+    Raises:
+        InputError: the runs are of different data, or of data without labels.
+    """
+    for run in runs:
+        if "label" not in run.predictions:
+            raise InputError(f"{run.name}: its data have no labels; compare runs with labels")
+    for run in runs[1:]:
+        if not np.array_equal(run.labels, runs[0].labels):
+            raise InputError(
+                f"{run.name}: other test images than {runs[0].name}; compare runs on one data set"
+            )
+    all_disputed = disputed(runs)
+    shown = all_disputed[:MAX_IMAGES]
+    return render_html(
+        "iic.experiments",
+        "compare.html.j2",
+        runs=runs,
+        settings=differing(runs),
+        metrics=METRICS,
+        best={name: max(run.metrics[name] for run in runs) for name in SCORES},
+        curves=data_uri("png", png(_curves(runs))),
+        confusions=[(run.name, data_uri("png", png(_confusion(run)))) for run in runs],
+        disputed=len(all_disputed),
+        shown=len(shown),
+        columns=_SPRITE_COLUMNS,
+        sprite=data_uri("png", sprite(test_images[shown], _SPRITE_COLUMNS)),
+        data=_json(runs, shown),
+    )
+
+
+def differing(runs: Sequence[ComparedRun]) -> list[str]:
+    """Names of the settings that are not the same in all runs."""
+    names = dict.fromkeys(name for run in runs for name in run.settings)
+    first = runs[0].settings
+    return [
+        name for name in names if any(run.settings.get(name) != first.get(name) for run in runs)
+    ]
+
+
+def disputed(runs: Sequence[ComparedRun]) -> np.ndarray:
+    """Indices of the test images that not all runs give the same class."""
+    predicted = np.stack([run.predicted for run in runs])
+    return np.flatnonzero((predicted != predicted[0]).any(axis=0))
+
+
+def _curves(runs: Sequence[ComparedRun]) -> Figure:
+    panels = [
+        ("Accuracy, test", "share of images"),
+        ("Loss", "nats"),
+        ("Mutual information", "nats"),
+    ]
+    return figures.variants_figure(
+        panels,
+        {
+            run.name: [
+                column[None]
+                for column in (
+                    run.accuracy["acc"],
+                    run.history["loss"],
+                    run.history["cluster_mutual_information"],
+                )
+            ]
+            for run in runs
+        },
+    )
+
+
+def classes_of(run: ComparedRun) -> list[str]:
+    """Names of the classes that a run's test images have or are given, numbers by their size."""
+    names = {*run.labels.tolist(), *run.predicted.tolist()} - {""}
+    return sorted(names, key=natural_order)
+
+
+def _confusion(run: ComparedRun) -> Figure:
+    """Classes by the class of their cluster; images in a cluster without one are left out."""
+    classes = classes_of(run)
+    numbers = {name: number for number, name in enumerate(classes)}
+    true, predicted = (
+        np.array([numbers[name] for name in column[run.predicted != ""].tolist()], int)
+        for column in (run.labels, run.predicted)
+    )
+    table = contingency_table(true, predicted, len(classes), len(classes))
+    return matrices.confusion_figure(table, short_names(classes), plain_text(run.name))
+
+
+def _json(runs: Sequence[ComparedRun], shown: np.ndarray) -> str:
+    """What the page's script needs of the disputed images."""
+    content = {
+        "runs": [run.name for run in runs],
+        "index": shown.tolist(),
+        "label": runs[0].labels[shown].tolist(),
+        "predicted": [run.predicted[shown].tolist() for run in runs],
+    }
+    return page_json(content)

@@ -1,0 +1,1 @@
+"""The network, its files, and what its outputs mean."""

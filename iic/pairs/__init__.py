@@ -1,0 +1,1 @@
+"""From images to pairs of transformed views."""

@@ -1,0 +1,136 @@
+"""The article's four operations on batches of images, driven by stored draws.
+
+Nothing here is random: an image, its draws and its noise seed give the same picture in every batch,
+epoch and variant. Images are (n, 28, 28, 1) float32, ink 1 on paper 0.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from iic.core.params import OPERATIONS, AugmentParams, Operation
+from iic.pairs.draws import DRAWS
+from iic.pairs.geometry import distortion_matrix, rotation_matrix, warp
+from iic.pairs.noise import normal_noise, smooth_field
+
+# Compiled, a dozen passes over the pixels become one.
+_warp = tf.function(warp, jit_compile=True, reduce_retracing=True)
+_smooth_field = tf.function(smooth_field, jit_compile=True, reduce_retracing=True)
+_COLUMN = {name: column for column, name in enumerate(DRAWS)}
+
+
+class Draws(NamedTuple):
+    """The draws of one view of a batch: `unit` (n, len(DRAWS)) and `noise_seeds` (n,) uint32."""
+
+    unit: tf.Tensor
+    noise_seeds: tf.Tensor
+
+    def column(self, name: str) -> tf.Tensor:
+        """The (n,) draws of one name in iic.pairs.draws.DRAWS."""
+        return self.unit[:, _COLUMN[name]]
+
+
+@dataclass(frozen=True)
+class Transform:
+    """A chosen set of operations with their ranges.
+
+    The order is fixed, whatever the order in `ops`: first the geometry, then the grey values.
+    """
+
+    params: AugmentParams
+
+    def __call__(self, images: tf.Tensor, draws: Draws, strength: float | tf.Tensor) -> tf.Tensor:
+        """Transform images.
+
+        Args:
+            images: (n, 28, 28, 1) in [0, 1].
+            draws: of one view of these images.
+            strength: 0 (nothing happens) to 1 (the whole range), a scalar for all operations.
+
+        Returns:
+            (n, 28, 28, 1) in [0, 1].
+        """
+        p, ops = self.params, self.params.ops
+        if "rotation" in ops or "distortion" in ops:
+            images = self._move(images, draws, strength)
+        if "binarization" in ops:
+            images = binarize(images, draws, p.binarization * strength)
+        if "noise" in ops:
+            images = add_noise(images, draws.noise_seeds, p.noise * strength)
+        return images
+
+    def _move(self, images: tf.Tensor, draws: Draws, strength: float | tf.Tensor) -> tf.Tensor:
+        """Rotation and distortion in one resampling: a second one would blur the picture again."""
+        p = self.params
+        linear = tf.eye(2, batch_shape=[tf.shape(images)[0]])
+        shift, bend = tf.zeros([tf.shape(images)[0], 2]), None
+        if "rotation" in p.ops:
+            linear = rotation_matrix(draws.column("angle") * p.rotation * strength)
+        if "distortion" in p.ops:
+            factor = 1 + p.scale * strength * _pair(draws, "scale_x", "scale_y")
+            slope = p.shear * strength * draws.column("shear")
+            linear = linear @ distortion_matrix(slope, factor)
+            shift = p.shift * strength * _pair(draws, "shift_x", "shift_y")
+            if p.elastic > 0:
+                bend = p.elastic * strength * _smooth_field(draws.noise_seeds, images.shape[1])
+        return _warp(images, linear, shift, bend)
+
+
+def make_pair(
+    images: tf.Tensor,
+    partners: tf.Tensor,
+    views: tuple[Draws, ...],
+    transform: Transform,
+    strength: float | tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The pair (x, x_t): an image as it is or transformed, and its partner transformed.
+
+    Args:
+        images: (n, 28, 28, 1) in [0, 1].
+        partners: the same, or of each image a neighbour.
+        views: one or two views' draws.
+        transform: operations and ranges.
+        strength: see Transform.
+    """
+    *first, second = views
+    x = transform(images, first[0], strength) if first else images
+    return x, transform(partners, second, strength)
+
+
+def operation_examples(images: np.ndarray, draws: Draws, params: AugmentParams) -> np.ndarray:
+    """What each operation does at full strength, for the report.
+
+    Args:
+        images: (n, 28, 28, 1) in [0, 1].
+        draws: of one view of these images.
+        params: ranges, and the set of operations of the run.
+
+    Returns:
+        (n, 2 + operations, 28, 28) uint8: the original, each operation alone, the run's set.
+    """
+    sets: list[list[Operation]] = [[], *([op] for op in OPERATIONS), params.ops]
+    columns = [
+        Transform(params.model_copy(update={"ops": ops}))(images, draws, 1.0)[..., 0]
+        for ops in sets
+    ]
+    return np.rint(255 * np.stack(columns, axis=1)).astype(np.uint8)
+
+
+def binarize(images: tf.Tensor, draws: Draws, probability: float | tf.Tensor) -> tf.Tensor:
+    """Make an image black and white at a threshold in [0.3, 0.7), with the given probability."""
+    threshold = 0.3 + 0.4 * draws.column("threshold")
+    chosen = draws.column("binarize") < probability
+    black_white = tf.cast(images > threshold[:, None, None, None], images.dtype)
+    return tf.where(chosen[:, None, None, None], black_white, images)
+
+
+def add_noise(images: tf.Tensor, seeds: tf.Tensor, deviation: float | tf.Tensor) -> tf.Tensor:
+    """Add normal noise of the given standard deviation to each pixel; clip to [0, 1]."""
+    return tf.clip_by_value(images + deviation * normal_noise(seeds, images.shape[1:]), 0, 1)
+
+
+def _pair(draws: Draws, x: str, y: str) -> tf.Tensor:
+    """Two columns as (n, 2)."""
+    return tf.stack([draws.column(x), draws.column(y)], axis=1)

@@ -1,0 +1,101 @@
+"""Figures of bars: how many, and what share of them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from iic.render.figures import BLUE, ORANGE, name_ticks
+
+_PALE = "#9CC9E3"
+# More numbers over bars than this overlap.
+_MAX_NOTES = 20
+
+
+def sizes_figure(
+    names: Sequence[str], parts: Mapping[str, np.ndarray], labels: tuple[str, str], even: float
+) -> Figure:
+    """Bars of counts, stacked of named parts, with a line where all would be equal.
+
+    Args:
+        names: (k,) of the bars.
+        parts: counts (k,) by what they count.
+        labels: of the x axis and of the y axis.
+        even: height of the line.
+    """
+    figure, axis = _wide(labels)
+    bottom = np.zeros(len(names))
+    for (part, counts), color in zip(parts.items(), (BLUE, ORANGE), strict=False):
+        axis.bar(range(len(names)), counts, bottom=bottom, color=color, label=part)
+        bottom = bottom + counts
+    axis.axhline(even, color="black", ls="--", lw=1, label=f"all equal: {even:,.0f}")
+    _note(axis, bottom, [f"{total:,.0f}" for total in bottom])
+    axis.set_ylim(0, 1.3 * max(bottom.max(initial=0), even, 1))
+    axis.legend(loc="upper right", ncols=3, fontsize=9)
+    name_ticks(axis, names, None)
+    return figure
+
+
+def shares_figure(
+    names: Sequence[str],
+    shares: np.ndarray,
+    labels: tuple[str, str],
+    *,
+    notes: Sequence[str] | None = None,
+    marks: tuple[str, np.ndarray] | None = None,
+) -> Figure:
+    """Bars of shares in per cent.
+
+    Args:
+        names: (k,) of the bars.
+        shares: (k,) from 0 to 1; nan leaves a gap.
+        labels: of the x axis and of the y axis.
+        notes: (k,) over the bars, the share itself by default.
+        marks: name and values (k,) to compare the shares with.
+    """
+    figure, axis = _wide(labels)
+    heights = np.nan_to_num(shares)
+    axis.bar(range(len(names)), heights, color=_PALE if marks else BLUE, label=labels[1])
+    top = heights
+    if marks is not None:
+        axis.plot(range(len(names)), marks[1], "D", color=ORANGE, ms=7, label=marks[0])
+        axis.legend(loc="upper left", ncols=2, fontsize=9)
+        top = np.maximum(heights, np.nan_to_num(marks[1]))
+    _note(axis, top, notes or [_percent(share) for share in shares])
+    axis.set_ylim(0, 1.3)
+    axis.set_yticks(np.linspace(0, 1, 6))
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
+    name_ticks(axis, names, None)
+    return figure
+
+
+def _percent(share: float) -> str:
+    return "" if np.isnan(share) else f"{100 * share:.1f}"
+
+
+def _wide(labels: tuple[str, str]) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(8.4, 3.8), layout="constrained")
+    axis = figure.subplots()
+    axis.set(xlabel=labels[0], ylabel=labels[1])
+    axis.grid(axis="y", alpha=0.3)
+    axis.set_axisbelow(True)
+    return figure, axis
+
+
+def _note(axis: Axes, heights: np.ndarray, notes: Sequence[str]) -> None:
+    """Write a note over each bar, where there is room."""
+    if len(notes) > _MAX_NOTES:
+        return
+    for x, (height, note) in enumerate(zip(heights, notes, strict=True)):
+        axis.annotate(
+            note,
+            (x, height),
+            (0, 8),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            # A line behind it would strike it through.
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        )

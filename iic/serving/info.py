@@ -1,0 +1,148 @@
+"""What is to be said of a trained model and of what lies around it, without TensorFlow."""
+
+import platform
+import zipfile
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from iic.core.errors import InputError
+from iic.core.files import check_plain
+from iic.core.machine import usable_cores
+from iic.evaluation.card import ModelCard, card_of, card_path, read_metrics
+from iic.model.store import count_parameters, hash_of_weights, read_model_params
+
+Facts = dict[str, Any]
+_T = TypeVar("_T")
+
+_PACKAGES = {
+    "iic": "iic",
+    "TensorFlow": "tensorflow",
+    "Keras": "keras",
+    "NumPy": "numpy",
+    "DVC": "dvc",
+}
+_EXTRAS = {
+    "ONNX": "onnx",
+    "tf2onnx": "tf2onnx",
+    "ONNX Runtime": "onnxruntime",
+    "LiteRT": "ai-edge-litert",
+    "Ray": "ray",
+}
+_REMEDY = "run `dvc repro`, or `dvc pull` it"
+_REPLACE = "delete it and run `dvc repro`, or `dvc pull` it"
+
+
+def describe(model: Path, images: Path, metrics: Path) -> Facts:
+    """Versions, machine, data, model, training, metrics and clusters, and what of these is missing.
+
+    A part that cannot be told is None, and a line in "missing" says why.
+
+    Args:
+        model: the model's folder; its card lies beside it.
+        images: the arrays of the pipeline's first stage.
+        metrics: what stands for the card's metrics where there is no card.
+    """
+    # Each once, in order.
+    missing: dict[str, None] = {}
+
+    def part(tell: Callable[[], _T]) -> _T | None:
+        try:
+            return tell()
+        except InputError as error:
+            missing[str(error)] = None
+            return None
+
+    card = part(lambda: _card(model))
+    return {
+        "versions": versions(),
+        "machine": _machine(),
+        "data": _data(card, part(lambda: count_images(images))),
+        "model": part(lambda: _model(model)),
+        "training": card and {"recipe": card.recipe, "seed": card.seed},
+        "metrics": card.metrics if card else part(lambda: read_metrics(metrics)),
+        "clusters": card and card.cluster_names(),
+        "missing": list(missing),
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """Version of Python and of each package that matters; None = not installed.
+
+    Optional packages are listed where they are installed.
+    """
+    optional = {name: _version(package) for name, package in _EXTRAS.items()}
+    return {
+        "Python": platform.python_version(),
+        **{name: _version(package) for name, package in _PACKAGES.items()},
+        **{name: found for name, found in optional.items() if found},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _machine() -> Facts:
+    system = f"{platform.system()} {platform.machine()}"
+    return {"system": system, "processors": usable_cores()}
+
+
+def _card(model: Path) -> ModelCard:
+    card = card_of(model)
+    if card is None:
+        raise InputError(
+            f"{card_path(model)}: not found, so recipe, seed and names of clusters are unknown; "
+            "run `dvc repro evaluate`, or `dvc pull` it"
+        )
+    return card
+
+
+def _data(card: ModelCard | None, images: dict[str, int] | None) -> Facts | None:
+    known = {"name": card.data, "labels": card.labels} if card else {}
+    counted = {f"{split}_images": count for split, count in (images or {}).items()}
+    return known | counted or None
+
+
+def count_images(path: Path) -> dict[str, int]:
+    """Number of images of each split in an NPZ file, from the heads of its arrays.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        check_plain(path)
+        with zipfile.ZipFile(path) as archive:
+            return {split: _length(archive, f"{split}_images") for split in ("train", "test")}
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: not found; {_REMEDY}") from error
+    except Exception as error:
+        # A flipped bit may raise nearly anything, from the archive's or from the array's format.
+        raise InputError(f"{path}: holds no images; {_REPLACE}") from error
+
+
+def _length(archive: zipfile.ZipFile, name: str) -> int:
+    with archive.open(f"{name}.npy") as file:
+        np.lib.format.read_magic(file)
+        shape, _, _ = np.lib.format.read_array_header_1_0(file)
+    return int(shape[0])
+
+
+def _model(folder: Path) -> Facts:
+    params = read_model_params(folder)
+    return {
+        "folder": str(folder),
+        "widths": params.widths,
+        "head_widths": params.head_widths,
+        "clusters": params.clusters,
+        "overclusters": params.overclusters,
+        "parameters": count_parameters(params),
+        "bytes": sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),
+        "weights_sha256": hash_of_weights(folder),
+    }

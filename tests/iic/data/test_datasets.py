@@ -1,0 +1,128 @@
+import gzip
+import hashlib
+import struct
+
+import numpy as np
+import pytest
+
+from iic.core.errors import InputError
+from iic.data.datasets import (
+    COLLECTIONS,
+    DIGITS,
+    IdxFile,
+    gunzip,
+    parse_idx,
+    read_local_file,
+    verify_sha256,
+)
+
+CONTENT = struct.pack(">4I", 0x0803, 2, 3, 4) + bytes(range(24))
+FILE = IdxFile("images", hashlib.sha256(CONTENT).hexdigest(), (2, 3, 4))
+
+
+@pytest.mark.parametrize("name", COLLECTIONS)
+def test_sizes_of_the_files(name):
+    sizes = {file.name: file.size for file in COLLECTIONS[name].files.values()}
+    assert sizes == {
+        "train-images-idx3-ubyte": 47_040_016,
+        "train-labels-idx1-ubyte": 60_008,
+        "t10k-images-idx3-ubyte": 7_840_016,
+        "t10k-labels-idx1-ubyte": 10_008,
+    }
+
+
+def test_sums_are_those_of_different_files():
+    sums = [file.sha256 for c in COLLECTIONS.values() for file in c.files.values()]
+    assert len(set(sums)) == len(sums) == 8
+    assert all(len(value) == 64 for value in sums)
+
+
+def test_idx_is_read_in_row_order():
+    array = parse_idx(CONTENT, FILE)
+    np.testing.assert_array_equal(array, np.arange(24).reshape(2, 3, 4))
+    assert array.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "0 bytes are too few for an IDX header"),
+        (CONTENT[:15], "15 bytes are too few"),
+        (struct.pack(">I", 0x0D03) + CONTENT[4:], "magic number 3331, expected 2051"),
+        (struct.pack(">4I", 0x0803, 2, 4, 3) + CONTENT[16:], r"header says shape \(2, 4, 3\)"),
+        (struct.pack(">4I", 0x0803, 2**31, 3, 4) + CONTENT[16:], "header says shape"),
+        (CONTENT[:-1], "39 bytes, expected 40"),
+        (CONTENT + b"x", "41 bytes, expected 40"),
+    ],
+)
+def test_a_lying_header_is_refused(content, message):
+    with pytest.raises(InputError, match=f"images: {message}"):
+        parse_idx(content, FILE)
+
+
+def test_a_wrong_sum_names_everything():
+    verify_sha256(CONTENT, FILE, "here")
+    with pytest.raises(InputError) as caught:
+        verify_sha256(CONTENT + b"x", FILE, "https://mirror/")
+    found = hashlib.sha256(CONTENT + b"x").hexdigest()
+    assert str(caught.value) == (
+        f"images from https://mirror/: SHA-256 is {found}, expected {FILE.sha256}"
+    )
+
+
+def test_gunzip_of_an_intact_file():
+    assert gunzip(gzip.compress(CONTENT), FILE, "here") == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("packed", "message"),
+    [
+        (b"no gzip", "not a gzip file"),
+        (gzip.compress(CONTENT, mtime=0)[:-30], "cut off after"),
+        (gzip.compress(bytes(10_000_000), mtime=0), "larger than 40 bytes"),
+    ],
+    # Packed bytes hold the second they were made in: two test workers would not agree on a name.
+    ids=["no gzip", "cut off", "too large"],
+)
+def test_gunzip_refuses(packed, message):
+    with pytest.raises(InputError, match=f"images from here: {message}"):
+        gunzip(packed, FILE, "here")
+
+
+def test_local_files_plain_and_packed(tmp_path):
+    (tmp_path / "images.gz").write_bytes(gzip.compress(CONTENT))
+    assert read_local_file(tmp_path, FILE) == CONTENT
+    (tmp_path / "images").write_bytes(CONTENT)
+    (tmp_path / "images.gz").unlink()
+    assert read_local_file(tmp_path, FILE) == CONTENT
+
+
+def test_a_missing_local_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"images: neither it nor images\.gz is in"):
+        read_local_file(tmp_path, FILE)
+
+
+def test_digits_are_real_and_their_split_is_fixed(digits):
+    assert digits.train_images.shape == (1437, 28, 28)
+    assert digits.test_images.shape == (360, 28, 28)
+    for images, labels in (
+        (digits.train_images, digits.train_labels),
+        (digits.test_images, digits.test_labels),
+    ):
+        assert images.dtype == labels.dtype == np.uint8
+        assert len(images) == len(labels)
+        assert set(labels) == set(range(DIGITS))
+        assert images.max() == 255
+    digest = hashlib.sha256(digits.train_images.tobytes() + digits.test_labels.tobytes())
+    assert digits.train_labels[:10].tolist() == list(range(10))
+    assert digest.hexdigest()[:8] == "ebb1c804"
+
+
+def test_enlarged_digits_keep_their_shape(digits):
+    from sklearn.datasets import load_digits
+
+    small = load_digits().images[:50]
+    for image, original in zip(digits.train_images[:50], small, strict=True):
+        blocks = image[:28, :28].reshape(4, 7, 4, 7).mean(axis=(1, 3))
+        coarse = original.reshape(4, 2, 4, 2).mean(axis=(1, 3))
+        assert np.corrcoef(blocks.ravel(), coarse.ravel())[0, 1] > 0.97

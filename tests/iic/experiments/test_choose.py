@@ -1,0 +1,147 @@
+"""`iic choose`: what is trained for which number of clusters, and what is told of it."""
+
+import csv
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from iic.cli.main import cli
+from iic.core.errors import InputError
+from iic.experiments import choose
+from iic.experiments.choose import Choice, choice_figure, experiments_of, summary
+from iic.experiments.grid import Experiment
+from iic.experiments.queue import run_missing
+from iic.experiments.recipes import options_of, recipe_params
+
+
+@pytest.fixture(autouse=True)
+def _at_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def test_each_number_has_its_own_pairs_of_seeds():
+    wanted = experiments_of([10, 5, 10], "default", ["seed=3", "data.name=digits"], pairs=2)
+    assert [(e.variant, e.seed, e.params.train.second_seed) for e in wanted] == [
+        ("5", 3, 4),
+        ("5", 5, 6),
+        ("10", 3, 4),
+        ("10", 5, 6),
+    ]
+    assert [e.params.model.clusters for e in wanted] == [5, 5, 10, 10]
+    assert {e.params.data.name for e in wanted} == {"digits"}
+    assert len({e.name for e in wanted}) == 4
+    assert "train.second_seed=4" in wanted[0].options
+    other = experiments_of([5], "default", ["seed=3", "data.name=digits", "loss.alpha=2"], pairs=1)
+    assert other[0].name != wanted[0].name
+
+
+def test_mistakes_are_named():
+    with pytest.raises(InputError, match=r"settings: los: unknown key"):
+        experiments_of([5], "default", ["los=3"], 1)
+    with pytest.raises(InputError, match=r"train\.second_seed: 4 is the seed of the first"):
+        experiments_of([5], "default", ["train.second_seed=4", "seed=4"], 1)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/home/jörg/scans",
+        "/a/my scans (1)",
+        "/a/b,c",
+        "/it's",
+        "123",
+        "/a=b",
+        "/x#y",
+        "a\\",
+        "~/x",
+        "null",
+    ],
+)
+def test_any_path_comes_through_to_the_experiment(path):
+    params = recipe_params("default").with_values(data={"name": "custom", "path": path})
+    (option,) = [word for word in options_of(params) if word.startswith("data.path=")]
+    (parsed,) = OverridesParser.create().parse_overrides([option])
+    value = parsed.value()
+    assert (value if isinstance(value, str) else value.text) == path
+    assert not parsed.is_sweep_override()
+
+
+def test_what_dvc_says_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"dvc exp list .*: .*not inside of a DVC repo"):
+        list(run_missing(experiments_of_seed(), jobs=1))
+
+
+def experiments_of_seed() -> list[Experiment]:
+    return [Experiment("name", "variant", 0, None, [])]
+
+
+def test_changed_images_are_another_experiment(tmp_path):
+    def name() -> str:
+        settings = ["data.name=custom", f"data.path={tmp_path}"]
+        (experiment,) = experiments_of([5], "default", settings, 1)
+        return experiment.name
+
+    (tmp_path / "a.png").write_bytes(b"one")
+    first = name()
+    assert name() == first
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/b.png").write_bytes(b"two")
+    second = name()
+    (tmp_path / "b/b.png").write_bytes(b"three")
+    assert len({first, second, name()}) == 3
+
+
+CHOICES = [
+    Choice(2, 0, 1, 0.6, 0.9, 2),
+    Choice(2, 2, 3, 0.5, 0.7, 2),
+    Choice(10, 0, 1, 2.2, 0.95, 9),
+    Choice(10, 2, 3, 2.2, 0.95, 10),
+]
+
+
+def test_means_over_pairs_are_told_with_their_spread():
+    header, two, ten = summary(CHOICES)
+    assert " ".join(header.split()) == "k used mutual information of ln k stability pairs"
+    assert " ".join(two.split()) == "2 2 0.550 nats 79.3 % 0.800 ± 0.100 2"
+    assert " ".join(ten.split()) == "10 9.5 2.200 nats 95.5 % 0.950 ± 0.000 2"
+    assert "±" not in summary(CHOICES[:1])[1]
+
+
+def test_the_figure_shows_each_pair_and_the_bound():
+    left, right = choice_figure(CHOICES).axes
+    bound = next(line for line in left.lines if line.get_linestyle() == "--")
+    np.testing.assert_allclose(bound.get_ydata(), np.log([2, 10]))
+    shown = [line.get_ydata() for line in right.lines if line.get_marker() == "o"]
+    assert [list(values) for values in shown] == [[0.9, 0.7], [0.95, 0.95]]
+    np.testing.assert_allclose(right.lines[0].get_ydata(), [0.8, 0.95])
+
+
+def test_the_command_writes_a_row_a_pair(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(choose, "run_missing", lambda wanted, jobs: iter(wanted[::-1]))
+    monkeypatch.setattr(
+        choose,
+        "columns_of",
+        lambda name, path: {
+            "cluster_mutual_information": np.array([0.1, 0.7]),
+            "clusters_used": np.array([1.0, 2.0]),
+        },
+    )
+    monkeypatch.setattr(choose, "metrics_of", lambda name: {"stability": 0.25})
+    monkeypatch.setattr(choose, "TABLE", tmp_path / "k.csv")
+    monkeypatch.setattr(choose, "FIGURE", tmp_path / "k.png")
+    cli.main(["choose", "3", "2", "--recipe", "tour"], standalone_mode=False)
+    with (tmp_path / "k.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [(row["k"], row["seed"], row["second_seed"]) for row in table] == [
+        ("2", "0", "1"),
+        ("3", "0", "1"),
+    ]
+    assert float(table[0]["share"]) == pytest.approx(0.7 / np.log(2), rel=1e-5)
+    assert table[1]["stability"] == "0.25"
+    assert (tmp_path / "k.png").read_bytes().startswith(b"\x89PNG")
+    said = capsys.readouterr()
+    assert "2 of 2: choose-k-2-seed-0" in said.err
+    assert said.out.splitlines()[-1] == f"{tmp_path / 'k.csv'}, {tmp_path / 'k.png'}"

@@ -1,0 +1,215 @@
+import gc
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import no_file_larger_than
+
+from iic.core.errors import InputError
+from iic.core.params import ModelParams
+from iic.model.network import as_input, build_network, predict
+from iic.model.store import load_network, save_network
+from tools.chaos import crafted_models, valid_files
+
+
+@pytest.fixture
+def model_params(tiny_params) -> ModelParams:
+    return tiny_params.model
+
+
+@pytest.fixture
+def images(digits) -> np.ndarray:
+    return digits.test_images[:30]
+
+
+def test_the_default_is_the_articles_network(params):
+    """Layer by layer, as the article prints it; only the order of pooling and the norm differ."""
+    article = params.model.model_copy(update={"pool_first": False, "normalize_logits": False})
+    network = build_network(article)
+    trunk = [layer.__class__.__name__ for layer in network.layers if "backbone" in layer.name]
+    block = ["Conv2D", "BatchNormalization", "ReLU", "MaxPooling2D"]
+    assert trunk == block * 3 + block[:3]
+    assert [network.get_layer(f"backbone_{i}_conv").filters for i in (1, 2, 3, 4)] == [
+        32,
+        64,
+        128,
+        256,
+    ]
+    dense = {layer.name: layer.units for layer in network.layers if hasattr(layer, "units")}
+    assert dense == {
+        "clustering_dense_1": 128,
+        "clustering_dense_2": 64,
+        "clustering_logits": 10,
+        "overclustering_dense_1": 128,
+        "overclustering_dense_2": 64,
+        "overclustering_logits": 50,
+    }
+    # Convolutions 9·in·out + out, four numbers a channel for each norm, dense in·out + out.
+    assert network.count_params() == (
+        (9 * 32 + 32) + (9 * 32 * 64 + 64) + (9 * 64 * 128 + 128) + (9 * 128 * 256 + 256)
+        + 4 * (32 + 64 + 128 + 256)
+        + 2 * ((256 * 128 + 128) + (128 * 64 + 64)) + (64 * 10 + 10) + (64 * 50 + 50)
+    )  # fmt: skip
+
+
+def test_outputs_are_distributions(model_params, images):
+    cluster, overcluster = build_network(model_params)(as_input(images))
+    assert cluster.shape == (30, 10)
+    assert overcluster.shape == (30, 20)
+    for output in (cluster, overcluster):
+        np.testing.assert_allclose(tf.reduce_sum(output, axis=1), 1, rtol=1e-5)
+
+
+def test_input_is_scaled_once(images):
+    x = as_input(images)
+    assert x.shape == (30, 28, 28, 1)
+    np.testing.assert_allclose(x[..., 0], images / 255, rtol=1e-6)
+
+
+def test_pooling_first_computes_the_same_function(params, images, random):
+    """Same weights, same output, as long as the norms' scales are positive."""
+    networks = [
+        build_network(params.model.model_copy(update={"pool_first": flag}))
+        for flag in (True, False)
+    ]
+    # Nothing at its initial value: norms with scales, offsets, means and variances of their own.
+    weights = [
+        random.uniform(0.5, 1.5, w.shape) if w.ndim == 1 else random.normal(size=w.shape) * 0.1
+        for w in networks[0].get_weights()
+    ]
+    outputs = []
+    for network in networks:
+        network.set_weights(weights)
+        outputs.append(network(as_input(images), training=False))
+    for first, last in zip(*outputs, strict=True):
+        np.testing.assert_allclose(first, last, atol=1e-5)
+
+
+def test_normalised_logits_start_with_spread_outputs(params, images):
+    def largest(normalize: bool) -> float:
+        keras.utils.set_random_seed(5)  # the bounds hold for most initial weights, not all
+        network = build_network(params.model.model_copy(update={"normalize_logits": normalize}))
+        return float(tf.reduce_mean(tf.reduce_max(network(as_input(images), training=True)[0], 1)))
+
+    assert largest(False) < 0.18
+    assert largest(True) > 0.25
+
+
+def test_heads_share_the_trunk_and_nothing_else(model_params):
+    network = build_network(model_params)
+    x = tf.random.stateless_uniform((8, 28, 28, 1), seed=(0, 0))
+    for output, other in ((0, "overclustering"), (1, "clustering")):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(network(x, training=True)[output][:, 0] ** 2)
+        gradients = tape.gradient(loss, network.trainable_variables)
+        for variable, gradient in zip(network.trainable_variables, gradients, strict=True):
+            belongs = not variable.path.split("/")[0].startswith(other + "_")
+            assert (gradient is not None) == belongs, variable.path
+
+
+def test_batches_do_not_change_predictions(model_params, images):
+    network = build_network(model_params)
+    whole = predict(network, images)
+    parts = predict(network, images, batch_size=7)
+    for a, b in zip(whole, parts, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_a_saved_network_predicts_the_same_and_its_bytes_repeat(model_params, images, tmp_path):
+    network = build_network(model_params)
+    for name in "ab":
+        save_network(network, model_params, tmp_path / name)
+    files = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert files == ["model.json", "model.weights.h5"]
+    for file in files:
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+    assert json.loads((tmp_path / "a" / "model.json").read_text()) == model_params.model_dump()
+    for a, b in zip(
+        predict(network, images), predict(load_network(tmp_path / "a"), images), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_full_disk_is_told_in_one_line(model_params, tmp_path, capfd):
+    network = build_network(model_params)
+    file = tmp_path / "model.weights.h5"
+    for limit in (1_000, 50_000):
+        with no_file_larger_than(limit), pytest.raises(OSError, match="File too large") as caught:
+            save_network(network, model_params, tmp_path)
+        assert caught.value.filename == str(file)
+        # HDF5 says nothing when its objects go either.
+        caught = None
+        gc.collect()
+        assert capfd.readouterr().err == ""
+        assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("model.json", None),
+        ("model.json", b"{"),
+        ("model.json", b'{"widths": [4]}'),
+        ("model.json", b"\xff\xfe"),
+        ("model.weights.h5", None),
+        ("model.weights.h5", b"no HDF5"),
+    ],
+)
+def test_a_damaged_model_is_named(model_params, tmp_path, file, content):
+    save_network(build_network(model_params), model_params, tmp_path)
+    (tmp_path / file).unlink()
+    if content is not None:
+        (tmp_path / file).write_bytes(content)
+    with pytest.raises(InputError, match="dvc repro") as caught:
+        load_network(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_network_are_refused(model_params, tmp_path):
+    save_network(build_network(model_params), model_params, tmp_path)
+    wider = model_params.model_copy(update={"widths": [16, 8, 16]})
+    (tmp_path / "model.json").write_text(wider.model_dump_json())
+    with pytest.raises(InputError, match="no readable model"):
+        load_network(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("model: layers as wide as can be", "numbers instead of"),
+        ("model: wider than can be", "should be less than"),
+        ("model: keys that are code", "Extra inputs are not permitted"),
+        ("model: JSON of 100 MB", "no more than 1,048,576 are read"),
+        ("weights: external link", "lies elsewhere"),
+        ("weights: external link beside enough numbers", "lies elsewhere"),
+        ("weights: soft link", "lies elsewhere"),
+        ("weights: external storage", "is more than numbers"),
+        ("weights: virtual", "is more than numbers"),
+        ("weights: packed bomb", "is more than numbers"),
+        ("weights: shape of terabytes", "is more than numbers"),
+        ("weights: of objects", "is more than numbers"),
+        ("weights: as many as a huge network has, none of them stored", "larger than its file"),
+        ("weights: an array under a thousand names", "larger than its file"),
+        ("model: weights linked to endless zeros", "not a plain file"),
+    ],
+)
+def test_a_crafted_model_is_refused_before_anything_is_built(tmp_path, monkeypatch, name, reason):
+    files = {**valid_files.model(), **crafted_models.models()[name]}
+    monkeypatch.setattr("iic.model.network.build_network", lambda params: pytest.fail("built"))
+    for path, content in files.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        content(tmp_path / path) if callable(content) else (tmp_path / path).write_bytes(content)
+    with pytest.raises(InputError, match=reason) as caught:
+        load_network(tmp_path / "model")
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_that_are_no_numbers_are_refused(model_params, tmp_path):
+    network = build_network(model_params)
+    network.layers[1].bias.assign(np.full(network.layers[1].bias.shape, np.nan))
+    save_network(network, model_params, tmp_path)
+    with pytest.raises(InputError, match=r"model\.weights\.h5: holds what is no number"):
+        load_network(tmp_path)

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from iic.pairs.schedule import Schedule
+
+
+@pytest.fixture
+def schedule_of(params):
+    """Makes a schedule from the committed parameters with some keys replaced."""
+
+    def make(steps: int, **values: object) -> Schedule:
+        sections = {"loss": {}, "augment": {}}
+        for key, value in values.items():
+            sections["loss" if key.startswith("alpha") else "augment"][key] = value
+        return Schedule(params.with_values(**sections), steps)
+
+    return make
+
+
+def test_alpha_falls_linearly_within_its_part_of_training(schedule_of):
+    schedule = schedule_of(
+        101, alpha=5.0, alpha_final=1.0, alpha_falls_from=0.4, alpha_falls_until=0.8
+    )
+    alphas = [schedule.at(step).alpha for step in (0, 40, 60, 80, 100)]
+    np.testing.assert_allclose(alphas, [5, 5, 3, 1, 1])
+
+
+def test_alpha_without_an_end_is_constant(schedule_of):
+    schedule = schedule_of(101, alpha=5.0, alpha_final=None)
+    assert {schedule.at(step).alpha for step in range(101)} == {5.0}
+
+
+def test_the_strength_falls_from_the_first_to_the_last_step(schedule_of):
+    schedule = schedule_of(101, strength_final=0.4)
+    strengths = [schedule.at(step).strength for step in (0, 50, 100)]
+    np.testing.assert_allclose(strengths, [1, 0.7, 0.4])
+
+
+def test_the_share_of_neighbours_falls_to_none(schedule_of):
+    schedule = schedule_of(10, neighbors=20, neighbor_share=0.8, neighbor_until=0.5)
+    shares = [schedule.at(step).neighbor_share for step in (0, 1, 4, 5, 9)]
+    np.testing.assert_allclose(shares, [0.8, 0.64, 0.16, 0, 0])
+
+
+@pytest.mark.parametrize(
+    "off", [{"neighbors": 0}, {"neighbor_share": 0.0}, {"neighbor_until": 0.0}]
+)
+def test_no_neighbours_in_any_step(schedule_of, off):
+    settings = {"neighbors": 20, "neighbor_share": 0.8, "neighbor_until": 0.5} | off
+    schedule = schedule_of(4, **settings)
+    assert {schedule.at(step).neighbor_share for step in range(4)} == {0.0}
+
+
+def test_a_single_step_is_the_first(schedule_of):
+    settings = schedule_of(1, alpha=5.0, alpha_final=1.0, strength_final=0.4).at(0)
+    assert (settings.alpha, settings.strength) == (5, 1)

@@ -1,0 +1,65 @@
+"""What a stage reads has to be what was written, whatever its size and time say."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import flip_a_bit, run
+
+from iic.core.errors import InputError
+from iic.pipeline.inputs import check_inputs, md5_of, outputs_in
+
+
+@pytest.fixture
+def clone(pipeline_run, tmp_path, monkeypatch):
+    folder = tmp_path / "clone"
+    shutil.copytree(pipeline_run, folder, symlinks=True)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_hashes_are_those_of_dvc(clone):
+    outputs = dict(outputs_in(Path("dvc.lock")))
+    assert {"model", "reports/figures", "data/images.npz"} <= outputs.keys()
+    assert {name: md5_of(Path(name)) for name in outputs} == outputs
+
+
+@pytest.mark.parametrize("stage", ["train", "../dvc.yaml:train"])
+@pytest.mark.parametrize("name", ["data/draws.npz", "data/images.npz"])
+def test_a_flipped_bit_is_found_before_any_work(clone, monkeypatch, name, stage):
+    """Also where DVC was started below the top folder."""
+    monkeypatch.setenv("DVC_STAGE", stage)
+    check_inputs()
+    flip_a_bit(clone / name)
+    with pytest.raises(InputError, match=f"{name}: damaged, its MD5 is not that in dvc.lock; run"):
+        check_inputs()
+
+
+def test_a_flipped_bit_in_a_folder_is_found(clone, monkeypatch):
+    monkeypatch.setenv("DVC_STAGE", "evaluate")
+    flip_a_bit(clone / "model/model.weights.h5")
+    with pytest.raises(InputError, match="model: damaged"):
+        check_inputs()
+
+
+@pytest.mark.parametrize("stage", [None, "download", "augment"])
+def test_only_what_the_stage_reads_counts_and_only_if_dvc_started_it(clone, monkeypatch, stage):
+    if stage:
+        monkeypatch.setenv("DVC_STAGE", stage)
+    flip_a_bit(clone / "data/draws.npz")
+    (clone / "data/images.npz").unlink()  # the stage itself says what to do about that
+    check_inputs()
+
+
+def test_a_stage_that_dvc_starts_refuses_in_a_line_and_writes_nothing(clone):
+    run("dvc", "status", cwd=clone)  # DVC has seen these files
+    flip_a_bit(clone / "data/images.npz")
+    assert json.loads(run("dvc", "status", "--json", cwd=clone).stdout) == {}
+    # DVC removes the outputs of a stage before it starts it.
+    (clone / "data/draws.npz").unlink()
+    done = run("dvc", "repro", "--force", "--single-item", "augment", cwd=clone, check=False)
+    assert done.returncode != 0
+    assert "error: data/images.npz: damaged" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (clone / "data/draws.npz").exists()

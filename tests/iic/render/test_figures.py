@@ -1,0 +1,124 @@
+"""Figures from arrays: what they draw is what they were given."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from iic.render.bars import shares_figure, sizes_figure
+from iic.render.figures import cost_figure
+from iic.render.matrices import (
+    confusion_figure,
+    errors_figure,
+    joint_and_sizes_figure,
+    joint_figure,
+)
+from iic.render.mosaics import gallery_figure, grid_figure, samples_figure
+from iic.render.names import short_names
+from iic.render.pictures import Picture, animation, png, sharp_png, tile
+
+
+def test_the_cost_of_training_is_drawn_from_zero():
+    costs = {"images": {15000.0: 5.0, 60000.0: 17.5}, "width": {0.25: 9.0, 1.0: 17.0}}
+    figure = cost_figure(list(costs.items()), "seconds")
+    assert [axis.get_xlabel() for axis in figure.axes] == list(costs)
+    for axis, values in zip(figure.axes, costs.values(), strict=True):
+        x, y = axis.lines[0].get_data()
+        np.testing.assert_array_equal(x, list(values))
+        np.testing.assert_array_equal(y, list(values.values()))
+        assert axis.get_ylim() == pytest.approx((0, 1.05 * max(y)))
+
+
+def test_bars_have_the_heights_they_were_given():
+    parts = {"right": np.array([3, 0, 5]), "not right": np.array([1, 2, 0])}
+    axis = sizes_figure(["a", "b", "c"], parts, ("cluster", "images"), even=4).axes[0]
+    assert [bar.get_height() for bar in axis.patches] == [3, 0, 5, 1, 2, 0]
+    assert [bar.get_y() for bar in axis.patches[3:]] == [3, 0, 5]
+    assert [text.get_text() for text in axis.texts] == ["4", "2", "5"]
+    shares = np.array([0.5, np.nan])
+    axis = shares_figure(["a", "b"], shares, ("x", "y"), marks=("mean", shares + 0.1)).axes[0]
+    assert [bar.get_height() for bar in axis.patches] == [0.5, 0]
+    assert [text.get_text() for text in axis.texts] == ["50.0", ""]
+    assert axis.lines[0].get_ydata()[0] == 0.6
+
+
+def test_too_many_bars_bear_no_numbers():
+    names = [str(number) for number in range(100)]
+    axis = sizes_figure(names, {"images": np.arange(100)}, ("x", "y"), even=1).axes[0]
+    assert not axis.texts
+    assert len(axis.get_xticks()) <= 60
+
+
+def test_matrices_are_drawn_in_order_and_named():
+    p_ij = np.array([[0.5, 0.0], [0.1, 0.4]])
+    table = np.array([[1, 9], [8, 2]])
+    order, names = np.array([1, 0]), (["x", "y"], ["1 (x)", "0 (y)"])
+    left, right, *_ = joint_figure(p_ij, table, order, names, "title").axes
+    np.testing.assert_allclose(left.images[0].get_array(), [[40, 10], [0, 50]])
+    np.testing.assert_allclose(right.images[0].get_array(), [[90, 10], [20, 80]])
+    assert [text.get_text() for text in right.texts] == ["9", "1", "2", "8"]
+    assert [label.get_text() for label in right.get_xticklabels()] == names[1]
+    figure = joint_and_sizes_figure(p_ij, np.array([3, 7]), order, names[1], "title", 20)
+    right = figure.axes[1]
+    assert [bar.get_height() for bar in right.patches] == [7, 3]
+    assert right.get_ylim() == (0, 21)
+
+
+def test_of_mistakes_only_those_that_were_made_are_drawn():
+    table = np.array([[0, 3, 0], [1, 0, 2]])
+    axis = errors_figure(table, (["a", "b"], ["a", "b", "none"])).axes[0]
+    assert [text.get_text() for text in axis.texts] == ["3", "1", "2"]
+    np.testing.assert_array_equal(np.ma.getmaskarray(axis.images[0].get_array()), table == 0)
+    assert errors_figure(np.zeros((2, 2), int), (["a", "b"], ["a", "b"])).axes
+
+
+def test_a_dollar_sign_is_no_mathematics():
+    """Matplotlib would refuse what it cannot parse, once it draws."""
+    names = short_names([r"$\no$", "$", "a$b$c", r"\$x$"])
+    assert png(confusion_figure(np.eye(4, dtype=int), names, "title"))
+
+
+def test_images_stand_where_they_belong(random):
+    images = random.integers(1, 255, (5, 28, 28), np.uint8)
+    axis = grid_figure(images[:4].reshape(2, 2, 28, 28), ["one", "two"]).axes[0]
+    sheet = axis.images[0].get_array()
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["one", "two"]
+    middle = int(axis.get_xticks()[1] + 0.5)
+    assert (sheet[:, middle - 14 : middle + 14] > 0).sum() == 2 * 28 * 28
+    rows = [("a", images[:3], np.array([True, False, True])), ("b", images[3:], np.ones(2, bool))]
+    axis = samples_figure(rows, 4).axes[0]
+    assert len(axis.patches) == 1
+    frame, sheet = axis.patches[0], axis.images[0].get_array()
+    x, y = round(frame.get_x() + 1.5), round(frame.get_y() + 1.5)
+    np.testing.assert_array_equal(sheet[y : y + 28, x : x + 28], images[1])
+    axis = gallery_figure(images, list("abcde"), 3).axes[0]
+    text, sheet = axis.texts[4], axis.images[0].get_array()
+    (x, y), _ = (round(place) for place in text.get_position()), None
+    np.testing.assert_array_equal(sheet[y + 1 : y + 29, x - 14 : x + 14], images[4])
+
+
+def test_a_sharper_picture_has_the_same_size_on_a_page():
+    figure = cost_figure([("x", {1.0: 1.0})], "y")
+    sizes = [
+        Picture("a.png", "", "", "", "", "", content).size
+        for content in (png(figure), sharp_png(figure))
+    ]
+    assert sizes[0] == sizes[1] == (320, 320)
+    assert Image.open(io.BytesIO(sharp_png(figure))).width == 480
+
+
+def test_a_tile_is_the_image_itself_on_white(random):
+    image = random.integers(0, 255, (28, 28), np.uint8)
+    np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(tile(image)))), 255 - image)
+
+
+def test_frames_that_would_grow_the_page_are_left_out_and_the_last_stays():
+    figures = [(str(x), cost_figure([("x", {1.0: float(x)})], "y")) for x in range(1, 8)]
+    gif, frames = animation(figures, budget=10**6)
+    assert [frame.title for frame in frames] == list("1234567")
+    again, fewer = animation(figures, budget=4 * len(frames[0].content) + 999)
+    assert [frame.title for frame in fewer] == list("1357")
+    assert again == gif
+    assert Image.open(io.BytesIO(gif)).n_frames == 7
+    assert [frame.title for frame in animation(figures, budget=0)[1]] == ["3", "7"]

@@ -1,0 +1,214 @@
+"""What `iic info` prints, with and without a model, its card and data."""
+
+import json
+import platform
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from conftest import ROOT, run
+
+from iic.cli.main import cli
+from iic.core.errors import InputError
+from iic.core.files import write_arrays
+from iic.evaluation.card import ModelCard, card_path, write_card
+from iic.model.network import build_network
+from iic.model.store import count_parameters, hash_of_weights, save_network
+from iic.serving.info import count_images
+
+CARD = ModelCard(
+    recipe="tour",
+    seed=1234567,
+    data="digits",
+    size="fit",
+    ink="auto",
+    labels=["nought", "one"],
+    clusters=[1, None, 0],
+    overclusters=[],
+    metrics={"over_acc": 0.75},
+    weights_sha256="",
+)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def model(here, tiny_params) -> Path:
+    save_network(build_network(tiny_params.model), tiny_params.model, here / "model")
+    return here / "model"
+
+
+@pytest.fixture
+def card(model) -> ModelCard:
+    card = CARD.model_copy(update={"weights_sha256": hash_of_weights(model)})
+    write_card(card, card_path(model))
+    return card
+
+
+@pytest.fixture
+def data(here) -> None:
+    arrays = {"train_images": np.zeros((1500, 28, 28), np.uint8), "test_images": np.zeros((3, 1))}
+    write_arrays(here / "data/images.npz", arrays)
+
+
+def info(*options: str) -> str:
+    done = CliRunner().invoke(cli, ["info", *options], catch_exceptions=False)
+    assert done.exit_code == 0
+    return done.stdout
+
+
+def rows(text: str) -> dict[str, dict[str, str]]:
+    """Values by section and key."""
+    sections: dict[str, dict[str, str]] = {}
+    for line in text.splitlines():
+        if line.startswith("  "):
+            key, _, value = line.strip().partition(" ")
+            sections[next(reversed(sections))][key] = value.strip()
+        else:
+            sections[line] = {}
+    return sections
+
+
+def test_all_is_told(model, card, data):
+    told = rows(info())
+    assert "missing" not in told
+    assert told["versions"]["Python"] == platform.python_version()
+    assert {"iic", "TensorFlow", "Keras", "NumPy", "DVC"} <= set(told["versions"])
+    assert told["data"] == {
+        "name": "digits", "labels": "nought, one", "train_images": "1,500", "test_images": "3",
+    }  # fmt: skip
+    assert told["training"] == {"recipe": "tour", "seed": "1234567"}
+    assert told["metrics"] == {"over_acc": "0.75"}
+    assert told["clusters, and the class that each stands for"] == {
+        "0": "one",
+        "1": "no class",
+        "2": "nought",
+    }
+    assert told["model"]["widths"] == "8, 16"
+    assert told["model"]["folder"] == "model"
+    assert len(told["model"]["weights_sha256"]) == 64
+    assert int(told["machine"]["processors"]) >= 1
+
+
+def test_json_is_for_programs(model, card, data):
+    facts = json.loads(info("--json"))
+    assert facts["data"]["train_images"] == 1500
+    assert facts["clusters"] == ["one", None, "nought"]
+    assert facts["missing"] == []
+    size = sum(path.stat().st_size for path in model.iterdir())
+    assert facts["model"]["bytes"] == size
+
+
+def test_a_card_of_other_weights_is_missing_too(model):
+    write_card(CARD, card_path(model))
+    text = info()
+    assert "  model-card.json: of other weights than those in model; run" in text
+    assert "training" not in rows(text)
+
+
+def test_without_card_and_data_these_are_missing(model):
+    text = info()
+    told = rows(text)
+    assert {
+        "data",
+        "training",
+        "metrics",
+        "clusters, and the class that each stands for",
+    }.isdisjoint(told)
+    assert told["model"]["clusters"] == "10"
+    assert "  model-card.json: not found, so recipe, seed and names of clusters" in text
+    assert "  data/images.npz: not found; run `dvc repro`, or `dvc pull` it" in text
+    assert "  reports/metrics.json: not found; run" in text
+
+
+def test_without_card_the_metrics_are_the_reports(model):
+    Path("reports").mkdir()
+    Path("reports/metrics.json").write_text('{"acc": 0.5}')
+    assert rows(info())["metrics"] == {"acc": "0.5"}
+
+
+@pytest.mark.parametrize(
+    "content", ['{"\\u001b[2J": 1}', '{"bytes": "x"}', "[1]", "{", '{"acc": ' + "9" * 5000 + "}"]
+)
+def test_metrics_of_others_are_numbers_with_names_or_missing(model, content):
+    Path("reports").mkdir()
+    Path("reports/metrics.json").write_text(content)
+    text = info()
+    assert "  reports/metrics.json: no metrics (" in text
+    assert all(line.isprintable() for line in text.splitlines())
+
+
+def test_without_model_the_rest_is_told(here):
+    text = info("--model", "elsewhere/network")
+    assert "versions" in rows(text)
+    assert "model" not in rows(text)
+    assert "  elsewhere/network/model.json: not found; run `dvc repro`" in text
+    assert "  elsewhere/network-card.json: not found" in text
+
+
+def test_the_folder_may_be_the_current_one(model, card, data, monkeypatch):
+    monkeypatch.chdir(model)
+    told = rows(info("--model", "."))
+    assert told["training"]["recipe"] == "tour"
+    assert told["data"]["train_images"] == "1,500"
+    assert "missing" not in told
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("model/model.json", "{", "model/model.json: JSON: Invalid JSON"),
+        ("model/model.json", '{"widths": [0]}', "model/model.json: widths.0: Input should be"),
+        ("model/model.weights.h5", None, "model/model.weights.h5: not found"),
+        ("model-card.json", "{}", "model-card.json: recipe: Field required"),
+        ("data/images.npz", "no archive", "data/images.npz: holds no images; delete it"),
+    ],
+)
+def test_what_is_damaged_is_named(model, card, data, file, content, message):
+    Path(file).unlink()
+    if content is not None:
+        Path(file).write_text(content)
+    missing = json.loads(info("--json"))["missing"]
+    assert [line.startswith(message) for line in missing if line.startswith(file)] == [True]
+    assert "versions" in rows(info())
+
+
+def test_a_package_that_is_not_installed_is_named(here, monkeypatch):
+    monkeypatch.setattr("iic.serving.info._PACKAGES", {"Keras": "no-such-package"})
+    assert rows(info())["versions"]["Keras"] == "not installed"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"normalize_logits": False, "head_widths": []},
+        {"widths": [5], "head_widths": [7, 6], "clusters": 3},
+    ],
+)
+def test_parameters_are_counted_as_keras_counts_them(tiny_params, values):
+    params = tiny_params.model.model_copy(update=values)
+    assert count_parameters(params) == build_network(params).count_params()
+
+
+def test_arrays_without_length_are_no_images(here):
+    write_arrays(here / "a.npz", {"train_images": np.array(1), "test_images": np.array(1)})
+    with pytest.raises(InputError, match="holds no images"):
+        count_images(here / "a.npz")
+
+
+def test_it_is_quick(model, card):
+    code = (
+        "import sys; sys.argv = ['iic', 'info']\n"
+        "from iic.cli.main import main; main()\n"
+        "print([n for n in ('tensorflow', 'keras', 'dvc', 'scipy', 'h5py') if n in sys.modules])"
+    )
+    done = run(sys.executable, "-c", code, cwd=model.parent, env={"PYTHONPATH": str(ROOT)})
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "Traceback" not in done.stderr

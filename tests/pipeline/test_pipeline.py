@@ -1,0 +1,272 @@
+"""dvc.yaml against the code: what a stage imports, reads and writes is what it declares."""
+
+import ast
+import importlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from conftest import ROOT, environment, override
+from pydantic import BaseModel
+
+from iic.core.params import Params, parse_params
+from iic.pipeline.inputs import md5_of
+
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))
+STAGES = PIPELINE["stages"]
+# What each sub-package of iic may import, beside itself; architecture in one table.
+_LOWEST = {"core", "render"}
+_SECOND = {"data", "pairs", "model", "pipeline"}
+_THIRD = {"training", "evaluation"}
+_FOURTH = {"report", "serving"}
+BELOW = {
+    **dict.fromkeys(_LOWEST, set()),
+    **dict.fromkeys(_SECOND, _LOWEST),
+    **dict.fromkeys(_THIRD, _LOWEST | _SECOND),
+    **dict.fromkeys(_FOURTH, _LOWEST | _SECOND | _THIRD),
+    "experiments": _LOWEST | _SECOND | _THIRD | _FOURTH,
+    "cli": _LOWEST | _SECOND | _THIRD | _FOURTH | {"experiments"},
+}
+
+
+def module_path(name: str) -> Path | None:
+    """The file of a local module, if it is one."""
+    path = ROOT / (name.replace(".", "/") + ".py")
+    return path.relative_to(ROOT) if path.is_file() else None
+
+
+@cache
+def local_imports(path: Path) -> frozenset[Path]:
+    """Local modules that a file imports, at its top or inside its functions."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return frozenset(filter(None, map(module_path, names)))
+
+
+def transitive_imports(path: Path) -> set[Path]:
+    found, waiting = set(), [path]
+    while waiting:
+        for other in local_imports(waiting.pop()):
+            if other not in found:
+                found.add(other)
+                waiting.append(other)
+    return found
+
+
+def declared(stage: str, kind: str) -> list[str]:
+    return [next(iter(e)) if isinstance(e, dict) else e for e in STAGES[stage].get(kind, [])]
+
+
+def outputs(stage: str) -> list[str]:
+    return [path for kind in ("outs", "metrics", "plots") for path in declared(stage, kind)]
+
+
+def leaf_names(model: type[BaseModel], prefix: str = "") -> list[str]:
+    names = []
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            names += leaf_names(field.annotation, f"{prefix}{name}.")
+        else:
+            names.append(prefix + name)
+    return names
+
+
+def code_of(stage: str) -> set[Path]:
+    """Files of code that decide what a stage does: its script, imports and templates."""
+    script = Path(f"stages/{stage}.py")
+    files = {script, *transitive_imports(script)}
+    sources = [(ROOT / path).read_text("utf-8") for path in files]
+    templates = [*(ROOT / "iic").rglob("*.j2"), *(ROOT / "iic").rglob("*.js")]
+    return files | {
+        template.relative_to(ROOT)
+        for template in templates
+        if any(template.name in source for source in sources)
+    }
+
+
+def declared_code(stage: str) -> list[Path]:
+    return [Path(dep) for dep in declared(stage, "deps") if dep.startswith(("iic/", "stages/"))]
+
+
+def declared_params(stage: str) -> set[str]:
+    """Leaves that a stage declares; a whole section stands for all of its leaves."""
+    names = STAGES[stage].get("params", [])
+    return {
+        leaf for leaf in leaf_names(Params) if any(f"{leaf}.".startswith(f"{n}.") for n in names)
+    }
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_code_of_a_stage_lies_under_its_dependencies(stage):
+    for path in code_of(stage):
+        assert any(path.is_relative_to(dep) for dep in declared_code(stage)), path
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_declared_sub_package_is_imported_from(stage):
+    for dep in declared_code(stage):
+        assert any(path.is_relative_to(dep) for path in code_of(stage)), dep
+
+
+def test_committed_results_are_of_this_code():
+    lock = yaml.safe_load((ROOT / "dvc.lock").read_text("utf-8"))
+    for stage, entry in lock["stages"].items():
+        for dep in entry["deps"]:
+            if dep["path"].startswith(("iic/", "stages/")):
+                digest = md5_of(ROOT / dep["path"])
+                assert digest == dep["md5"], f"{stage}: {dep['path']} changed; run `make repro`"
+
+
+def test_package_files_hold_no_code():
+    """They run on every import, also in stages that must not import TensorFlow."""
+    for path in [*(ROOT / "iic").rglob("__init__.py"), *(ROOT / "stages").rglob("__init__.py")]:
+        assert [type(node) for node in ast.parse(path.read_text("utf-8")).body] == [ast.Expr], path
+
+
+def test_imports_of_the_package_go_one_way():
+    packages = {path.parent.name for path in (ROOT / "iic").glob("*/__init__.py")}
+    assert set(BELOW) == packages
+    for path in (ROOT / "iic").rglob("*.py"):
+        for other in local_imports(path.relative_to(ROOT)):
+            assert other.parts[0] == "iic", f"{path} imports {other}"
+            package, imported = path.relative_to(ROOT / "iic").parts[0], other.parts[1]
+            assert imported in {package, *BELOW[package]}, f"{path} imports {other}"
+
+
+def test_only_some_sub_packages_know_dvc_and_ray():
+    for path in (ROOT / "iic").rglob("*.py"):
+        inside = path.relative_to(ROOT / "iic")
+        tree = ast.parse(path.read_text("utf-8"))
+        imported = {
+            name.split(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for name in (
+                [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+            )
+        }
+        if inside.parts[0] not in ("experiments", "cli"):
+            assert not imported & {"dvc", "dvclive", "click", "argparse"}, path
+        if inside.as_posix() != "experiments/sweep/cluster.py":
+            assert "ray" not in imported, path
+
+
+def test_stages_and_tools_import_one_way():
+    below = {"stages": {"iic"}, "tools": {"iic", "stages"}}
+    for package, others in below.items():
+        for path in (ROOT / package).rglob("*.py"):
+            for other in local_imports(path.relative_to(ROOT)):
+                assert other.parts[0] in {package, *others}, f"{path} imports {other}"
+
+
+@pytest.mark.parametrize("stage", ["download", "augment", "neighbors", "report"])
+def test_light_stages_do_not_import_tensorflow(stage):
+    code = (
+        f"import sys, stages.{stage}\n"
+        "print([name for name in ('tensorflow', 'keras') if name in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment(), capture_output=True, text=True
+    )
+    assert result.stdout.strip() == "[]", result.stderr
+
+
+def test_only_evaluate_depends_on_labels():
+    users = [stage for stage in STAGES if "data/labels.npz" in declared(stage, "deps")]
+    assert users == ["evaluate"]
+    # What evaluate writes holds labels, so training may not read that either.
+    assert not set(outputs("evaluate")) & set(declared("train", "deps"))
+
+
+def test_every_parameter_is_declared_somewhere_and_exists():
+    known = set(leaf_names(Params))
+    used = {name for stage in STAGES for name in declared_params(stage)}
+    assert used == known
+
+
+def test_no_stage_loses_the_run_cache():
+    """`persist` switches it off, and so does `cache: false` under `outs` (but not elsewhere)."""
+    assert "persist" not in (ROOT / "dvc.yaml").read_text("utf-8")
+    for stage in set(STAGES) - {"report"}:
+        assert all(isinstance(out, str) for out in STAGES[stage].get("outs", [])), stage
+
+
+def test_every_stage_is_described_and_runs_in_any_shell():
+    for name, stage in STAGES.items():
+        assert stage["desc"]
+        assert stage["cmd"] == f"python -m stages.{name}"
+
+
+def test_top_level_plots_and_artifacts_exist():
+    written = {path for stage in STAGES for path in outputs(stage)}
+    for plot in PIPELINE["plots"]:
+        ((_, settings),) = plot.items()
+        assert set(settings["y"]) <= written
+    for artifact in PIPELINE["artifacts"].values():
+        assert artifact["path"] in written
+
+
+@contextmanager
+def recording_leaves(params: Params) -> Iterator[set[str]]:
+    """Collects the dotted name of each leaf that is read from these parameters in the block."""
+    # By identity: a stage may also read a network's parameters from its own file.
+    sections = {id(value): f"{name}." for name, value in params if isinstance(value, BaseModel)}
+    prefixes = {id(params): "", **sections}
+    plain, leaves = BaseModel.__getattribute__, set()
+
+    def recording(model, name):
+        value = plain(model, name)
+        is_leaf = name in type(model).__pydantic_fields__ and not isinstance(value, BaseModel)
+        if is_leaf and id(model) in prefixes:
+            leaves.add(prefixes[id(model)] + name)
+        return value
+
+    BaseModel.__getattribute__ = recording
+    try:
+        yield leaves
+    finally:
+        BaseModel.__getattribute__ = plain
+
+
+# Parameters of a section that a stage declares whole and does not read: they decide one of its
+# inputs, so that a change of them reruns it anyway.
+ALREADY_IN_AN_INPUT = {"train": {"augment.views"}}
+# Values with which a stage reads what it else does not.
+MORE_READ = {
+    "download": [{"data.name": "mnist"}, {"data.name": "custom", "data.path": "images.npz"}],
+    "train": [{"committee.members": 1, "committee.epochs": 1, "train.epochs": 1}],
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_parameters_read_are_the_parameters_declared(
+    stage, pipeline_run, monkeypatch, digits, tmp_path
+):
+    """Runs the stage on the outputs of a finished pipeline; reading is observed, not guessed."""
+    folder = tmp_path / "clone"
+    shutil.copytree(pipeline_run, folder, symlinks=True)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("stages.download.fetch", lambda collection, sources: digits)
+    np.savez("images.npz", images=digits.test_images)
+    module = importlib.import_module(f"stages.{stage}")
+    text = Path("params.yaml").read_text("utf-8")
+    variants = [{}, *MORE_READ.get(stage, [])]
+    read: set[str] = set()
+    for values in variants:
+        params = parse_params(override(text, values), "params.yaml")
+        with recording_leaves(params) as leaves:
+            module.main(params)
+        read |= leaves
+    assert read == declared_params(stage) - ALREADY_IN_AN_INPUT.get(stage, set())

@@ -1,0 +1,276 @@
+"""Training that was interrupted goes on, and ends as if nothing had happened, byte for byte."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from conftest import ROOT, TINY, environment, override, run
+
+from iic.core.params import Params, parse_params
+from iic.pairs.batches import TrainingData
+from iic.pairs.draws import make_draws
+from iic.pairs.neighbors import nearest_neighbors
+from iic.pipeline import resume as progress
+from iic.training.train import TrainingResult, train
+
+EPOCHS = 3
+
+
+@pytest.fixture(scope="module")
+def params(params_text) -> Params:
+    values = TINY | {
+        "train.epochs": EPOCHS,
+        "loss.teaching_from": 0.2,
+        "augment.neighbors": 5,
+        # Each training traces its layers anew.
+        "model.widths": [8],
+    }
+    return parse_params(override(params_text, values), "params.yaml")
+
+
+@pytest.fixture(scope="module")
+def data(digits, params) -> TrainingData:
+    images = digits.train_images[:300]
+    return TrainingData(
+        images,
+        digits.test_images[:50],
+        **make_draws(params.seed, params.augment.views, len(images)),
+        neighbors=nearest_neighbors(images, 5),
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(data, params) -> TrainingResult:
+    """An uninterrupted training that saves nothing."""
+    return train(data, params)
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Counts epochs, and stops the training as Ctrl-C does at the end of one of them."""
+
+    def __init__(self, after: int | None = None) -> None:
+        super().__init__()
+        self.after, self.epochs = after, []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs.append(epoch)
+        if epoch + 1 == self.after:
+            raise KeyboardInterrupt
+
+
+def assert_same(one: TrainingResult, other: TrainingResult) -> None:
+    for a, b in zip(one.network.get_weights(), other.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert one.history == other.history
+    assert one.snapshots.keys() == other.snapshots.keys()
+    for name, array in one.snapshots.items():
+        np.testing.assert_array_equal(array, other.snapshots[name])
+        assert array.dtype == other.snapshots[name].dtype
+
+
+def test_a_training_interrupted_twice_goes_on_to_the_same_result(data, params, whole, tmp_path):
+    for after, epochs in ((1, [0]), (2, [1])):
+        interrupt = Interrupt(after)
+        with pytest.raises(KeyboardInterrupt):
+            train(data, params, [interrupt], tmp_path / "state")
+        assert interrupt.epochs == epochs
+    rest = Interrupt()
+    assert_same(train(data, params, [rest], tmp_path / "state"), whole)
+    assert rest.epochs == [2]
+
+
+def test_a_training_interrupted_after_its_last_epoch_trains_no_more(data, params, whole, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(data, params, [Interrupt(EPOCHS)], tmp_path / "state")
+    assert_same(train(data, params, [Interrupt(0)], tmp_path / "state"), whole)
+
+
+def test_members_of_a_committee_are_not_trained_again(data, params, tmp_path):
+    committee = params.with_values(
+        committee={"members": 1, "epochs": 1, "kept": 1.0}, train={"epochs": 2}
+    )
+    expected = train(data, committee)
+    with pytest.raises(KeyboardInterrupt):
+        train(data, committee, [Interrupt(1)], tmp_path)
+    saved = sorted(path.name for path in tmp_path.iterdir())
+    assert saved == ["member-1.npz", "network.npz"]
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("member-*")}
+    assert_same(train(data, committee, state=tmp_path), expected)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.fixture(scope="module")
+def state(data, params, tmp_path_factory) -> bytes:
+    """What an interruption after the first epoch leaves."""
+    folder = tmp_path_factory.mktemp("state")
+    with pytest.raises(KeyboardInterrupt):
+        train(data, params, [Interrupt(1)], folder)
+    return (folder / "network.npz").read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
+def test_a_damaged_state_is_named_and_not_used(data, params, state, tmp_path, caplog, damage):
+    file, content = tmp_path / "network.npz", bytearray(state)
+    if damage == "flip":
+        content[len(content) // 3] ^= 4
+    file.write_bytes({"cut": content[: len(content) // 2], "flip": content, "empty": b""}[damage])
+    again = Interrupt(1)
+    with pytest.raises(KeyboardInterrupt):
+        train(data, params, [again], tmp_path)
+    assert again.epochs == [0]
+    assert "network.npz: not a readable NPZ file" in caplog.text
+    assert "training begins anew" in caplog.text
+    # And the same state is there again.
+    assert file.read_bytes() == state
+
+
+def test_a_full_disk_costs_the_state_and_not_the_training(
+    data, params, whole, tmp_path, caplog, monkeypatch
+):
+    def full(path, arrays):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("iic.training.checkpoint.write_arrays", full)
+    assert_same(train(data, params, state=tmp_path), whole)
+    assert "network.npz: No space left on device" in caplog.text
+
+
+def test_other_settings_code_or_data_have_another_state(params, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").write_bytes(b"one")
+    inputs = [tmp_path / "data"]
+    key = progress._key(params, inputs)
+    assert progress._key(params.model_copy(update={"recipe": "other"}), inputs) == key
+    assert progress._key(params.with_values(report={"label": "3"}), inputs) == key
+    others = [params.with_values(loss={"alpha": 2.0}), params.model_copy(update={"seed": 1})]
+    keys = {key, *(progress._key(other, inputs) for other in others)}
+    (tmp_path / "data").write_bytes(b"two")
+    keys.add(progress._key(params, inputs))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    keys.add(progress._key(params, inputs))
+    monkeypatch.setattr(progress, "_code", lambda: [tmp_path / "data"])
+    keys.add(progress._key(params, inputs))
+    monkeypatch.setattr(progress, "usable_cores", lambda: 99)
+    keys.add(progress._key(params, inputs))
+    monkeypatch.setattr(progress, "instructions", lambda: {"avx3"})
+    keys.add(progress._key(params, inputs))
+    monkeypatch.setattr(progress, "processor_model", lambda: "other")
+    keys.add(progress._key(params, inputs))
+    assert len(keys) == 9
+
+
+def test_the_code_that_counts_is_that_of_the_stage_and_what_it_imports(params, monkeypatch):
+    from stages import train as stage
+
+    code = {path.resolve() for path in progress._code()}
+    assert {ROOT / "iic/training/train.py", ROOT / "iic/pairs/noise.py"} <= code
+    assert all(path.suffix == ".py" for path in code)
+
+    def resumable(given, inputs):
+        assert given is params
+        # DVC runs it as a program, and then it is no module that anything imports.
+        assert ROOT / "stages/train.py" in inputs
+        raise AskedError
+
+    class AskedError(Exception):
+        pass
+
+    monkeypatch.setattr(stage, "read_data", lambda: None)
+    monkeypatch.setattr(stage, "resumable", resumable)
+    with pytest.raises(AskedError):
+        stage.main(params)
+
+
+def test_the_state_lies_where_the_user_works_and_goes_with_success(params, tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+
+    def stopped() -> None:
+        with progress.resumable(params, []) as folder:
+            folder.mkdir(parents=True)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    (folder,) = (tmp_path / ".resume").iterdir()
+    assert folder.is_dir()
+    with progress.resumable(params, []) as again:
+        assert again == folder
+    assert not folder.exists()
+
+
+def test_states_that_nobody_went_on_with_do_not_pile_up(params, tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    for number in range(20):
+        folder = tmp_path / f".resume/old-{number}"
+        folder.mkdir(parents=True)
+        os.utime(folder, (number, number))
+    with progress.resumable(params, []):
+        pass
+    left = sorted(path.name for path in (tmp_path / ".resume").iterdir())
+    assert left == sorted(f"old-{number}" for number in range(12, 20))
+
+
+def test_a_clock_that_went_back_does_not_cost_the_own_state(params, tmp_path, monkeypatch):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    own = tmp_path / ".resume" / progress._key(params, [])
+    for number, folder in enumerate([own, *(own.with_name(f"other-{n}") for n in range(20))]):
+        folder.mkdir(parents=True)
+        os.utime(folder, (number, number))
+    with progress.resumable(params, []) as folder:
+        assert folder == own
+        assert folder.is_dir()
+
+
+def stop_after_an_epoch(how: signal.Signals, *command: str, clone: Path) -> None:
+    """Send a signal to all processes of a command, as a terminal does, once a state is there."""
+    started = subprocess.Popen(
+        command, cwd=clone, env=environment(), start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    give_up = time.monotonic() + 300
+    while not list(clone.glob(".resume/*/first/network.npz")):
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+    # Python drops an interruption that meets a destructor; then people press the keys again.
+    while started.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(started.pid, how)
+        time.sleep(1)
+    assert started.returncode != 0
+
+
+def test_a_killed_pipeline_ends_with_the_same_lock(tmp_path, pipeline_run):
+    """kill -9 of everything, after an epoch; then the same command again."""
+    clone = tmp_path / "clone"
+    shutil.copytree(pipeline_run, clone, symlinks=True)
+    before = (clone / "dvc.lock").read_bytes()
+    # It would bring the training back.
+    shutil.rmtree(clone / ".dvc/cache")
+    command = ("dvc", "repro", "--force", "--single-item", "train")
+    stop_after_an_epoch(signal.SIGKILL, *command, clone=clone)
+    again = run("dvc", "repro", "train", cwd=clone)
+    assert "going on after epoch" in again.stderr
+    assert not list(clone.glob(".resume/*"))
+    assert (clone / "dvc.lock").read_bytes() == before
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_experiment_beside_the_workspace_goes_on_too(tmp_path, pipeline_run, how):
+    """Its folder is another one each time."""
+    clone = tmp_path / "clone"
+    shutil.copytree(pipeline_run, clone, symlinks=True)
+    command = ("dvc", "exp", "run", "--temp", "--name", "mine", "-S", "train.epochs=8")
+    stop_after_an_epoch(how, *command, clone=clone)
+    again = run(*command, cwd=clone)
+    assert "going on after epoch" in again.stderr
+    assert not list(clone.glob(".resume/*"))
+    assert "mine" in run("dvc", "exp", "list", cwd=clone).stdout
+    assert not run("git", "status", "--porcelain", cwd=clone).stdout

@@ -1,0 +1,422 @@
+"""The benchmark's own arithmetic; no test asserts how fast anything is."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import yaml
+from conftest import ROOT, run
+
+from iic.cli.main import main
+from iic.core.errors import InputError
+from iic.core.params import parse_params
+from iic.evaluation.paths import METRICS
+from iic.experiments.recipes import recipe_params
+from iic.experiments.sweep import cluster
+from iic.experiments.sweep.task import Outcome, Source
+from iic.model.network import build_network
+from iic.pipeline.costs import Cost
+from tools.bench import bench, estimate, predictions, results, scaling, steps, sweeps
+from tools.bench import stage_costs as pipeline
+from tools.bench.alternatives import k_means
+from tools.bench.results import read_benchmark, write_benchmark
+from tools.bench.steps import useful_flops
+from tools.bench.timing import take_turns
+from tools.docs import readme
+
+
+def test_everything_takes_turns_and_short_work_runs_often(monkeypatch):
+    clock, order = [0.0], []
+
+    def work(name: str, seconds: list[float]):
+        def call() -> None:
+            order.append(name)
+            clock[0] += seconds[min(len(seconds) - 1, order.count(name) - 1)]
+
+        return call
+
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    # The first call warms up and the second says how many fit into a turn: both are untimed.
+    works = {"slow": work("slow", [9.0, 2.0, 2.0, 3.0, 7.0]), "quick": work("quick", [5.0, 0.25])}
+    medians = take_turns(works, rounds=3, slot=1.0)
+    assert medians == {"slow": 3.0, "quick": 0.25}
+    turns = ["slow", *["quick"] * 4] * 3
+    assert order == ["slow", "slow", "quick", "quick", *turns]
+
+
+def test_useful_operations_by_hand(tiny_params):
+    params = tiny_params.model.model_copy(
+        update={"widths": [4, 8], "head_widths": [16], "clusters": 10, "overclusters": 20}
+    )
+    first, second = 28 * 28 * 9 * 1 * 4, 14 * 14 * 9 * 4 * 8
+    heads = 2 * 8 * 16 + 16 * 10 + 16 * 20
+    # Two views, a multiplication and an addition; nobody needs the gradient of the image.
+    assert useful_flops(build_network(params)) == 2 * 2 * (2 * first + 3 * (second + heads))
+
+
+@pytest.fixture
+def at_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    path = tmp_path / "benchmark.json"
+    monkeypatch.setattr(results, "BENCHMARK", path)
+    return path
+
+
+def test_sections_are_kept_unless_another_machine_measured_them(file, monkeypatch):
+    monkeypatch.setattr(bench, "SECTIONS", {
+        "a": lambda: iter([{"x": 1}, {"x": 1, "y": 2}]),
+        "b": lambda: iter([{"z": 3}]),
+    })  # fmt: skip
+    bench.measure(["b"])
+    bench.measure(["a"])
+    assert list(json.loads(file.read_text())) == ["machine", "a", "b"]
+    assert read_benchmark() == {"machine": bench.machine(), "a": {"x": 1, "y": 2}, "b": {"z": 3}}
+    write_benchmark({**read_benchmark(), "machine": {"processor": "another"}})
+    bench.measure(["b"])
+    assert read_benchmark() == {"machine": bench.machine(), "b": {"z": 3}}
+
+
+def test_what_was_finished_in_a_section_survives_a_failure(file, monkeypatch):
+    def figures():
+        yield {"first": 1}
+        raise InputError("the second fails")
+
+    monkeypatch.setattr(bench, "SECTIONS", {"a": figures})
+    with pytest.raises(InputError):
+        bench.measure(["a"])
+    assert read_benchmark()["a"] == {"first": 1}
+
+
+def test_a_damaged_file_is_named(file):
+    file.write_text("{")
+    with pytest.raises(InputError, match="benchmark.json: .*run `git restore .*benchmark.json`"):
+        read_benchmark()
+
+
+def test_the_benchmark_is_not_of_other_images_in_the_same_format(at_root, monkeypatch, params):
+    other = params.with_values(data={"name": "fashion-mnist"})
+    monkeypatch.setattr(bench, "recipe_params", lambda recipe: other)
+    with pytest.raises(InputError, match=r"data\.name: the benchmark is of mnist, not of fashion"):
+        bench.main(["steps"])
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("alternatives", "no_such_module: not installed; `make bench` installs"),
+        ("sweep", "ray: not installed; `make cluster` installs"),
+        ("traffic", "ray: not installed; `make cluster` installs"),
+    ],
+)
+def test_what_is_not_installed_is_said_before_anything_is_measured(
+    at_root, monkeypatch, section, message
+):
+    monkeypatch.setattr(bench, "UMAP", "no_such_module")
+    monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(steps, "training_data", lambda: None)
+    monkeypatch.setattr(bench, "measure", lambda sections: pytest.fail("measured"))
+    with pytest.raises(InputError, match=message):
+        bench.main([section])
+
+
+def test_an_unknown_section_names_the_known_ones(at_root):
+    with pytest.raises(InputError, match="stpes: no such section .*steps, stages, trainings"):
+        bench.main(["stpes"])
+
+
+def test_the_machine_is_told_without_its_name_or_a_date():
+    machine = bench.machine()
+    assert machine["cores"] >= 1
+    assert machine["keras"] == keras.__version__
+    assert not {"host", "hostname", "date", "time"} & set(machine)
+
+
+def test_the_stages_and_the_length_of_the_articles_training_are_those_of_the_project(at_root):
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
+    assert list(pipeline.STAGES) == list(stages)
+    article = recipe_params("article").train
+    assert article.epochs * (steps.MNIST_IMAGES // article.batch_size) == pipeline.ARTICLE_STEPS
+
+
+def test_stages_run_in_a_scratch_copy_of_the_code(pipeline_run, at_root, monkeypatch, tiny_params):
+    """Light stages for real; the others, which take a minute, cost what is made up."""
+    monkeypatch.setattr(pipeline, "recipe_params", lambda name: tiny_params)
+    article_seconds = iter([200.0, 400.0, 600.0, 1000.0])
+    monkeypatch.setattr(pipeline, "_article_seconds", lambda folder: next(article_seconds))
+    light, train_seconds = pipeline.run_stage, iter([5.0, 40.0, 10.0, 20.0])
+
+    def run_stage(folder: Path, stage: str) -> Cost:
+        if stage in pipeline.PREPARING:
+            return light(folder, stage)
+        if stage == "evaluate":
+            shutil.copy(pipeline_run / METRICS, folder / METRICS)
+        return Cost(next(train_seconds) if stage == "train" else 1.0, 500.0)
+
+    monkeypatch.setattr(pipeline, "run_stage", run_stage)
+    *_, stages = pipeline.measure_stages()
+    assert list(stages) == list(pipeline.STAGES)
+    assert all(0 < stages[stage]["seconds"] < 60 for stage in pipeline.PREPARING)
+    assert all(20 < stages[stage]["peak_mb"] < 500 for stage in pipeline.PREPARING)
+    assert stages["train"] == {"seconds": 5.0, "peak_mb": 500.0}
+
+    (row,) = (rows["tiny"] for rows in pipeline.measure_trainings({"tiny": 3}))
+    assert row["trainings"] == 3
+    assert row["seconds"] == 20
+    assert row["article_seconds"] == 500
+    # 300 / 40, 500 / 10 and 800 / 20: each training beside the steps around it.
+    assert row["times_faster_than_the_article"] == 40
+    assert row["acc"] == json.loads((pipeline_run / METRICS).read_text())["acc"]
+    assert row["preparing_seconds"] > 0
+
+
+def test_a_stage_that_fails_is_named(at_root, tmp_path):
+    (tmp_path / "params.yaml").write_text("seed: x\n")
+    with pytest.raises(InputError, match="stages.augment: failed, see above"):
+        pipeline.run_stage(tmp_path, "augment")
+
+
+def test_the_benchmark_is_of_mnist(pipeline_run, monkeypatch):
+    monkeypatch.chdir(pipeline_run)
+    with pytest.raises(InputError, match="images.npz: .* training images, the benchmark is of MNI"):
+        steps.training_data()
+
+
+def test_figures_of_the_steps(pipeline_run, monkeypatch):
+    """Every work is called for real, once; the times are made up."""
+    monkeypatch.chdir(pipeline_run)
+    monkeypatch.setattr(steps, "MNIST_IMAGES", len(np.load("data/images.npz")["train_images"]))
+    tiny = parse_params(Path("params.yaml").read_text(), "params.yaml")
+    larger = tiny.with_values(train={"batch_size": 200})
+    recipes = {"default": tiny, "article": larger}
+    monkeypatch.setattr(steps, "recipe_params", recipes.__getitem__)
+    monkeypatch.setattr(steps, "PEAK_SIZE", 64)
+    seconds = {"default": 0.1, "article": 0.8, "augmentation": 0.01, "snapshot": 0.25,
+               "float32 product": 1e-6, "bfloat16 product": 5e-7}  # fmt: skip
+
+    def take_turns(works, rounds):
+        for work in works.values():
+            work()
+        return {name: seconds[name] for name in works}
+
+    monkeypatch.setattr(steps, "take_turns", take_turns)
+    figures = steps.measure(["article", "default"])
+    peak = 2 * 64**3 / 1e-6
+    assert figures["peak_gflops"] == {"float32": 524.3, "bfloat16": 1048.6}
+    assert figures["augmentation_images_per_second"] == 10_000
+    assert figures["snapshot_seconds"] == 0.25
+    assert figures["recipes"]["default"] == {
+        "batch_size": 100,
+        "seconds_per_step": 0.1,
+        "pairs_per_second": 1000,
+        "times_the_article": 4.0,
+        "share_of_float32_peak": round(useful_flops(build_network(tiny.model)) * 1000 / peak, 3),
+        "augmentation_share": 0.2,
+    }
+
+
+def test_what_is_changed_for_the_scaling_is_what_the_panel_says(params):
+    changes = scaling.variants(params)
+    assert changes["overclusters 300"].model.overclusters == 300
+    assert changes["width 0.5"].model.widths == [w // 2 for w in params.model.widths]
+    assert changes["head_layers 3"].model.head_widths == [128, 128, 64]
+    for changed in changes.values():
+        assert changed.model_copy(update={"model": params.model}) == params
+
+
+def test_tables_of_the_readme(file):
+    file.write_text(
+        json.dumps(
+            {
+                "steps": {
+                    "peak_gflops": {"float32": 191.04},
+                    "snapshot_seconds": 1.53,
+                    "recipes": {
+                        "default": {"augmentation_share": 0.0421},
+                        "article": {"seconds_per_step": 1.1, "pairs_per_second": 909,
+                                    "share_of_float32_peak": 0.53},
+                        "fast": {"seconds_per_step": 0.06, "pairs_per_second": 4166,
+                                 "share_of_float32_peak": 0.6},
+                        "best": {"seconds_per_step": 0.14, "pairs_per_second": 1824,
+                                 "share_of_float32_peak": 1.136},
+                    }
+                },
+                "trainings": {
+                    "best": {"seconds": 999.6, "article_seconds": 6600.0, "peak_mb": 1500,
+                             "times_faster_than_the_article": 6.6, "acc": 0.9914,
+                             "preparing_seconds": 9.8, "trainings": 1},
+                    "fast": {"seconds": 70.2, "article_seconds": 6600.0, "peak_mb": 1234,
+                             "times_faster_than_the_article": 94.0, "acc": 0.9862,
+                             "preparing_seconds": 9.8, "trainings": 3},
+                },
+                "stages": {"download": {"seconds": 3.2, "peak_mb": 201.7}},
+                "predict": {"images": 10_000, "network": 2.0, "start": 4.04, "npz": 6.24,
+                            "png": 6.84},
+                "alternatives": {"k-means": {"acc": 0.54, "seconds": 12.3, "peak_mb": 800}},
+            }
+        )
+    )  # fmt: skip
+    assert readme.speed().splitlines()[2:] == [
+        "| `article` | 6,600 s, by its step | 1 |  | 909 | 53 % |  |",
+        "| `best` | 1,000 s | 1/6.6 | 10 s | 1,824 | 114 % | 1,500 MB |",
+        "| `fast` | 70 s, median of 3 | 1/94.0 | 10 s | 4,166 | 60 % | 1,234 MB |",
+    ]
+    assert readme.details().splitlines() == [
+        "In `default`, augmentation takes 4.2 % of a step and the snapshot of the test images "
+        "1.5 s an epoch; the float32 peak is 191 GFLOP/s.",
+        "",
+        "| stage of `default` | time | peak memory |",
+        "| --- | --- | --- |",
+        "| `download` | 3 s | 202 MB |",
+    ]
+    assert readme.prediction() == (
+        "A call takes 4.0 s to start. 10,000 images then take 1.10 times as long as the network "
+        "alone (2.0 s) from an NPZ file, 1.40 times from PNG files."
+    )
+    assert readme.methods().splitlines()[2:] == [
+        "| k-means | 54.00 % | 12 s | 800 MB |",
+        "| IIC, `fast`, seed 0 | 98.62 % | 80 s | 1,234 MB |",
+        "| IIC, `best`, seed 0 | 99.14 % | 1,009 s | 1,500 MB |",
+    ]
+
+
+def test_nothing_measured_is_said(file):
+    nothing = "Not measured yet: `make bench`."
+    assert {readme.speed(), readme.details(), readme.methods(), readme.prediction()} == {nothing}
+
+
+def test_predictions_are_timed_as_whole_commands(pipeline_run, monkeypatch):
+    """All of them do the work that they are said to do, in this process, where TensorFlow is."""
+    monkeypatch.chdir(pipeline_run)
+    rows = []
+
+    def call(command, **options):
+        program, *arguments = command
+        assert Path(program) == Path(sys.executable).with_name("iic")
+        monkeypatch.setattr(sys, "argv", ["iic", *arguments])
+        main()
+        rows.append(len(Path(arguments[-1]).read_text().splitlines()) - 1)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(predictions.subprocess, "run", call)
+
+    def take_turns(works, rounds):
+        for work in works.values():
+            work()
+        return dict.fromkeys(works, 1.23456)
+
+    monkeypatch.setattr(predictions, "take_turns", take_turns)
+    assert predictions.measure() == {
+        "images": 360, "network": 1.235, "start": 1.235, "npz": 1.235, "png": 1.235,
+    }  # fmt: skip
+    assert rows == [1, 360, 360]
+
+
+def test_a_prediction_that_fails_is_named(tmp_path):
+    with pytest.raises(InputError, match="(?s)iic predict nowhere.png .*error: nowhere.png"):
+        predictions._call(Path("nowhere.png"), tmp_path)
+
+
+def test_k_means_assigns_each_test_image_to_one_of_ten_clusters(digits):
+    train, test = (
+        images.reshape(len(images), -1) / 255
+        for images in (digits.train_images, digits.test_images)
+    )
+    assigned = k_means(train, test)
+    assert assigned.shape == (len(test),)
+    assert set(np.unique(assigned)) <= set(range(10))
+
+
+def test_what_a_sweep_costs(file):
+    growth = {"clones": 0.2, "pulls": 0.5, "starts": 1.0, "pushes": 0.3, "references_mb": 0.0}
+    late = growth | {"starts": 61.0, "pushes": 4.3, "references_mb": 1.5}
+    file.write_text(
+        json.dumps(
+            {
+                "scaling": {
+                    "images": {"15000": 9.29, "60000": 22.28},
+                    "overclusters": {"10": 15.9, "1000": 20.6},
+                    "width": {"0.25": 7.06, "1.0": 16.07, "2.0": 44.5},
+                    "head_layers": {"1": 15.5, "4": 16.3},
+                },
+                "trainings": {"default": {"seconds": 300.0}},
+                "sweep": {
+                    "tasks": 4, "epochs": 1, "rounds": 3, "efficiency": 0.918,
+                    "seconds": {"1": 168.3, "2": 91.6},
+                    "steps": {"clones": 0.2, "pulls": 0.8, "starts": 1.0, "runs augment": 1.0,
+                              "runs train": 26.4, "runs evaluate": 8.0, "runs report": 5.0,
+                              "pushes": 1.0},
+                },
+                "traffic": {
+                    "clone_mb": 1.3, "shared_data_mb": 91.4, "pushed_mb": 2.5, "records_kb": 5.0,
+                    "empty_tasks_per_second": 1165, "growth": {"0": growth, "10000": late},
+                },
+            }
+        )
+    )  # fmt: skip
+    assert estimate.costs().splitlines()[2:] == [
+        "| images | 15,000 | 60,000 | 9.3 to 22.3 |",
+        "| overclusters | 10 | 1,000 | 15.9 to 20.6 |",
+        "| channels, of the network's | 0.25 | 2.0 | 7.1 to 44.5 |",
+        "| layers of a head | 1 | 4 | 15.5 to 16.3 |",
+    ]
+    first, _, head, _, *rows = estimate.sweep().splitlines()
+    assert first == (
+        "4 tasks of 1 epoch of `fast`, one core each, took 168 s with one worker and 92 s with "
+        "two, median of 3: **92 % efficiency**. Of a task, 26 s were the training and 17 s what is "
+        "around it, with 13 s for `evaluate` and `report`."
+    )
+    assert head.endswith("| 0 | 10,000 |")
+    assert "| starts, pulls the run-cache | 1.00 s | 61.00 s |" in rows
+    assert "| Git references that a push is shown | 0.00 MB | 1.50 MB |" in rows
+    rows = estimate.estimate().splitlines()[2:]
+    # 2 s that grow to 66 s, and 14 s that do not; 50 tasks of 300 s a machine.
+    assert rows[:4] == [
+        "| training of `default`, two cores | 300 s | 50 a machine, one by one |",
+        "| around it, at first | 16 s | 5 % of the training |",
+        "| around it, beside 10,000 finished | 80 s | 27 % of the training |",
+        "| the whole sweep |  | **4.8 hours** |",
+    ]
+    assert rows[4:] == [
+        "| clones, from the Git server | 1.3 MB | 13 GB |",
+        "| data, once a machine | 91 MB | 18 GB; once a task, 0.9 TB |",
+        "| run-cache, of all that has finished | up to 50 MB in 20,000 files | 250 GB |",
+        "| results, as of `fast`, to the DVC remote | 2.5 MB | 25 GB |",
+        "| Git references that a push is shown | up to 1.5 MB | 8 GB |",
+        "| tasks that Ray hands out | 0.57 a second | 1,165 a second are possible |",
+    ]
+
+
+def test_no_sweep_measured_is_said(file):
+    assert estimate.costs() == estimate.sweep() == estimate.estimate() == readme.NOT_MEASURED
+
+
+def test_finished_experiments_are_pretended(tmp_path):
+    run("git", "init", "--quiet", cwd=tmp_path)
+    commit = ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--allow-empty")
+    run("git", *commit, "--message", "first", cwd=tmp_path)
+    head = run("git", "rev-parse", "HEAD", cwd=tmp_path).stdout.strip()
+    sweeps._pretend(tmp_path, Source("", head, ""), 12)
+    shown = run("git", "ls-remote", ".", "refs/exps/*", cwd=tmp_path).stdout.splitlines()
+    assert len(shown) == 12
+    records = [path for path in (tmp_path / ".dvc/cache/runs").rglob("*") if path.is_file()]
+    assert len(records) == 24
+    assert 1e6 * sweeps._size(tmp_path / ".dvc/cache/runs") / 24 == pytest.approx(2562, rel=0.1)
+
+
+def test_steps_are_medians_over_the_tasks_that_had_them():
+    outcomes = [
+        Outcome("a", "done", "", 0.0, steps={"pulls": 1.0, "runs augment": 4.0}),
+        Outcome("b", "done", "", 0.0, steps={"pulls": 2.0}),
+        Outcome("c", "done", "", 0.0, steps={"pulls": 9.0}),
+    ]
+    assert sweeps._steps(outcomes) == {"pulls": 2.0, "runs augment": 4.0}

@@ -1,0 +1,138 @@
+"""How much memory the stages need for each training image, against what the README states."""
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from iic.core.files import write_arrays
+from iic.experiments.recipes import recipe_params
+from iic.pipeline.costs import Cost
+from iic.pipeline.paths import IMAGES, LABELS, NEIGHBORS
+from iic.pipeline.stage import read_params
+from tools.bench import memory
+from tools.bench.stage_costs import scratch_copy
+from tools.docs import readme
+
+# A network so small that time and memory go into the images; what is stored of each is as ever.
+SMALL = {
+    "augment": {"ops": []},
+    "model": {"widths": [2], "head_widths": [4]},
+    "loss": {"teaching_from": 0.0},
+    "train": {"epochs": 1, "batch_size": 2000},
+}
+# By what runs differ, in images. A copy of all images as float32 would be 4.
+NOISE = 1.0
+# And by what the C library keeps of arrays of less than 32 MB.
+SMALL_ARRAYS = 2.0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("few", "many", "noise", "runs"),
+    [
+        # Its time grows with the square of the images.
+        (5_000, 15_000, NOISE + SMALL_ARRAYS, ["download of your own NPZ file", "neighbors"]),
+        # Moves look at 20,000 images of either.
+        (20_000, 60_000, NOISE, ["download of your own NPZ file", "augment", "train", "evaluate"]),
+    ],
+)
+def test_a_stage_needs_no_more_for_an_image_than_is_stated(
+    monkeypatch, random, few, many, noise, runs
+):
+    """Whole stages, each in a process of its own."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(memory, "TEST", 100)
+    params = recipe_params(memory.RECIPE).with_values(**SMALL)
+    arrays = {
+        "images": random.integers(0, 256, (many, 28, 28), np.uint8),
+        "labels": random.integers(0, 10, many),
+    }
+    peaks = {name: {} for name in runs}
+    with scratch_copy() as folder:
+        for images in (few, many):
+            drawn = random.integers(0, images, (images, params.augment.neighbors), np.int32)
+            write_arrays(folder / NEIGHBORS, {"neighbors": drawn})
+            for name, peak in memory.measure(folder, params, arrays, images, runs):
+                peaks[name][images] = peak
+    for name, (_, stated) in memory.bounds().items():
+        if name in runs:
+            assert memory.growth(peaks[name])["times_the_data"] < stated + noise, name
+
+
+def test_the_line_is_above_all_peaks_and_as_steep_as_the_last_two():
+    # A phase of 300 MB, then one of 100 MB and 2 kB an image.
+    peaks = {50_000: 301.2, 100_000: 300.0, 200_000: 500.0}
+    assert memory.growth(peaks) == {
+        "peak_mb": {"50000": 301, "100000": 300, "200000": 500},
+        "fixed_mb": 202,
+        "bytes_per_image": 2000,
+        "times_the_data": 2.55,
+    }
+    assert memory.growth({1000: 80.0, 2000: 79.0})["bytes_per_image"] == 0
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    path = tmp_path / "memory.json"
+    monkeypatch.setattr(memory, "MEMORY", path)
+    return path
+
+
+def test_the_readme_states_the_figures_rounded_up(file):
+    rows = {
+        "neighbors": {"fixed_mb": 141, "times_the_data": 8.02},
+        "train with a committee": {"fixed_mb": 1200, "times_the_data": 4.0},
+    }
+    file.write_text(json.dumps({"runs": rows}))
+    assert readme.memory().splitlines()[2:] == [
+        "| `neighbors` | 150 MB | 8.1 × |",
+        "| `train` with a committee | 1,200 MB | 4.0 × |",
+        "",
+        "So a million images need 6.5 GB, for `neighbors`.",
+    ]
+
+
+def test_nothing_measured_is_said(file):
+    assert readme.memory() == "Not measured yet: `python -m tools.bench.memory`."
+
+
+def test_every_size_is_measured_where_it_takes_but_minutes(file, tmp_path, monkeypatch, params):
+    """Parts, and repetitions, of the images in `data/`; the stages themselves are made up."""
+    monkeypatch.chdir(tmp_path)
+    images = np.arange(5 * 28 * 28, dtype=np.uint8).reshape(5, 28, 28)
+    write_arrays(IMAGES, {"train_images": images[:3], "test_images": images[3:]})
+    write_arrays(LABELS, {"train_labels": np.arange(3), "test_labels": np.arange(3, 5)})
+    seen = []
+
+    def run_stage(folder: Path, stage: str) -> Cost:
+        chosen = read_params(folder / "params.yaml")
+        own = np.load(chosen.data.path)
+        total = len(own["images"])
+        assert own["labels"].tolist() == [n % 5 for n in range(total)]
+        assert (own["images"] == images[own["labels"]]).all()
+        trained = total - round(total * chosen.data.test_share)
+        seen.append((trained, stage, chosen.committee.members))
+        return Cost(1.0, 100 + trained * (1 + chosen.committee.members))
+
+    monkeypatch.setattr(memory, "TEST", 2)
+    monkeypatch.setattr(memory, "SIZES", (2, 3, 12))
+    runs = {
+        "a": memory.Run("augment", 12),
+        "b": memory.Run("train", 3, {"committee": {"members": 2}}),
+        "c": memory.Run("train", 12),
+    }
+    monkeypatch.setattr(memory, "RUNS", runs)
+    monkeypatch.setattr(memory, "run_stage", run_stage)
+    monkeypatch.setattr(memory, "recipe_params", lambda recipe: params)
+    monkeypatch.setattr(memory, "scratch_copy", lambda: nullcontext(tmp_path))
+    memory.main([])
+    few = [("augment", 0), ("train", 2), ("train", 0)]
+    runs_by_size = {2: few, 3: few, 12: [few[0], few[2]]}
+    assert seen == [(size, *run) for size, runs in runs_by_size.items() for run in runs]
+    measured = json.loads(file.read_text())["runs"]
+    assert measured["b"]["peak_mb"] == {"2": 106, "3": 109}
+    assert measured["c"]["peak_mb"] == {"2": 102, "3": 103, "12": 112}

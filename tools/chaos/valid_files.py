@@ -1,0 +1,141 @@
+"""Small files that are as they should be, one of each kind: what hostile ones are made of."""
+
+import gzip
+import io
+import json
+import struct
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from iic.core.params import ModelParams
+from iic.evaluation.card import ModelCard
+from iic.model.store import hash_of_weights
+
+# As tools.chaos.entries asks for it.
+MEMBER = "package/data/images"
+MODEL = ModelParams(
+    widths=[4],
+    head_widths=[4],
+    clusters=3,
+    overclusters=4,
+    pool_first=True,
+    normalize_logits=True,
+)
+CARD = ModelCard(
+    recipe="default",
+    seed=0,
+    data="custom",
+    size="fit",
+    ink="auto",
+    labels=["cat", "dog", "cow"],
+    clusters=[0, 1, 2],
+    overclusters=[0, 1, 2, None],
+    metrics={"acc": 0.5},
+    weights_sha256="",
+)
+_PICTURES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
+    "grey.png": ("L", "PNG", {}),
+    "palette.png": ("P", "PNG", {"transparency": 0}),
+    "notes.png": ("RGBA", "PNG", {"icc_profile": bytes(200), "exif": b"Exif\0\0MM\0*\0\0\0\x08"}),
+    "deep.png": ("I;16", "PNG", {}),
+    "grey.jpg": ("L", "JPEG", {}),
+    "progressive.jpg": ("RGB", "JPEG", {"progressive": True}),
+    "grey.bmp": ("L", "BMP", {}),
+    "plain.tif": ("L", "TIFF", {}),
+    "packed.tif": ("RGB", "TIFF", {"compression": "tiff_lzw"}),
+    "float.tif": ("F", "TIFF", {"compression": "tiff_deflate"}),
+    "lossy.webp": ("RGB", "WEBP", {}),
+    "lossless.webp": ("RGBA", "WEBP", {"lossless": True}),
+}
+
+
+def pixels(n: int = 6) -> np.ndarray:
+    """(n, 28, 28) uint8 of light strokes on dark paper, all of them different."""
+    images = np.zeros((n, 28, 28), np.uint8)
+    for number, image in enumerate(images):
+        image[4 + number : 20, 8 + number : 12 + number] = 255
+    return images
+
+
+def pictures() -> dict[str, bytes]:
+    """Image files by name."""
+    return {
+        name: picture(mode, kind, **options) for name, (mode, kind, options) in _PICTURES.items()
+    }
+
+
+def picture(mode: str, kind: str, **options: object) -> bytes:
+    """One image file of a mode and a format of Pillow."""
+    content = io.BytesIO()
+    grey = Image.fromarray(pixels()[0])
+    image = Image.fromarray(pixels()[0].astype(np.uint16)) if mode == "I;16" else grey.convert(mode)
+    image.save(content, kind, **options)
+    return content.getvalue()
+
+
+def idx(array: np.ndarray) -> bytes:
+    """An IDX file of bytes."""
+    head = struct.pack(f">I{array.ndim}I", 8 << 8 | array.ndim, *array.shape)
+    return head + array.astype(np.uint8).tobytes()
+
+
+def npz(*, packed: bool = False, **arrays: np.ndarray) -> bytes:
+    """An NPZ file of arrays."""
+    content = io.BytesIO()
+    (np.savez_compressed if packed else np.savez)(content, **arrays)  # type: ignore[arg-type]
+    return content.getvalue()
+
+
+def tgz(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    """A gzipped tar of these members."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as tar:
+        for info, member in members:
+            tar.addfile(info, io.BytesIO(member))
+    return content.getvalue()
+
+
+def member(
+    name: str = MEMBER, content: bytes = b"", **fields: object
+) -> tuple[tarfile.TarInfo, bytes]:
+    """A member of a tar, with fields of its header set."""
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    for field, value in fields.items():
+        setattr(info, field, value)
+    return info, content
+
+
+def arrays() -> dict[str, bytes]:
+    """NPZ, IDX and packed files by name."""
+    images, labels = pixels(), np.array(["a", "b", "c"] * 2)
+    return {
+        "stored.npz": npz(images=images, labels=labels),
+        "packed.npz": npz(packed=True, images=images, labels=labels),
+        "images-idx3-ubyte": idx(images),
+        "images-idx3-ubyte.gz": gzip.compress(idx(images)),
+        "package.tgz": tgz(member(content=idx(images))),
+    }
+
+
+@cache
+def model() -> Mapping[str, bytes]:
+    """A model's folder and its card, by path."""
+    from iic.model.network import build_network
+    from iic.model.store import save_network
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "model"
+        save_network(build_network(MODEL), MODEL, folder)
+        card = CARD.model_copy(update={"weights_sha256": hash_of_weights(folder)})
+        return {
+            **{f"model/{file.name}": file.read_bytes() for file in folder.iterdir()},
+            "model-card.json": json.dumps(card.model_dump()).encode(),
+        }

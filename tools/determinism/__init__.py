@@ -1,0 +1,1 @@
+"""What is byte-identical across what."""
