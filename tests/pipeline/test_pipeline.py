@@ -27,7 +27,8 @@ _SECOND = {"data", "pairs", "model", "pipeline"}
 _THIRD = {"training", "evaluation"}
 _FOURTH = {"report", "serving"}
 BELOW = {
-    **dict.fromkeys(_LOWEST, set()),
+    "core": set(),
+    "render": set(),
     **dict.fromkeys(_SECOND, _LOWEST),
     **dict.fromkeys(_THIRD, _LOWEST | _SECOND),
     **dict.fromkeys(_FOURTH, _LOWEST | _SECOND | _THIRD),
