@@ -1,28 +1,29 @@
-"""Run campaigns and count what they find in reports/measurements/reliability.json: `make chaos`."""
+"""Run campaigns and keep their counts in reports/measurements/reliability.json: `make chaos`."""
 
 import argparse
 import json
 import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 from iic.core.errors import InputError
 from iic.core.files import read_json, write_text
 from iic.experiments.cli import run_main
 from iic.pipeline.paths import MEASUREMENTS
-from tools.chaos import damage, disturbed, hostile, kills, odd, overrides, parameters
-from tools.chaos.counting import Count
+from tools.chaos import damage, faults, hostile, kills, odd, parameters
+from tools.chaos.clones import Count
 
 RELIABILITY = MEASUREMENTS / "reliability.json"
 
 
 class Campaign(NamedTuple):
-    """What is tried over and over.
+    """Something that is tried many times.
 
     Attributes:
-        what: for people.
-        run: takes a source of random numbers, and yields its count after each trial.
+        what: What is tried and what must hold, for README.
+        run: Function that takes a random source and yields its count after each trial.
     """
 
     what: str
@@ -31,40 +32,45 @@ class Campaign(NamedTuple):
 
 CAMPAIGNS: Mapping[str, Campaign] = {
     "kills-digits": Campaign(
-        "`kill -9` of `dvc repro` at a random moment, each stage in turn, digits", kills.on_digits
+        "`kill -9` of `dvc repro` at a random moment of each stage, on the digits: the next run "
+        "completes it",
+        kills.on_digits,
     ),
     "kills-mnist": Campaign("the same while `fast` trains on MNIST", kills.on_mnist),
     "faults": Campaign(
         "a full disk in the middle of each output, read-only folders, clocks that jump, two `dvc "
-        "repro` at once: the run goes on or names what is at fault, and the next one mends it",
-        disturbed.on_digits,
+        "repro` at once: the run succeeds or names the cause, and the next run completes it",
+        faults.on_digits,
     ),
     "damage": Campaign(
-        "a bit flipped or the end lost in an output, DVC's cache or a state, at the file's old "
-        "time or a new one: nothing wrong is read, and the next run mends it",
-        damage.of_files,
+        "a flipped bit or a lost end in an output, DVC's cache or a resume state, with the file's "
+        "old time or a new one: wrong content is never used, and the next run repairs it",
+        damage.on_digits,
     ),
     "hostile-files": Campaign(
-        "images, arrays, packages, models, cards and names: made to do harm, or valid ones damaged "
-        "at random places, each kind through every door that it can come in by",
+        "images, arrays, packages, models, cards and names: crafted to do harm, or valid ones "
+        "damaged at random, each kind through every entry that reads it",
         hostile.files,
     ),
     "bad-parameters": Campaign(
         "invalid `params.yaml`: refused before any work, in a line that names the key",
-        parameters.in_file,
+        parameters.bad_files,
     ),
-    "bad-overrides": Campaign("the same for overrides, by `-S`", overrides.mixed),
+    "bad-overrides": Campaign("the same for overrides with `-S`", parameters.bad_overrides),
     "odd-parameters": Campaign(
-        "odd but valid parameters: run to the end or refused with a reason, digits", odd.on_digits
+        "odd but valid parameters: the pipeline runs to the end or refuses with a reason, on the "
+        "digits",
+        odd.on_digits,
     ),
 }
 
 
 def main(arguments: list[str]) -> None:
-    """Run the campaigns that are named, or all."""
+    """Run the named campaigns, or all."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("campaign", nargs="*", help=f"of {', '.join(CAMPAIGNS)} (default: all)")
-    parser.add_argument("--seed", type=int, default=0, help="of what is random (default 0)")
+    parser.add_argument("campaign", nargs="*", help=f"one of {', '.join(CAMPAIGNS)}; default: all")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random trials; default: 0")
+    parser.add_argument("--trials", type=int, help="stop each campaign after as many trials")
     options = parser.parse_args(arguments)
     names = options.campaign or list(CAMPAIGNS)
     for name in names:
@@ -72,7 +78,7 @@ def main(arguments: list[str]) -> None:
             raise InputError(f"{name}: no such campaign (one of {', '.join(CAMPAIGNS)})")
     for name in names:
         numbers = random.Random(options.seed)  # noqa: S311 - nothing secret
-        for count in CAMPAIGNS[name].run(numbers):
+        for count in islice(CAMPAIGNS[name].run(numbers), options.trials):
             _keep(name, count)
 
 
@@ -86,7 +92,7 @@ def _keep(name: str, count: Count) -> None:
 
 
 def read_counts() -> dict[str, Any]:
-    """What was counted, by campaign; empty before the first."""
+    """Return the counts by campaign; empty before the first."""
     return read_json(RELIABILITY, f"git restore {RELIABILITY}") if RELIABILITY.exists() else {}
 
 

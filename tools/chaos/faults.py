@@ -1,142 +1,154 @@
-"""Faults of the machine: full disks, read-only folders, clocks that are wrong, another DVC."""
+"""The pipeline on a machine with a fault: full disks, read-only folders, clocks, another DVC.
 
+A trial runs one stage of a finished clone again under a fault. Nothing is lost if the run ends well
+or with a line that names the cause, leaves nothing half-written, and, once the fault is gone, what
+`make repro` runs ends with the same dvc.lock and outputs.
+"""
+
+import ctypes
+import os
+import random
 import re
-import subprocess
+import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 from iic.core.errors import InputError
+from iic.experiments.scratch import STAGES
+from iic.pipeline.paths import LOCK
 from iic.pipeline.resume import FOLDER as STATES
-from tools.chaos.clones import CACHE, SITE
-from tools.chaos.disks import full, pages, read_only
-from tools.chaos.endings import Ending, fault_of
+from tools.chaos import clones
+from tools.chaos.clones import CACHE, SITE, TMP, Count, Ending, call, ending_of, fault_of, start
 
-# What each stage writes, in this order.
+# The files and folders that each stage writes, in this order.
 WRITTEN: Mapping[str, Sequence[str]] = {
     "download": ["data/images.npz", "data/labels.npz"],
     "augment": ["data/draws.npz"],
     "neighbors": ["data/neighbors.npz"],
-    "train": [
-        *("model/model.json", "model/model.weights.h5"),
-        *("reports/history.csv", "data/snapshots.npz"),
-    ],
-    "evaluate": [
-        *("reports/metrics.json", "reports/accuracy.csv", "reports/predictions.csv"),
-        *("reports/assignments.csv", "model-card.json"),
-    ],
+    "train": ["model/model.json", "model/model.weights.h5", "reports/history.csv",
+              "data/snapshots.npz"],
+    "evaluate": ["reports/metrics.json", "reports/accuracy.csv", "reports/predictions.csv",
+                 "reports/assignments.csv", "model-card.json"],
     "report": ["reports/figures", "reports/index.html"],
-}
-TMP = Path(".dvc/tmp")
-# Disks of their own, since more room is made for the weights than they would take.
-_BESIDE = {"reports/history.csv": "reports", "data/snapshots.npz": "data"}
-# What is met before the first output, a training's metrics to watch.
+}  # fmt: skip
+# These get disks of their own, since more room is needed for the weights than they would take.
+_OWN_DISK = {"reports/history.csv": "reports", "data/snapshots.npz": "data"}
+# A training writes the metrics to watch before its first output.
 _FIRST = {"model/model.json": "dvclive"}
-# DVC's and its database's words for their own files, which they do not always name.
+# DVC links no file in these with one elsewhere, so that each may be a disk of its own.
+_UNLINKED = {Path(), TMP, SITE, STATES}
+# What DVC and its databases say about their own files, which they do not always name.
 _FULL = "No space left|disk is full|disk I/O error"
 _READ_ONLY = "Read-only|readonly|unable to open database|unlocked lock"
 _LOCKED = "lock|busy"
-# What a training says whose state cannot be kept.
+# What a training says whose resume state cannot be written.
 _GOES_ON = "an interruption now would cost epoch"
-# Debian's package.
+# The library of Debian's package faketime.
 _FAKETIME = {"LD_PRELOAD": "/usr/$LIB/faketime/libfaketime.so.1", "FAKETIME_CACHE_DURATION": "1"}
+# Linux's CLONE_NEWNS (os.unshare needs Python 3.12), and bytes of a page and of a disk.
+_NEW_MOUNTS, _PAGE, _DISK = 0x00020000, 4096, 200_000_000
+_TOP = Path("/")
 
-# Below the top folder of a clone.
-Place = str | Path
-Apply = Callable[[Path], AbstractContextManager[object]]
+_Apply = Callable[[Path], AbstractContextManager[object]]
 
 
 class Fault(NamedTuple):
-    """Something that is wrong with the machine.
-
-    Attributes:
-        what: for people.
-        stage: that runs meanwhile.
-        apply: to a clone; leaving the context takes the fault away.
-        named: regular expression of what a refusal has to name; empty if none is allowed.
-        at_stage: whether it begins with the stage, else before anything runs.
-        says: regular expression of what is said in any case.
-        disks: folders of the clone that are disks of their own.
-        variables: of the environment; `{top}` stands for a folder of the trial's own.
-    """
+    """A fault of the machine while a stage runs."""
 
     what: str
     stage: str
-    apply: Apply
-    named: str = ""
-    at_stage: bool = True
-    says: str = ""
-    disks: Sequence[Place] = (".",)
-    variables: Mapping[str, str] = {}
+    apply: _Apply  # applies the fault to a clone until its context is left
+    named: str = ""  # regular expression that a refusal must match; "" = a refusal is wrong
+    at_stage: bool = True  # whether it begins with the stage; False = before anything runs
+    says: str = ""  # regular expression that the output must match in any case
+    disks: Sequence[Path] = (Path(),)  # folders of the clone that are disks of their own
+    variables: Mapping[str, str] = {}  # `{top}` stands for the folder that holds the clone
+
+
+def on_digits(_: random.Random) -> Iterator[Count]:
+    """Try every fault that this machine can be given, on the digits."""
+    count, no_mounts = Count(), own_mounts()
+    no_clocks = "" if shutil.which("faketime") else "no faketime"
+    with clones.finished_clone("tour", clones.SMALL) as finished:
+        for kind, faults, why_not in (
+            ("full", [*full_disks(finished), *full_places()], no_mounts),
+            ("read-only", [*read_only_folders()], no_mounts),
+            ("clock", [*clocks()], no_clocks),
+            ("two at once", [*others()], ""),
+        ):
+            if why_not:
+                count.details[f"{kind}: skipped, {why_not}"] += len(faults)
+                continue
+            for fault in faults:
+                what, ended = trial(fault, finished)
+                moment = "with" if fault.at_stage else "before"
+                says = f"{fault.what}, {moment} {fault.stage}: {what}"
+                count.add(says if what else "", f"{kind}: {ended}")
+                yield count
 
 
 def full_disks(finished: Path) -> Iterator[Fault]:
-    """The disk is full in the middle of each output, or after all of a stage's."""
+    """Fill the disk in the middle of each output, or after all outputs of a stage."""
     for stage, files in WRITTEN.items():
         before = 0
         for file in files:
-            half, beside = pages(finished / file) // 2, _BESIDE.get(file)
-            apply = _full(beside, half) if beside else _full(".", before + half)
+            size, own = _pages(finished / file), _OWN_DISK.get(file)
+            apply = _full(Path(own), size // 2) if own else _full(Path(), before + size // 2)
+            disks = (Path(), Path(own)) if own else (Path(),)
             named = re.escape(_FIRST.get(file, file))
-            disks = (".", beside) if beside else (".",)
             yield Fault(f"disk full in {file}", stage, apply, named, disks=disks)
-            before += pages(finished / file)
-        yield Fault(f"disk full after {stage}", stage, _full(".", before), _FULL)
+            before += size
+        yield Fault(f"disk full after {stage}", stage, _full(Path(), before), _FULL)
 
 
 def full_places() -> Iterator[Fault]:
-    """DVC's own folders, and that of the resume states, are disks that are full."""
-    for place in (CACHE, TMP, SITE):
-        for stage in ("download", "train"):
-            for at_stage in (False, True):
-                what, apply = f"{place} full", _full(place, 0)
-                yield Fault(what, stage, apply, _FULL, at_stage, disks=(".", place))
+    """Fill DVC's own folders, and that of the resume states."""
+    for place, stage, at_stage in product((CACHE, TMP, SITE), ("download", "train"), (False, True)):
+        what, disks = f"{place} full", (Path(), place)
+        yield Fault(what, stage, _full(place, 0), _FULL, at_stage, disks=disks)
     for room in (0, 10):
-        what, apply = f"{STATES} full", _full(STATES, room)
-        yield Fault(what, "train", apply, says=_GOES_ON, disks=(".", STATES))
-
-
-def _full(place: Place, room: int) -> Apply:
-    return lambda clone: full(clone / place, room)
+        what, disks = f"{STATES} full", (Path(), STATES)
+        yield Fault(what, "train", _full(STATES, room), says=_GOES_ON, disks=disks)
 
 
 def read_only_folders() -> Iterator[Fault]:
-    """Each folder that is written to cannot be, from the beginning or while a stage runs."""
+    """Make each folder that is written to read-only, before anything runs or during a stage."""
     before, both = (False,), (False, True)
     for place, stages, moments in (
-        ("data", ("download", "augment", "neighbors", "train"), both),
+        (Path("data"), ("download", "augment", "neighbors", "train"), both),
         # DVC removes these two before the stage begins.
-        ("model", ("train",), before),
-        ("reports/figures", ("report",), before),
-        ("reports", ("train", "evaluate", "report"), both),
-        (".", ("download", "train", "report"), both),
-        (CACHE, ("download", "train"), both),
-        (TMP, ("download", "train"), both),
-        (SITE, ("download", "train"), both),
+        (Path("model"), ("train",), before),
+        (Path("reports/figures"), ("report",), before),
+        (Path("reports"), ("train", "evaluate", "report"), both),
+        (Path(), ("download", "train", "report"), both),
+        *((place, ("download", "train"), both) for place in (CACHE, TMP, SITE)),
+        (STATES, ("train",), both),
     ):
-        for stage in stages:
-            for at_stage in moments:
-                yield Fault(f"{place} read-only", stage, _read_only(place), _READ_ONLY, at_stage)
-    for at_stage in both:
-        what, apply = f"{STATES} read-only", _read_only(STATES)
-        yield Fault(what, "train", apply, at_stage=at_stage, says=_GOES_ON)
-
-
-def _read_only(place: Place) -> Apply:
-    return lambda clone: read_only(clone / place)
+        # A training goes on without its resume states.
+        named, says = ("", _GOES_ON) if place == STATES else (_READ_ONLY, "")
+        for stage, at_stage in product(stages, moments):
+            yield Fault(f"{place} read-only", stage, _read_only(place), named, at_stage, says)
 
 
 def clocks() -> Iterator[Fault]:
-    """The clock is wrong by a year, or becomes so while a stage runs."""
+    """Set the clock wrong by a year, or set it back while a stage runs."""
     for stage in ("download", "train", "evaluate"):
-        for what, days in (("back", -365), ("forward", 365)):
-            wrong = {**_FAKETIME, "FAKETIME": f"{days:+}d"}
-            what = f"clock {what} by a year"
-            yield Fault(what, stage, nullcontext, disks=(), variables=wrong)
-        jumping = {**_FAKETIME, "FAKETIME_TIMESTAMP_FILE": "{top}/clock"}
-        what = "clock jumps back by a year"
-        yield Fault(what, stage, _clock_set_back, disks=(), variables=jumping)
+        for what, variables in (
+            ("clock back by a year", {"FAKETIME": "-365d"}),
+            ("clock forward by a year", {"FAKETIME": "+365d"}),
+            ("clock jumps back by a year", {"FAKETIME_TIMESTAMP_FILE": "{top}/clock"}),
+        ):
+            yield Fault(what, stage, _clock_set_back, disks=(), variables=_FAKETIME | variables)
+
+
+def others() -> Iterator[Fault]:
+    """Start another DVC while a stage runs."""
+    for stage in STAGES:
+        yield Fault("two DVCs at once", stage, _another, _LOCKED, disks=())
 
 
 @contextmanager
@@ -145,22 +157,116 @@ def _clock_set_back(clone: Path) -> Iterator[None]:
     yield
 
 
-def others() -> Iterator[Fault]:
-    """Another DVC begins while a stage runs."""
-    for stage in WRITTEN:
-        yield Fault("two DVCs at once", stage, _another, _LOCKED, disks=())
+@contextmanager
+def _another(clone: Path) -> Iterator[None]:
+    with start("dvc", "repro", cwd=clone) as process:
+        yield
+        said, _ = process.communicate()
+    if fault := fault_of(Ending(process.returncode, said), _LOCKED):
+        raise InputError(f"the other DVC: {fault}")
+
+
+def _full(place: Path, room: int) -> _Apply:
+    """Leave only so many free pages on the disk of a folder."""
+
+    @contextmanager
+    def apply(clone: Path) -> Iterator[None]:
+        ballast, found = clone / place / ".ballast", os.statvfs(clone / place)
+        with ballast.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, found.f_bavail * found.f_frsize - room * _PAGE)
+        try:
+            yield
+        finally:
+            ballast.unlink()
+
+    return apply
+
+
+def _pages(path: Path) -> int:
+    """Number of pages that a file, or all files below a folder, take on such a disk."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(-(-file.stat().st_size // _PAGE) for file in files)
+
+
+def _read_only(place: Path) -> _Apply:
+    """Refuse writing and removing below a folder, which is made if need be."""
+
+    @contextmanager
+    def apply(clone: Path) -> Iterator[None]:
+        folder = clone / place
+        with nullcontext() if folder.is_mount() else _mount(folder, "--bind", str(folder)):
+            call("mount", "-o", "remount,bind,ro", str(folder), cwd=_TOP)
+            try:
+                yield
+            finally:
+                call("mount", "-o", "remount,bind,rw", str(folder), cwd=_TOP)
+
+    return apply
 
 
 @contextmanager
-def _another(clone: Path) -> Iterator[None]:
-    with subprocess.Popen(
-        ["dvc", "repro"],  # noqa: S607 - first on PATH
-        cwd=clone,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
+def _mount(folder: Path, *options: str) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    call("mount", *options, str(folder), cwd=_TOP)
+    try:
         yield
-        said, _ = process.communicate()
-    if what := fault_of(Ending(process.returncode, said), _LOCKED):
-        raise InputError(f"the other: {what}")
+    finally:
+        # A lazy unmount does not fail if a process still has a file open.
+        call("umount", "--lazy", str(folder), cwd=_TOP)
+
+
+def own_mounts() -> str:
+    """Hide later mounts of this process from all others; return "", or why that is impossible."""
+    if sys.platform != "linux":
+        return "no Linux"
+    if ctypes.CDLL(None, use_errno=True).unshare(_NEW_MOUNTS) != 0:
+        return f"unshare: {os.strerror(ctypes.get_errno())}"
+    ending = ending_of("mount", "--make-rprivate", "/", cwd=_TOP)
+    return ending.said.strip() if ending.status else ""
+
+
+def trial(fault: Fault, finished: Path) -> tuple[str, str]:
+    """Run a stage under a fault in a copy of a finished clone; return what was lost and the end."""
+
+    @contextmanager
+    def mounted(clone: Path) -> Iterator[None]:
+        with ExitStack() as disks:
+            for place in fault.disks:
+                tmpfs = ("-t", "tmpfs", "-o", f"size={_DISK}", "tmpfs")
+                disks.enter_context(_mount(clone / place, *tmpfs))
+            yield
+
+    with clones.copy_of(finished, mounted, linked=set(fault.disks) <= _UNLINKED) as clone:
+        lock, before = (clone / LOCK).read_bytes(), clones.written(clone)
+        clones.forget(clone, fault.stage)
+        try:
+            ending = _disturbed(fault, clone)
+        except InputError as error:
+            return str(error), "lost"
+        changed = clones.written(clone).items() - before.items()
+        found = [
+            fault_of(ending, fault.named, fault.says),
+            *(f"{path} is half-written" for path, _ in sorted(changed)),
+            clones.lost(clone, lock, clones.make_repro(clone)),
+        ]
+        return ", ".join(filter(None, found)), "refused" if ending.status else "ended well"
+
+
+def _disturbed(fault: Fault, clone: Path) -> Ending:
+    """Run what `make repro` runs under a fault; the stage runs even if nothing has changed."""
+    variables = {name: value.format(top=clone.parent) for name, value in fault.variables.items()}
+    said = []
+    with ExitStack() as applied:
+        if not fault.at_stage:
+            applied.enter_context(fault.apply(clone))
+            repaired = ending_of(*clones.REPAIR, cwd=clone, variables=variables)
+            if repaired.status != 0:
+                return repaired
+        repro = ("dvc", "repro", "--force", "--single-item", fault.stage)
+        with start(*repro, cwd=clone, variables=variables) as process:
+            for line in process.stdout or ():
+                said.append(line)
+                # DVC prints the stage's command as it starts it.
+                if fault.at_stage and line.startswith("> "):
+                    applied.enter_context(fault.apply(clone))
+    return Ending(process.returncode, "".join(said))

@@ -1,4 +1,4 @@
-"""Small files that are as they should be, one of each kind: what hostile ones are made of."""
+"""Small valid files, one of each kind, from which hostile ones are made."""
 
 import gzip
 import io
@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -18,7 +17,7 @@ from iic.core.params import ModelParams
 from iic.evaluation.card import ModelCard
 from iic.model.store import hash_of_weights
 
-# As tools.chaos.entries asks for it.
+# The file in a package that tools.chaos.entries asks for.
 MEMBER = "package/data/images"
 MODEL = ModelParams(
     widths=[4],
@@ -40,7 +39,8 @@ CARD = ModelCard(
     metrics={"acc": 0.5},
     weights_sha256="",
 )
-_PICTURES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
+# Pillow's mode and format of each image file, and options for saving it.
+_PICTURES: Mapping[str, tuple[str, str, Mapping[str, object]]] = {
     "grey.png": ("L", "PNG", {}),
     "palette.png": ("P", "PNG", {"transparency": 0}),
     "notes.png": ("RGBA", "PNG", {"icc_profile": bytes(200), "exif": b"Exif\0\0MM\0*\0\0\0\x08"}),
@@ -57,55 +57,53 @@ _PICTURES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
 
 
 def pixels(n: int = 6) -> np.ndarray:
-    """(n, 28, 28) uint8 of light strokes on dark paper, all of them different."""
+    """Return (n, 28, 28) uint8 images of light strokes on a dark ground, all different."""
     images = np.zeros((n, 28, 28), np.uint8)
     for number, image in enumerate(images):
         image[4 + number : 20, 8 + number : 12 + number] = 255
     return images
 
 
-def pictures() -> dict[str, bytes]:
-    """Image files by name."""
-    return {
-        name: picture(mode, kind, **options) for name, (mode, kind, options) in _PICTURES.items()
-    }
-
-
-def picture(mode: str, kind: str, **options: object) -> bytes:
-    """One image file of a mode and a format of Pillow."""
-    content = io.BytesIO()
-    grey = Image.fromarray(pixels()[0])
-    image = Image.fromarray(pixels()[0].astype(np.uint16)) if mode == "I;16" else grey.convert(mode)
-    image.save(content, kind, **options)
-    return content.getvalue()
+@cache
+def pictures() -> Mapping[str, bytes]:
+    """Return image files by name."""
+    found = {}
+    for name, (mode, kind, options) in _PICTURES.items():
+        stroke = pixels()[0]
+        grey = Image.fromarray(stroke)
+        image = Image.fromarray(stroke.astype(np.uint16)) if mode == "I;16" else grey.convert(mode)
+        content = io.BytesIO()
+        image.save(content, kind, **options)
+        found[name] = content.getvalue()
+    return found
 
 
 def idx(array: np.ndarray) -> bytes:
-    """An IDX file of bytes."""
+    """Return an IDX file of bytes."""
     head = struct.pack(f">I{array.ndim}I", 8 << 8 | array.ndim, *array.shape)
     return head + array.astype(np.uint8).tobytes()
 
 
 def npz(*, packed: bool = False, **arrays: np.ndarray) -> bytes:
-    """An NPZ file of arrays."""
+    """Return an NPZ file of arrays."""
     content = io.BytesIO()
     (np.savez_compressed if packed else np.savez)(content, **arrays)  # type: ignore[arg-type]
     return content.getvalue()
 
 
 def tgz(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
-    """A gzipped tar of these members."""
+    """Return a gzipped tar."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w:gz") as tar:
-        for info, member in members:
-            tar.addfile(info, io.BytesIO(member))
+        for info, data in members:
+            tar.addfile(info, io.BytesIO(data))
     return content.getvalue()
 
 
 def member(
     name: str = MEMBER, content: bytes = b"", **fields: object
 ) -> tuple[tarfile.TarInfo, bytes]:
-    """A member of a tar, with fields of its header set."""
+    """Return a member of a tar, with some fields of its header set."""
     info = tarfile.TarInfo(name)
     info.size = len(content)
     for field, value in fields.items():
@@ -114,7 +112,7 @@ def member(
 
 
 def arrays() -> dict[str, bytes]:
-    """NPZ, IDX and packed files by name."""
+    """Return NPZ, IDX and packed files by name."""
     images, labels = pixels(), np.array(["a", "b", "c"] * 2)
     return {
         "stored.npz": npz(images=images, labels=labels),
@@ -127,7 +125,7 @@ def arrays() -> dict[str, bytes]:
 
 @cache
 def model() -> Mapping[str, bytes]:
-    """A model's folder and its card, by path."""
+    """Return a model's folder and its card, by path."""
     from iic.model.network import build_network
     from iic.model.store import save_network
 

@@ -1,6 +1,5 @@
 """Trials in a process of their own, which may crash, hang or run out of memory."""
 
-import logging
 import os
 import resource
 import signal
@@ -12,160 +11,121 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache
+from logging import INFO, getLogger
+from logging.handlers import BufferingHandler
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from iic.core.errors import InputError
-from tools.chaos.entries import Door, check_line
+from tools.chaos.entries import Entry, check_line
 
-# MB beyond what the process has before; a picture of 64 million pixels takes most.
-MEMORY = 2000
-# Of a trial.
-SECONDS = 30.0
+# Limits of a trial, in MB of additional memory (an image of 64 million pixels needs most of it) and
+# in seconds.
+MEMORY, SECONDS = 2000, 30.0
 ACCEPTED, REFUSED = "accepted", "refused"
-_WRITES = frozenset("wax+")
-# What no file may ever bring about, by the names of Python's audit events.
-_FORBIDDEN = frozenset(
-    {
-        *("pickle.find_class", "os.system", "os.exec", "os.fork", "os.posix_spawn"),
-        *("subprocess.Popen", "socket.bind", "socket.connect"),
-    }
-)
-_watched: list[str] | None = None
+# Names of Python's audit events that no file may cause.
+_FORBIDDEN = {"pickle.find_class", "os.system", "os.exec", "os.fork", "os.posix_spawn",
+              "subprocess.Popen", "socket.bind", "socket.connect"}  # fmt: skip
+# What the audit hook has seen during a trial; None = no trial runs.
+_seen: list[str] | None = None
 
 
-def judge(door: Door, folder: Path) -> str:
-    """ACCEPTED or REFUSED, else what went wrong, in a line.
-
-    Args:
-        door: as those of tools.chaos.entries.
-        folder: of the files.
-    """
+def judge(entry: Entry, folder: Path) -> str:
+    """Give a folder to an entry; return ACCEPTED, REFUSED, or a line that says what went wrong."""
     begin, before = time.monotonic(), _memory("VmRSS")
     with _watching() as seen:
-        outcome = _outcome(door, folder)
-    if seen:
-        return f"{outcome}, but {seen[0]}"
+        outcome = _outcome(entry, folder)
     if (grown := _memory("VmHWM") - before) > MEMORY:
-        return f"{outcome}, but took {grown:.0f} MB"
-    seconds = time.monotonic() - begin
-    return outcome if seconds < SECONDS else f"{outcome}, but took {seconds:.0f} s"
+        seen.append(f"took {grown:.0f} MB")
+    if (seconds := time.monotonic() - begin) >= SECONDS:
+        seen.append(f"took {seconds:.0f} s")
+    return f"{outcome}, but {seen[0]}" if seen else outcome
 
 
-def _outcome(door: Door, folder: Path) -> str:
-    with _listening() as said:
-        outcome = _ending(door, folder)
+def _outcome(entry: Entry, folder: Path) -> str:
     try:
-        for line in said:
-            check_line(line)
-    except AssertionError as otherwise:
-        return f"{outcome}, but {otherwise}"
-    return outcome
-
-
-class _Listener(logging.Handler):
-    """Keeps what is logged."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.INFO)
-        self.said: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.said.append(record.getMessage())
-
-
-@contextmanager
-def _listening() -> Iterator[list[str]]:
-    """What our own code says meanwhile beside its errors."""
-    listener, ours = _Listener(), logging.getLogger("iic")
-    before = ours.level
-    ours.addHandler(listener)
-    ours.setLevel(logging.INFO)
-    try:
-        yield listener.said
-    finally:
-        ours.removeHandler(listener)
-        ours.setLevel(before)
-
-
-def _ending(door: Door, folder: Path) -> str:
-    try:
-        door(folder)
+        entry(folder)
     except InputError as error:
-        try:
-            check_line(str(error))
-        except AssertionError as otherwise:
-            return str(otherwise)
-        return REFUSED
+        return _wrong_line(str(error)) or REFUSED
     except BaseException as error:
         return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     return ACCEPTED
 
 
+def _wrong_line(text: str) -> str:
+    try:
+        check_line(text)
+    except AssertionError as error:
+        return str(error)
+    return ""
+
+
 @contextmanager
 def _watching() -> Iterator[list[str]]:
-    """What happens meanwhile that should not: files written outside of the temporary folder."""
-    global _watched
-    _begin_watch()
+    """Collect forbidden events, files written elsewhere, and wrong lines that the package logs."""
+    global _seen
+    _add_hook()
     reset = Path("/proc/self/clear_refs")
     if reset.exists():
-        # The peak of memory begins anew.
+        # Begin the peak of memory anew.
         reset.write_text("5")
-    seen: list[str] = []
-    _watched = seen
+    listener, ours = BufferingHandler(sys.maxsize), getLogger("iic")
+    level, seen = ours.level, list[str]()
+    ours.addHandler(listener)
+    ours.setLevel(INFO)
+    _seen = seen
     try:
         yield seen
     finally:
-        _watched = None
+        _seen = None
+        ours.removeHandler(listener)
+        ours.setLevel(level)
+        seen += filter(None, (_wrong_line(record.getMessage()) for record in listener.buffer))
 
 
 @cache
-def _begin_watch() -> None:
-    """Once: no audit hook can be taken off again."""
+def _add_hook() -> None:
+    """Add the audit hook once, since Python cannot remove it."""
     sys.addaudithook(_watch)
 
 
 def _watch(event: str, arguments: tuple[Any, ...]) -> None:
-    if _watched is None:
+    if _seen is None:
         return
     if event in _FORBIDDEN:
-        _watched.append(f"{event} {str(arguments)[:100]}")
-    elif event == "open" and _WRITES & set(arguments[1] or ""):
+        _seen.append(f"{event} {str(arguments)[:100]}")
+    elif event == "open" and set("wax+") & set(arguments[1] or ""):
         place = str(arguments[0])
         if not place.startswith((tempfile.gettempdir(), os.devnull)):
-            _watched.append(f"wrote {place[:100]}")
+            _seen.append(f"wrote {place[:100]}")
 
 
 def _memory(key: str) -> float:
-    """A line of /proc/self/status in MB; 0 where there is none."""
+    """Return a line of /proc/self/status in MB; 0 without that file."""
     status = Path("/proc/self/status")
     rows = status.read_text().splitlines() if status.exists() else []
     return sum(int(row.split()[1]) * 1024 / 1e6 for row in rows if row.startswith(f"{key}:"))
 
 
 class Worker:
-    """A process that judges one trial after the other, and another one after it has died."""
+    """A process that judges one trial after the other, and is replaced when it dies."""
 
     def __init__(self) -> None:
-        """Start none yet."""
+        """Make its scratch folder; the process starts with the first trial."""
         self._pool: ProcessPoolExecutor | None = None
-        # All that it may write to.
         self._scratch = tempfile.TemporaryDirectory()
 
-    def judge(self, door: Door, folder: Path) -> str:
-        """As the function of this name, but a crash or a hang is an outcome too."""
+    def judge(self, entry: Entry, folder: Path) -> str:
+        """Call judge in the process; a crash and a hang are outcomes too."""
         if self._pool is None:
             begin = (_begin, (self._scratch.name,))
             self._pool = ProcessPoolExecutor(1, get_context("spawn"), *begin)
         try:
-            return self._pool.submit(judge, door, folder).result(timeout=2 * SECONDS)
-        except BrokenProcessPool:
+            return self._pool.submit(judge, entry, folder).result(timeout=2 * SECONDS)
+        except (BrokenProcessPool, TimeoutError) as error:
             self._stop()
-            return "the process died"
-        except TimeoutError:
-            self._stop()
-            return "it did not end"
+            return "it did not end" if isinstance(error, TimeoutError) else "the process died"
 
     def _stop(self) -> None:
         pool, self._pool = self._pool, None
@@ -174,24 +134,24 @@ class Worker:
                 process.kill()
             pool.shutdown(wait=True)
 
-    def __enter__(self) -> "Worker":
-        """Use it in a block, which ends the process."""
+    def __enter__(self) -> Self:
+        """Return the worker; leaving the block ends its process."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the process."""
+        """End the process and remove the scratch folder."""
         self._stop()
         self._scratch.cleanup()
 
 
 def _begin(scratch: str) -> None:
-    """Memory is limited to twice what is allowed: a bomb ends its trial and not the machine."""
+    """Limit the memory to twice what a trial may take, so that a bomb does not end the machine."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.dont_write_bytecode, tempfile.tempdir = True, scratch
-    # Progress bars, and what libraries say beside their errors.
+    # Hide progress bars and messages of libraries.
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), sys.stderr.fileno())
-    import iic.model.network  # noqa: F401 - TensorFlow reserves much for itself
+    import iic.model.network  # noqa: F401 - TensorFlow reserves much memory for itself
 
     limit = int(_memory("VmSize") * 1e6 + 2 * MEMORY * 1e6)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -1,1 +1,1 @@
-"""What is byte-identical across what."""
+"""Under which conditions the outputs are byte-identical."""

@@ -1,14 +1,14 @@
-"""Runs of the same pipeline under one changed condition after the other, compared by bytes.
+"""Run the same pipeline under one changed condition after the other, and compare the bytes.
 
 `python -m tools.determinism.measure` runs what reports/measurements/determinism.json lacks and adds
-to it after each condition, so it can be stopped and started again.
-tools/docs/reproducibility.py makes the tables of docs/reproducibility.md from it.
+to it after each condition, so it can be stopped and started again. tools/docs/reproducibility.py
+makes the tables of docs/reproducibility.md from it.
 """
 
 import argparse
 import json
+import os
 import platform
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from iic.core.params import Params
 from iic.experiments.cli import run_main
 from iic.experiments.recipes import read_settings, recipe_params, with_overrides
 from iic.experiments.scratch import copy_code
-from iic.pipeline.paths import MEASUREMENTS
+from iic.pipeline.paths import MEASUREMENTS, PIPELINE
 from tools.determinism.conditions import CONDITIONS, LEVELS, Condition
 from tools.determinism.outputs import (
     declared_outputs,
@@ -31,12 +31,17 @@ from tools.determinism.outputs import (
     digests,
     metrics_of,
 )
-from tools.determinism.running import finished_runs, keep_data, seconds_of_training, why_not
+from tools.determinism.running import (
+    ending_of,
+    finished_runs,
+    keep_data,
+    seconds_of_training,
+    why_not,
+)
 
 DETERMINISM = MEASUREMENTS / "determinism.json"
-_PIPELINE = Path("dvc.yaml")
 _TRIED = ("same", "others", "failed")
-# Python's version, then those of the packages that compute and draw.
+# Prints Python's version, then those of the packages that compute and draw.
 _VERSIONS = """
 import sys
 from importlib.metadata import version
@@ -47,7 +52,7 @@ for name in ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "matplotli
 
 
 def main(arguments: list[str]) -> None:
-    """Run conditions on the data that are named, or all that are missing."""
+    """Run the named conditions, or all that are missing."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("condition", nargs="*", help="run this one, whether it was run or not")
     parser.add_argument("--data", action="append", choices=LEVELS, help="default: all")
@@ -62,22 +67,20 @@ def main(arguments: list[str]) -> None:
 
 
 def versions_of(python: str) -> tuple[str, str]:
-    """Version of an interpreter, and its path; its packages have to be those of this one.
+    """Return the version of an interpreter, and its path.
 
     Raises:
-        InputError: it does not run, or its packages are others.
+        InputError: It does not run, or its packages are not those of this interpreter.
     """
     found = []
     for path in (python, sys.executable):
         try:
-            done = subprocess.run(  # noqa: S603 - a list, no shell
-                [path, "-c", _VERSIONS], capture_output=True, text=True, check=True
-            )
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise InputError(
-                f"{path}: no Python with the packages of requirements/run.txt"
-            ) from error
-        found.append(done.stdout.splitlines())
+            status, said = ending_of([path, "-c", _VERSIONS], Path(), os.environ)
+        except OSError:
+            status = 1
+        if status != 0:
+            raise InputError(f"{path}: no Python with the packages of requirements/run.txt")
+        found.append(said.splitlines())
     (version, *packages), (_, *expected) = found
     if packages != expected:
         others = ", ".join(sorted(set(packages) - set(expected)))
@@ -87,9 +90,7 @@ def versions_of(python: str) -> tuple[str, str]:
 
 def run_level(level: str, wanted: Sequence[str], pythons: Mapping[str, str]) -> None:
     """Run the reference, then each condition that is wanted or missing; keep each result."""
-    chosen = LEVELS[level]
-    settings = read_settings(list(chosen.settings))
-    params = with_overrides(recipe_params(chosen.recipe), settings, "settings")
+    params = _with(recipe_params(LEVELS[level].recipe), LEVELS[level].settings)
     if not _waiting(level, wanted, pythons):
         return
     with tempfile.TemporaryDirectory() as name_of_folder:
@@ -99,15 +100,19 @@ def run_level(level: str, wanted: Sequence[str], pythons: Mapping[str, str]) -> 
         params = keep_data(params, data)
         with finished_runs(code, params, Condition("")) as (reference,):
             _keep_reference(level, reference)
-            # Asked again: the reference may have shown that what was kept is of other code.
+            # Asked again, since another reference makes the kept results worthless.
             for name in _waiting(level, wanted, pythons):
                 row = _row(name, code, params, reference, pythons)
                 sys.stderr.write(f"{level}, {name}: {row['outcome']}\n")
                 _keep(level, name, row)
 
 
+def _with(params: Params, settings: Sequence[str]) -> Params:
+    return with_overrides(params, read_settings(list(settings)), "settings")
+
+
 def _waiting(level: str, wanted: Sequence[str], pythons: Mapping[str, str]) -> list[str]:
-    """Names of conditions to run; those that cannot be tried are noted at once."""
+    """Names of the conditions to run; those that cannot be tried are noted at once."""
     rows = read_results().get(level, {}).get("conditions", {})
     tried = {name for name, row in rows.items() if row["outcome"] in _TRIED}
     waiting = []
@@ -130,11 +135,10 @@ def _version_of_reference() -> str:
 def _row(
     name: str, code: Path, params: Params, reference: Path, pythons: Mapping[str, str]
 ) -> dict[str, Any]:
-    """What came of a condition; the worst of several runs at once."""
-    condition = CONDITIONS[name]
-    other = with_overrides(params, read_settings(list(condition.settings)), "settings")
+    """Run a condition and compare it; of several runs at once, the worst counts."""
+    condition, outputs = CONDITIONS[name], declared_outputs(PIPELINE)
+    other = _with(params, condition.settings)
     python = pythons.get(condition.python, sys.executable)
-    outputs = declared_outputs(_PIPELINE)
     try:
         with finished_runs(code, other, condition, python) as folders:
             rows = [
@@ -148,13 +152,13 @@ def _row(
 
 
 def read_results() -> dict[str, Any]:
-    """What was found so far, by data."""
+    """Return the results so far, by data."""
     return read_json(DETERMINISM, f"git restore {DETERMINISM}") if DETERMINISM.exists() else {}
 
 
 def _keep_reference(level: str, reference: Path) -> None:
-    """Note the reference and the machine; rows that were compared with other bytes are dropped."""
-    digest = digest_of_all(digests(reference, declared_outputs(_PIPELINE)))
+    """Keep the reference and the machine; drop rows that were compared with other bytes."""
+    digest = digest_of_all(digests(reference, declared_outputs(PIPELINE)))
     results = read_results()
     kept = results.get(level, {})
     before = kept.get("reference", {}).get("digest")
@@ -173,7 +177,7 @@ def _keep_reference(level: str, reference: Path) -> None:
 
 
 def _keep(level: str, name: str, row: dict[str, Any]) -> None:
-    """Write the row of a condition into the file, beside the others."""
+    """Write the row of a condition into the file, beside those of the others."""
     results = read_results()
     kept = results.get(level, {})
     rows = kept.get("conditions", {}) | {name: row}

@@ -1,4 +1,4 @@
-"""Which operations of a training step give other bytes with other threads or instructions.
+"""Find the operations of a training step whose bytes depend on threads or instructions.
 
 `python -m tools.determinism.operations` computes each operation on the same numbers in a process
 for each setting, and names those whose bytes are not the ones of two threads.
@@ -28,11 +28,10 @@ SETTINGS = {
     "four threads": {"TF_NUM_INTRAOP_THREADS": "4"},
     "AVX2": _TWO | {"ONEDNN_MAX_CPU_ISA": "AVX2"},
 }
-_Results = Iterator[tuple[str, tf.Tensor]]
 
 
 def main(arguments: list[str]) -> None:
-    """Compare the settings; with `digests`, print this process's own."""
+    """Compare the settings; with `digests`, print this process's digests."""
     if arguments == ["digests"]:
         sys.stdout.write(json.dumps(digests()) + "\n")
         return
@@ -52,25 +51,21 @@ def _digests_with(variables: dict[str, str]) -> dict[str, str]:
 
 
 def digests() -> dict[str, str]:
-    """Digest of each operation's results, over all sizes."""
+    """Return a digest of each operation's results over all sizes."""
     tf.config.experimental.enable_op_determinism()
-    random = np.random.default_rng(0)
     content: dict[str, Any] = {}
-    for results in (_convolutions(random), _dense(random), _others(random)):
-        for operation, result in results:
-            content.setdefault(operation, hashlib.sha256()).update(result.numpy().tobytes())
+    for operation, result in _results(np.random.default_rng(0)):
+        content.setdefault(operation, hashlib.sha256()).update(result.numpy().tobytes())
     return {operation: found.hexdigest()[:12] for operation, found in content.items()}
 
 
-def _normal(random: np.random.Generator, *shape: int) -> tf.Tensor:
-    return tf.constant(random.standard_normal(shape, dtype=np.float32))
+def _results(random: np.random.Generator) -> Iterator[tuple[str, tf.Tensor]]:
+    def normal(*shape: int) -> tf.Tensor:
+        return tf.constant(random.standard_normal((_BATCH, *shape), dtype=np.float32))
 
-
-def _convolutions(random: np.random.Generator) -> _Results:
     for side, before, after in _CONVOLUTIONS:
-        x = _normal(random, _BATCH, side, side, before)
-        kernel = _normal(random, 3, 3, before, after)
-        gradient = _normal(random, _BATCH, side, side, after)
+        x, gradient = normal(side, side, before), normal(side, side, after)
+        kernel = tf.constant(random.standard_normal((3, 3, before, after), dtype=np.float32))
         with tf.GradientTape() as tape:
             tape.watch([x, kernel])
             y = tf.nn.conv2d(x, kernel, 1, "SAME")
@@ -80,33 +75,23 @@ def _convolutions(random: np.random.Generator) -> _Results:
         yield "convolution: gradient of its weights", of_kernel
         bias = tf.raw_ops.BiasAddGrad(out_backprop=gradient)
         yield "convolution: gradient of its bias", bias
-        yield from _normalisation(gradient)
+        layer = keras.layers.BatchNormalization()
+        layer.build(gradient.shape)
+        with tf.GradientTape() as tape:
+            tape.watch(gradient)
+            y = layer(gradient, training=True)
+        yield "batch normalisation", y
+        for result in tape.gradient(y, [gradient, *layer.trainable_variables], gradient):
+            yield "batch normalisation: gradients", result
         yield "max-pooling", tf.nn.max_pool2d(gradient, 2, 2, "VALID")
         yield "average over pixels", tf.reduce_mean(gradient, [1, 2])
-
-
-def _normalisation(x: tf.Tensor) -> _Results:
-    layer = keras.layers.BatchNormalization()
-    layer.build(x.shape)
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = layer(x, training=True)
-    yield "batch normalisation", y
-    for gradient in tape.gradient(y, [x, *layer.trainable_variables], x):
-        yield "batch normalisation: gradients", gradient
-
-
-def _dense(random: np.random.Generator) -> _Results:
     for before, after in _DENSE:
-        x, kernel = _normal(random, _BATCH, before), _normal(random, before, after)
-        gradient = _normal(random, _BATCH, after)
+        x, gradient = normal(before), normal(after)
+        kernel = tf.constant(random.standard_normal((before, after), dtype=np.float32))
         yield "dense", x @ kernel
         yield "dense: gradient of its input", tf.matmul(gradient, kernel, transpose_b=True)
         yield "dense: gradient of its weights", tf.matmul(x, gradient, transpose_a=True)
-
-
-def _others(random: np.random.Generator) -> _Results:
-    z, z_t = (_normal(random, _BATCH, 50) for _ in range(2))
+    z, z_t = normal(50), normal(50)
     yield "softmax", tf.nn.softmax(z)
     yield "joint matrix", tf.matmul(z, z_t, transpose_a=True)
     yield "sum", tf.reduce_sum(z)

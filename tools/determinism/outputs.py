@@ -1,4 +1,4 @@
-"""What two runs of the pipeline left behind, compared."""
+"""The outputs of two runs of the pipeline, compared."""
 
 import hashlib
 import json
@@ -16,18 +16,17 @@ from iic.model.matching import contingency_table, hungarian_match
 MOVED = ("acc", "nmi", "loss")
 
 
-def declared_outputs(pipeline: Path) -> list[str]:
-    """Paths that the stages of a dvc.yaml write, in its order."""
-    stages = yaml.safe_load(pipeline.read_text("utf-8"))["stages"].values()
-    entries = [out for stage in stages for kind in _KINDS for out in stage.get(kind, [])]
+def declared_outputs(pipeline: Path, *names: str) -> list[str]:
+    """List the paths that some stages of a dvc.yaml write, or all of its stages."""
+    stages = yaml.safe_load(pipeline.read_text("utf-8"))["stages"]
+    chosen = [stages[name] for name in names or stages]
+    kinds = ("outs", "metrics", "plots")
+    entries = [out for stage in chosen for kind in kinds for out in stage.get(kind, [])]
     return [next(iter(out)) if isinstance(out, dict) else out for out in entries]
 
 
-_KINDS = ("outs", "metrics", "plots")
-
-
 def digests(folder: Path, outputs: list[str]) -> dict[str, str]:
-    """SHA-256 of each output, of a folder's files and their names together."""
+    """Return the SHA-256 of each output; that of a folder covers its files and their names."""
     return {output: _digest(folder / output) for output in outputs}
 
 
@@ -41,24 +40,27 @@ def _digest(path: Path) -> str:
 
 
 def digest_of_all(found: Mapping[str, str]) -> str:
-    """A short one, by which runs with the same bytes are known."""
+    """Return a short digest that identifies runs with the same bytes."""
     return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:12]
 
 
 def metrics_of(folder: Path) -> dict[str, float]:
-    """The metrics that are compared."""
+    """Return the metrics that are compared."""
     found = json.loads((folder / METRICS).read_text("utf-8"))
     return {name: found[name] for name in MOVED}
 
 
 def difference(reference: Path, other: Path, outputs: list[str]) -> dict[str, Any]:
-    """Outputs whose bytes differ, how far metrics moved, and images that changed their cluster."""
+    """List outputs whose bytes differ, how far metrics moved, and images in another cluster."""
     before, after = digests(reference, outputs), digests(other, outputs)
     differs = [output for output in outputs if before[output] != after[output]]
     if not differs:
         return {"outcome": "same", "digest": digest_of_all(after)}
     was, now = metrics_of(reference), metrics_of(other)
-    changed, images = changed_clusters(_clusters(reference), _clusters(other))
+    changed, images = changed_clusters(*(
+        read_table(folder / PREDICTIONS, CLASS_COLUMNS)["cluster"].astype(np.int64)
+        for folder in (reference, other)
+    ))  # fmt: skip
     return {
         "outcome": "others",
         "digest": digest_of_all(after),
@@ -70,19 +72,14 @@ def difference(reference: Path, other: Path, outputs: list[str]) -> dict[str, An
 
 
 def changed_clusters(first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
-    """How many images changed their cluster, and of how many.
+    """Count the images that changed their cluster, and all images.
 
-    Numbers of clusters mean nothing, so those of both runs are matched one to one first.
+    The numbers of clusters mean nothing, so the clusters of both runs are matched one to one first.
 
     Args:
         first: (n,) clusters in one run.
-        second: (n,) in the other.
+        second: (n,) clusters in the other run.
     """
     k = int(max(first.max(), second.max())) + 1
-    table = contingency_table(first, second, k, k)
-    mapping = hungarian_match(table)
+    mapping = hungarian_match(contingency_table(first, second, k, k))
     return int((mapping[second] != first).sum()), len(first)
-
-
-def _clusters(folder: Path) -> np.ndarray:
-    return read_table(folder / PREDICTIONS, CLASS_COLUMNS)["cluster"].astype(np.int64)

@@ -19,6 +19,7 @@ from iic.experiments.scratch import STAGES, write_params
 from iic.pipeline.costs import COSTS, read_costs
 from tools.determinism.conditions import CONDITIONS, Condition
 
+# Characters of an error message that are shown.
 _LAST = 300
 
 
@@ -26,16 +27,19 @@ _LAST = 300
 def finished_runs(
     code: Path, params: Params, condition: Condition, python: str = sys.executable
 ) -> Iterator[list[Path]]:
-    """Folders in which the stages have run under a condition, as many as it wants at once.
+    """Run the stages under a condition, as many times at once as it wants.
 
     Args:
-        code: folder with a copy of the code, the same for all runs.
-        params: of the pipeline.
-        condition: to run it under.
-        python: path of the interpreter.
+        code: Folder with a copy of the code.
+        params: Parameters of the pipeline.
+        condition: Condition to run it under.
+        python: Path of the interpreter.
+
+    Yields:
+        The folder of each run.
 
     Raises:
-        InputError: a stage failed.
+        InputError: A stage failed.
     """
     with tempfile.TemporaryDirectory() as name:
         tops = [Path(name) / str(number) for number in range(condition.jobs)]
@@ -47,12 +51,12 @@ def finished_runs(
 
 
 def seconds_of_training(folder: Path) -> float:
-    """Seconds that the stage `train` took, imports apart."""
+    """Return the seconds that the stage `train` took, without imports."""
     return read_costs(folder.parent / "costs")["train"].seconds
 
 
 def keep_data(params: Params, folder: Path) -> Params:
-    """Parameters that take the data from a folder, so that mirrors are asked once for all runs."""
+    """Download the data into a folder; return parameters that take them from there."""
     if params.data.name not in COLLECTIONS:
         return params
     collection = COLLECTIONS[params.data.name]
@@ -71,31 +75,24 @@ def _keeping(source: Source, folder: Path) -> Source:
 
 
 def _prepare(top: Path, code: Path, params: Params, condition: Condition) -> None:
-    folder = top / condition.folder
     (top / "home").mkdir(parents=True)
-    shutil.copytree(code, folder)
-    write_params(folder, params)
+    shutil.copytree(code, top / condition.folder)
+    write_params(top / condition.folder, params)
     for name, content in condition.files.items():
         (top / name).parent.mkdir(parents=True, exist_ok=True)
         (top / name).write_text(content, "utf-8")
-    if condition.locale:
-        _make_locale(top / "locale", condition.locale)
-
-
-def _make_locale(folder: Path, name: str) -> None:
-    folder.mkdir()
-    target = str(folder / f"{name}.UTF-8")
-    # With `--no-archive` it needs no rights over the system's own locales.
-    command = ["localedef", "--no-archive", "-i", name, "-f", "UTF-8", target]
-    done = subprocess.run(  # noqa: S603 - fixed words, no shell
-        command, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise InputError(f"{' '.join(command)}: {done.stderr.strip()[-_LAST:]}")
+    if name := condition.locale:
+        (top / "locale").mkdir()
+        target = str(top / f"locale/{name}.UTF-8")
+        # `--no-archive` needs no rights over the system's own locales.
+        command = ["localedef", "--no-archive", "-i", name, "-f", "UTF-8", target]
+        status, said = ending_of(command, top, os.environ)
+        if status != 0:
+            raise InputError(f"{' '.join(command)}: {said.strip()[-_LAST:]}")
 
 
 def environment(top: Path, condition: Condition) -> dict[str, str]:
-    """This process's variables without any that a condition sets, then those of this one."""
+    """Return this process's variables without those that any condition sets, and this one's."""
     switches = {name for other in CONDITIONS.values() for name in other.variables} - {"HOME"}
     plain = {key: value for key, value in os.environ.items() if key not in switches}
     own = {key: value.format(top=top) for key, value in condition.variables.items()}
@@ -104,43 +101,32 @@ def environment(top: Path, condition: Condition) -> dict[str, str]:
 
 
 def _run_stages(top: Path, condition: Condition, python: str) -> None:
-    variables = environment(top, condition)
-    start = _on_terminal if condition.terminal else _on_pipe
+    variables, folder = environment(top, condition), top / condition.folder
     for stage in STAGES:
         command = [*condition.command, python, "-m", f"stages.{stage}"]
-        status, said = start(command, top / condition.folder, variables, condition.umask)
+        status, said = ending_of(
+            command, folder, variables, umask=condition.umask, terminal=condition.terminal
+        )
         if status != 0:
             raise InputError(f"{stage}: exit status {status}: {' '.join(said.split())[-_LAST:]}")
 
 
-def _on_pipe(
-    command: list[str], folder: Path, variables: Mapping[str, str], umask: int
+def ending_of(
+    command: list[str],
+    folder: Path,
+    variables: Mapping[str, str],
+    umask: int = -1,
+    *,
+    terminal: bool = False,
 ) -> tuple[int, str]:
-    done = subprocess.run(  # noqa: S603 - a list, no shell
-        command,
-        cwd=folder,
-        env=variables,
-        umask=umask,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    return done.returncode, done.stdout
-
-
-def _on_terminal(
-    command: list[str], folder: Path, variables: Mapping[str, str], umask: int
-) -> tuple[int, str]:
-    """The same with a terminal as standard output, standard error and standard input."""
-    ours, theirs = pty.openpty()
+    """Run a command on a pipe or a terminal; return its exit status and both of its outputs."""
+    ours, theirs = pty.openpty() if terminal else os.pipe()
     with subprocess.Popen(  # noqa: S603 - a list, no shell
         command,
         cwd=folder,
         env=variables,
         umask=umask,
-        stdin=theirs,
+        stdin=theirs if terminal else None,
         stdout=theirs,
         stderr=theirs,
     ) as process:
@@ -149,33 +135,34 @@ def _on_terminal(
     return process.returncode, said.decode(errors="replace")
 
 
-def _chunks(terminal: int) -> Iterator[bytes]:
-    """What is written to it until nobody has it open."""
+def _chunks(output: int) -> Iterator[bytes]:
+    """Read what is written until nobody has the other end open."""
     try:
-        while chunk := os.read(terminal, 1 << 16):
+        while chunk := os.read(output, 1 << 16):
             yield chunk
     except OSError:
-        pass  # Linux's way to say that the other end is closed.
+        pass  # Linux reports the closed end of a terminal as an error.
     finally:
-        os.close(terminal)
+        os.close(output)
 
 
 def why_not(condition: Condition, known: set[str], cores: int, pythons: Mapping[str, str]) -> str:
-    """Why a condition cannot be tried, or nothing.
+    """Return why a condition cannot be tried on this machine, or "".
 
     Args:
-        condition: to try.
-        known: instructions of the processor.
-        cores: that this process may use.
-        pythons: path of an interpreter by its version.
+        condition: Condition to try.
+        known: Instructions of the processor.
+        cores: Number of cores that this process may use.
+        pythons: Paths of interpreters by version.
     """
-    tool = condition.command[0] if condition.command else ""
+    version, tools = (
+        condition.python,
+        [*condition.command[:1], *["localedef"] * bool(condition.locale)],
+    )
     reasons = {
         f"a processor without {', '.join(condition.needs)}": not known.issuperset(condition.needs),
         f"fewer than {condition.cores} cores": cores < condition.cores,
-        f"no `{tool}`": bool(tool) and shutil.which(tool) is None,
-        "no `localedef`": bool(condition.locale) and shutil.which("localedef") is None,
-        f"no Python {condition.python} was named (`--python`)": bool(condition.python)
-        and condition.python not in pythons,
+        **{f"no `{tool}`": shutil.which(tool) is None for tool in tools},
+        f"no Python {version} was named (`--python`)": bool(version) and version not in pythons,
     }
     return ", ".join(reason for reason, is_so in reasons.items() if is_so)

@@ -1,4 +1,4 @@
-"""What the campaigns of faults and of damage judge by, and a few of their trials."""
+"""How the campaigns of faults and of damage judge, and a few of their trials."""
 
 import random
 import shutil
@@ -11,8 +11,9 @@ import pytest
 import yaml
 from conftest import ROOT, exit_code_of, flip_a_bit, no_file_larger_than
 
-from tools.chaos import contents, damage, disturbed, faults
-from tools.chaos.endings import Ending, fault_of
+from iic.pipeline.inputs import md5_of
+from tools.chaos import clones, damage, faults
+from tools.chaos.clones import Ending, fault_of
 from tools.chaos.faults import Fault
 
 NAMED = "data/draws.npz"
@@ -38,13 +39,13 @@ def clone(pipeline_run, tmp_path):
         (-9, f"error: {NAMED}\n", "crashed: "),
     ],
 )
-def test_a_refusal_is_a_line_that_names_what_is_at_fault(status, said, fault):
+def test_refusal_is_one_line_that_names_the_cause(status, said, fault):
     found = fault_of(Ending(status, said), NAMED)
     assert found.startswith(fault)
     assert bool(found) == bool(fault)
 
 
-def test_what_a_stage_writes_is_what_the_pipeline_says():
+def test_written_files_are_those_of_the_pipeline():
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     assert list(faults.WRITTEN) == list(stages)
     for name, stage in stages.items():
@@ -54,7 +55,7 @@ def test_what_a_stage_writes_is_what_the_pipeline_says():
         assert found == outs
 
 
-def test_every_output_is_on_a_full_disk_once_and_every_folder_read_only(pipeline_run):
+def test_every_output_meets_a_full_disk_and_every_folder_is_read_only(pipeline_run):
     full = [*faults.full_disks(pipeline_run), *faults.full_places()]
     whats = Counter(fault.what for fault in full)
     for files in faults.WRITTEN.values():
@@ -64,45 +65,45 @@ def test_every_output_is_on_a_full_disk_once_and_every_folder_read_only(pipeline
         assert whats[f"{place} read-only"]
 
 
-def test_content_counts_and_not_what_dvc_remembers(clone):
-    before = contents.written(clone)
-    assert contents.wrong(clone) == []
+def test_damaged_outputs_are_found_by_their_content(clone):
+    before = clones.written(clone)
+    assert clones.wrong(clone) == []
     flip_a_bit(clone / NAMED)
     flip_a_bit(clone / "model/model.weights.h5")
     (clone / "reports/metrics.json").unlink()
     (clone / "data/.draws.npz.x").touch()
-    assert contents.wrong(clone) == [NAMED, "model", "reports/metrics.json"]
-    changed = contents.written(clone).items() - before.items()
+    assert clones.wrong(clone) == [NAMED, "model", "reports/metrics.json"]
+    changed = clones.written(clone).items() - before.items()
     assert {path for path, _ in changed} == {NAMED, "model/model.weights.h5", "data/.draws.npz.x"}
 
 
-def test_damaged_objects_are_found(clone):
-    path = contents.objects_of(clone, contents.md5_of(clone / "model"))[-1]
+def test_damaged_objects_of_the_cache_are_found(clone):
+    path = clones.objects_of(clone, md5_of(clone / "model"))[-1]
     flip_a_bit(path)
-    assert contents.wrong(clone) == [path.relative_to(clone).as_posix()]
+    assert clones.wrong(clone) == [path.relative_to(clone).as_posix()]
 
 
-def test_a_stage_that_is_forgotten_can_be_had_from_no_cache(clone):
+def test_forgotten_stage_is_in_no_cache(clone):
     def stored() -> set[str]:
         return {path.name for path in (clone / ".dvc/cache/files").rglob("*") if path.is_file()}
 
     before, notes = stored(), len([*(clone / ".dvc/cache/runs").glob("*/*/*")])
-    contents.forget(clone, "train")
-    gone = {contents.md5_of(clone / name)[2:] for name in ("model", "data/snapshots.npz")}
-    assert len(before - stored()) == 5  # these, the model's two files and a table
+    clones.forget(clone, "train")
+    gone = {md5_of(clone / name)[2:] for name in ("model", "data/snapshots.npz")}
+    assert len(before - stored()) == 5  # these two, the model's two files and a table
     assert gone <= before - stored()
     assert len([*(clone / ".dvc/cache/runs").glob("*/*/*")]) == notes - 1
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_damage_is_a_bit_or_a_lost_end_and_says_so(tmp_path, seed):
+def test_damage_is_a_flipped_bit_or_a_lost_end(tmp_path, seed):
     path, link = tmp_path / "file", tmp_path / "link"
     content = bytes(range(200))
     path.write_bytes(content)
     path.chmod(0o444)
     link.hardlink_to(path)
     before = path.stat()
-    says = damage.damage(path, random.Random(seed))
+    says = damage.damage_file(path, random.Random(seed))
     found, after = path.read_bytes(), path.stat()
     if says.startswith("cut"):
         assert content.startswith(found)
@@ -125,46 +126,48 @@ def test_damage_is_a_bit_or_a_lost_end_and_says_so(tmp_path, seed):
         ("report", "reports/figures/operations.png"),
     ],
 )
-def test_a_stage_names_the_file_that_has_no_room(clone, monkeypatch, stage, file):
-    before = contents.written(clone)
+def test_stage_names_the_file_that_does_not_fit(clone, monkeypatch, stage, file):
+    before = clones.written(clone)
     with no_file_larger_than(100):
         code = exit_code_of(f"stages/{stage}.py", cwd=clone, monkeypatch=monkeypatch)
     assert code == f"error: {file}: File too large"
-    assert contents.written(clone) == before
+    assert clones.written(clone) == before
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's device that is always full")
-def test_a_training_names_what_it_cannot_be_watched_by(clone, monkeypatch, capsys):
+@pytest.mark.skipif(
+    not Path("/dev/full").exists(), reason="needs Linux's device that is always full"
+)
+def test_training_names_the_metrics_that_cannot_be_written(clone, monkeypatch, capsys):
     # DVCLive writes that after each epoch, and its error has no name.
     signal = clone / ".dvc/tmp/exps/run/DVCLIVE_STEP_COMPLETED"
     signal.parent.mkdir(parents=True, exist_ok=True)
     signal.symlink_to("/dev/full")
     code = exit_code_of("stages/train.py", cwd=clone, monkeypatch=monkeypatch)
     assert code == "error: dvclive: No space left on device"
-    # Else the message would stand behind the progress bar.
+    # Otherwise the message would stand behind the progress bar.
     assert capsys.readouterr().out.endswith("\n")
 
 
-def test_a_full_disk_costs_a_run_and_nothing_else(pipeline_run):
-    # More than DVC's own files take.
+def test_run_on_a_full_disk_is_refused_and_the_next_one_completes(pipeline_run):
+    # DVC's own files are smaller.
     file, limit = "data/images.npz", 1_000_000
     fault = Fault(
         "limit", "download", lambda _: no_file_larger_than(limit), file, at_stage=False, disks=()
     )
-    assert disturbed.trial(fault, pipeline_run) == ("", "refused")
+    assert faults.trial(fault, pipeline_run) == ("", "refused")
 
 
-def test_disks_of_our_own(pipeline_run):
-    """In a process of its own, since what it mounts is to go with it."""
+def test_full_disk_in_an_own_mount_namespace(pipeline_run):
+    """In a process of its own, with which its mounts disappear."""
     code = """
 import sys
 from pathlib import Path
-from reliability import disks, disturbed, faults
-if why_not := disks.own_mounts():
+from tools.chaos import faults
+if why_not := faults.own_mounts():
     sys.exit(f"skipped: {why_not}")
 finished = Path(sys.argv[1])
 (fault,) = [f for f in faults.full_disks(finished) if f.what == "disk full in data/neighbors.npz"]
-print(disturbed.trial(fault, finished))
+print(faults.trial(fault, finished))
 """
     done = subprocess.run(
         [sys.executable, "-c", code, str(pipeline_run)], capture_output=True, text=True, cwd=ROOT
@@ -175,7 +178,7 @@ print(disturbed.trial(fault, finished))
 
 
 @pytest.mark.parametrize(("kind", "seed"), [("output", 1), ("object", 2)])
-def test_damage_is_mended(pipeline_run, kind, seed):
+def test_damage_is_repaired(pipeline_run, kind, seed):
     make, _ = damage.KINDS[kind]
-    what, _ = damage.tried(pipeline_run, make, random.Random(seed))
+    what, _ = damage.trial(pipeline_run, make, random.Random(seed))
     assert what == ""

@@ -1,14 +1,14 @@
-"""Parameters of all kinds: invalid ones, odd ones, and those that spoil a training."""
+"""Invalid, odd and diverging parameters."""
 
 import random
 import shutil
-import subprocess
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iic.core.errors import InputError
@@ -18,11 +18,10 @@ from iic.pipeline.paths import HISTORY, MODEL, SNAPSHOTS
 from iic.pipeline.resume import FOLDER as STATES
 from iic.pipeline.stage import read_params
 from stages import train
-from tools.chaos import odd, overrides, parameters
+from tools.chaos import odd, parameters
 from tools.chaos.campaigns import CAMPAIGNS
-from tools.chaos.counting import Count
-from tools.chaos.examples import distinct
-from tools.chaos.variants import Variant, text
+from tools.chaos.clones import Count, Ending
+from tools.chaos.parameters import KINDS, TEXT, InvalidFile, examples
 
 LINE = "error: params.yaml: seed: 'x' should be an integer"
 
@@ -32,164 +31,158 @@ def last(counts) -> Count:
     return list(counts)[-1]
 
 
-def test_examples_are_as_many_as_wanted_all_different_and_those_of_the_seed():
-    numbers = st.integers(0, 60)
-    found = distinct(numbers, 40, random.Random(3))
-    assert len(set(found)) == 40
-    assert found == distinct(numbers, 40, random.Random(3))
-    assert found != distinct(numbers, 40, random.Random(4))
-    with pytest.raises(ValueError, match="no more than 61 different examples"):
-        distinct(numbers, 62, random.Random(0))
+@settings(derandomize=True, database=None, deadline=None, max_examples=100)
+@given(st.one_of([strategy for strategy, _ in KINDS.values()]))
+def test_invalid_files_are_refused_in_one_line_that_names_the_key(file):
+    assert parameters.fault_of_file(file) == ""
 
 
-def test_invalid_files_are_refused_before_any_work():
-    count = last(parameters.refusals(parameters.invalid(150, random.Random(1))))
+@settings(derandomize=True, database=None, deadline=None, max_examples=30)
+@given(parameters.invalid_overrides())
+def test_invalid_overrides_are_refused_by_dvc_or_the_first_stage(override):
+    fault, by = parameters.fault_of_override(*override)
+    assert fault == ""
+    assert by in ("DVC", "the first stage")
+
+
+def test_campaign_tries_500_files_of_all_kinds():
+    assert sum(trials for _, trials in KINDS.values()) == 500
+    assert CAMPAIGNS["bad-parameters"].run is parameters.bad_files
+    count = last(parameters.bad_files(random.Random(1), trials=25))
     assert count.lost == []
-    assert count.tried == pytest.approx(150, abs=10)
-    assert set(count.details) == set(parameters.KINDS)
+    assert set(count.details) == set(KINDS)
 
 
-def test_the_campaign_tries_five_hundred():
-    assert sum(round(500 * kind.share) for kind in parameters.KINDS.values()) == 500
-    assert CAMPAIGNS["bad-parameters"].run is parameters.in_file
+def test_examples_are_different_and_decided_by_the_seed():
+    numbers = st.integers(0, 60)
+    found = examples(numbers, 40, random.Random(3))
+    assert len(set(found)) == 40
+    assert found == examples(numbers, 40, random.Random(3))
+    assert found != examples(numbers, 40, random.Random(4))
+    assert len(examples(numbers, 100, random.Random(0))) == 61
 
 
-def test_a_refusal_that_does_not_name_the_key_is_lost():
-    changed = text().replace("seed: 0", "seed: x").encode()
-    fine, lost = (
-        last(parameters.refusals([("kind", Variant("a change", changed, (named,)))])).lost
-        for named in ("seed: 'x' should", "nobody")
-    )
-    assert fine == []
-    assert lost[0].startswith(
-        "kind: a change: does not name nobody: \"error: params.yaml: seed: 'x'"
-    )
+def test_refusal_that_does_not_name_the_key_is_a_fault():
+    content = TEXT.replace("seed: 0", "seed: x").encode()
+    assert parameters.fault_of_file(InvalidFile("a kind", content, ("seed: 'x' should",))) == ""
+    fault = parameters.fault_of_file(InvalidFile("a kind", content, ("nobody",)))
+    assert fault.startswith("does not name nobody: \"error: params.yaml: seed: 'x'")
 
 
-def test_a_valid_file_is_lost():
-    count = last(parameters.refusals([("kind", Variant("none", text().encode(), ()))]))
-    assert count.lost == ["kind: none: accepted, began to work"]
+def test_accepted_file_is_a_fault():
+    file = InvalidFile("a kind", TEXT.encode(), ())
+    assert parameters.fault_of_file(file) == "accepted, began to work"
 
 
 @pytest.mark.parametrize(
-    ("refuse", "lost"),
+    ("read", "fault"),
     [
         (lambda: 1 / 0, "ZeroDivisionError instead of a refusal"),
         (lambda: Path("output").touch(), "accepted, began to work, left a file"),
     ],
 )
-def test_an_exception_and_a_file_left_are_lost(refuse, lost, tmp_path, monkeypatch):
+def test_exception_and_left_file_are_faults(read, fault, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(common, "read_params", lambda path: refuse())
-    assert parameters.not_refused([]).startswith(lost)
+    monkeypatch.setattr(common, "read_params", lambda path: read())
+    assert parameters.fault_of_stage([]).startswith(fault)
 
 
 @pytest.mark.parametrize(
-    ("said", "lost"),
+    ("said", "fault"),
     [
         (LINE, ""),
         (f"{LINE}\nparams.yaml: data: missing", ""),
-        (f"{LINE}\nand more", "no line of its own"),
-        ("params.yaml: seed: 'x'", "no line of its own"),
-        (f"{LINE}\x1b[31m", "shows control characters"),
-        (f"{LINE}\u202e", "shows control characters"),
+        (f"{LINE}\nand more", "not one line for each mistake"),
+        ("params.yaml: seed: 'x'", "not one line for each mistake"),
+        (f"{LINE}\x1b[31m", "contains control characters"),
+        (f"{LINE}\u202e", "contains control characters"),
         (LINE + "x" * 500, "1 lines, 550 characters"),
         ("\n".join([LINE, *["params.yaml: x: y"] * 30]), "31 lines"),
         ("error: params.yaml: data: missing", "does not name seed"),
     ],
 )
-def test_words_that_are_no_refusal_are_lost(said, lost):
-    found = parameters.wrong_with(said, ["seed"])
-    assert found.startswith(lost)
-    assert bool(found) == bool(lost)
+def test_unclear_messages_are_faults(said, fault):
+    found = parameters.fault_of_message(said, ["seed"])
+    assert found.startswith(fault)
+    assert bool(found) == bool(fault)
 
 
-def test_invalid_overrides_are_refused_by_dvc_or_by_the_first_stage():
-    count = last(overrides.in_process(distinct(overrides.invalid(), 20, random.Random(2))))
-    assert count.lost == []
-    assert set(count.details) == {"refused by DVC", "refused by the first stage"}
-
-
-def test_overrides_that_are_fine_are_lost():
-    (lost,) = last(overrides.in_process([("seed=5", "seed")])).lost
-    assert lost == "-S seed=5: accepted, began to work"
-    (lost,) = last(overrides.in_process([("seed=x", "nobody")])).lost
-    assert lost.startswith("-S seed=x: does not name nobody")
+def test_valid_override_is_a_fault():
+    assert parameters.fault_of_override("seed=5", "seed")[0] == "accepted, began to work"
+    assert parameters.fault_of_override("seed=x", "nobody")[0].startswith("does not name nobody")
 
 
 @pytest.mark.parametrize(
-    ("status", "said", "writes", "lost"),
+    ("status", "said", "writes", "fault"),
     [
         (1, LINE, False, ""),
         (0, LINE, False, "accepted"),
-        (1, f"{LINE}\nTraceback (most recent call last)", False, "a traceback"),
-        (1, "failed", False, "does not name seed: 'failed'"),
+        (1, f"{LINE}\nTraceback (most recent call last)", False, "traceback: "),
+        (1, "ERROR: failed", False, "does not name seed: failed"),
         (1, LINE, True, "began to work"),
     ],
 )
-def test_what_dvc_says_and_leaves_is_looked_at(status, said, writes, lost, tmp_path, monkeypatch):
-    def run(command, **_):
-        (tmp_path / "params.yaml").touch()
+def test_output_and_files_of_an_experiment_are_checked(
+    status, said, writes, fault, tmp_path, monkeypatch
+):
+    def run(*command, cwd):
         if writes:
-            (tmp_path / "output").touch()
-        return subprocess.CompletedProcess(command, status, "", said)
+            (cwd / "reports").mkdir()
+            (cwd / "reports/output").touch()
+        return Ending(status, said)
 
-    monkeypatch.setattr(overrides.subprocess, "run", run)
-    monkeypatch.setattr(overrides, "call", lambda *command, cwd: None)
-    assert overrides.run_with(tmp_path, "seed=x", "seed") == lost
+    monkeypatch.setattr(parameters, "ending_of", run)
+    monkeypatch.setattr(parameters, "call", lambda *command, cwd: None)
+    found = parameters.fault_of_experiment(tmp_path, "seed=x", "seed")
+    assert found.startswith(fault)
+    assert bool(found) == bool(fault)
 
 
-def test_odd_parameters_run_to_the_end_or_are_refused():
-    chosen = [
-        (("train.batch_size", "1"),),
-        (
-            *(("train.batch_size", "1437"), ("train.epochs", "1"), ("augment.ops", "[]")),
-            *(("model.clusters", "2"), ("model.overclusters", "500")),
-        ),
-    ]
-    count = last(odd.trials(chosen))
+def test_odd_settings_run_to_the_end_or_are_refused():
+    one_batch = ("train.batch_size=1437", "train.epochs=1", "augment.ops=[]")
+    heads = ("model.clusters=2", "model.overclusters=500")
+    count = last(odd.runs([("train.batch_size=1",), one_batch + heads]))
     assert count.lost == []
     assert count.details["refused by params.yaml"] == 1
     assert count.details["ran to the end"] == 1
 
 
-def test_the_campaign_tries_a_hundred_odd_ones(monkeypatch):
-    monkeypatch.setattr(odd, "trials", lambda chosen: chosen)
+def test_campaign_tries_100_odd_settings(monkeypatch):
+    monkeypatch.setattr(odd, "runs", lambda chosen: chosen)
     chosen = odd.on_digits(random.Random(0))
     assert len(set(chosen)) == 100
     assert chosen[: len(odd.NAMED)] == list(odd.NAMED)
 
 
 @pytest.mark.parametrize(
-    ("broken", "lost"),
+    ("broken", "fault"),
     [
         (ValueError("of\nthe code"), "download: ValueError: of the code"),
         (InputError("two\nlines"), "refused in 2 lines"),
         (InputError("a reason"), "refused, but data/images.npz is there"),
     ],
 )
-def test_odd_parameters_that_break_a_stage_are_lost(broken, lost, monkeypatch):
+def test_settings_that_break_a_stage_are_lost(broken, fault, monkeypatch):
     def main(params):
         Path("data").mkdir()
         Path("data/images.npz").touch()
         raise broken
 
     monkeypatch.setattr("stages.download.main", main)
-    (found,) = last(odd.trials([()])).lost
-    assert found == f": {lost}"
+    assert last(odd.runs([()])).lost == [f": {fault}"]
 
 
-def test_outputs_that_lack_and_metrics_that_are_no_numbers_are_lost(monkeypatch):
-    for stage in ("download", "augment", "neighbors", "train", "evaluate", "report"):
+def test_missing_outputs_are_lost(monkeypatch):
+    for stage in odd.STAGES:
         monkeypatch.setattr(f"stages.{stage}.main", lambda params: None)
     monkeypatch.setattr(odd, "_diagnosed", lambda params: [])
-    (found,) = last(odd.trials([()])).lost
+    (found,) = last(odd.runs([()])).lost
     assert found.startswith(": without data/images.npz, data/labels.npz, ")
 
 
 @pytest.fixture
 def before_training(pipeline_run, tmp_path, monkeypatch) -> Path:
-    """The finished pipeline; the current folder holds what its training began with."""
+    """The finished pipeline; the current folder holds the inputs of its training."""
     shutil.copytree(pipeline_run / "data", tmp_path / "data")
     (tmp_path / SNAPSHOTS).unlink()
     (tmp_path / HISTORY.parent).mkdir()
@@ -198,13 +191,13 @@ def before_training(pipeline_run, tmp_path, monkeypatch) -> Path:
 
 
 class Diverging(keras.optimizers.schedules.PolynomialDecay):
-    """The schedule of a training whose second epoch takes steps that no number can hold."""
+    """A learning rate that becomes far too large in the second epoch."""
 
     def __call__(self, step):
         return tf.where(step < 15, super().__call__(step), 1e38)
 
 
-def test_a_training_that_becomes_nan_leaves_nothing_that_spoils_the_next(
+def test_diverging_training_is_refused_and_the_next_one_resumes_from_finite_weights(
     before_training, monkeypatch, capsys
 ):
     params = read_params(before_training / "params.yaml")
@@ -219,7 +212,7 @@ def test_a_training_that_becomes_nan_leaves_nothing_that_spoils_the_next(
     (state,) = STATES.rglob("*.npz")
     kept = read_arrays(state, [name for name in np.load(state) if name != "history"])
     assert all(np.isfinite(array).all() for array in kept.values())
-    # The same settings go on after the first epoch, as if nothing had been.
+    # A training with the same settings resumes after the first epoch, with the same results.
     train.main(params)
     made = [path for path in (*MODEL.rglob("*"), SNAPSHOTS, HISTORY) if path.is_file()]
     assert len(made) > 3

@@ -1,4 +1,4 @@
-"""Hostile files: what is made to do harm does none, and what a campaign takes for lost is lost."""
+"""Hostile files: crafted ones do no harm, and the campaign notices whatever goes wrong."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ import pytest
 from iic.core.errors import InputError
 from tools.chaos import crafted_models, hostile, workers
 from tools.chaos.entries import ENTRIES, check_line
-from tools.chaos.hostile import Trial, damage, tried
+from tools.chaos.hostile import HostileFiles, damaged_content, outcome_of
 from tools.chaos.valid_files import arrays, model, pictures
 from tools.chaos.workers import ACCEPTED, REFUSED, Worker, judge
 
@@ -27,33 +27,36 @@ def worker():
         yield running
 
 
-def crafted() -> list[Trial]:
-    """Those that take little time; the campaign tries all."""
+def crafted() -> list[HostileFiles]:
+    """Crafted files that take little time; the campaign tries all."""
     found = [
         *(
-            Trial(name, "model", {**model(), **new})
+            HostileFiles(name, "model", {**model(), **new})
             for name, new in crafted_models.models().items()
         ),
-        *(Trial(name, "card", {**model(), **new}) for name, new in crafted_models.cards().items()),
-        *(Trial(name, "names", new) for name, new in crafted_models.names().items()),
+        *(
+            HostileFiles(name, "card", {**model(), **new})
+            for name, new in crafted_models.cards().items()
+        ),
+        *(HostileFiles(name, "names", new) for name, new in crafted_models.names().items()),
     ]
     return [trial for trial in found if "100 MB" not in trial.name]
 
 
-def test_what_is_made_to_do_harm_does_none(worker):
+def test_crafted_files_are_refused_or_read(worker):
     for trial in random.Random(0).sample(crafted(), 30):
-        assert tried(trial, worker) in (ACCEPTED, REFUSED), trial.name
+        assert outcome_of(trial, worker) in (ACCEPTED, REFUSED), trial.name
 
 
-def test_a_short_campaign_loses_nothing(worker):
+def test_damaged_files_are_refused_or_read(worker):
     numbers = random.Random(1)
     for trial in numbers.sample(list(hostile.damaged(numbers, each=2)), 30):
-        assert tried(trial, worker) in (ACCEPTED, REFUSED), trial.name
+        assert outcome_of(trial, worker) in (ACCEPTED, REFUSED), trial.name
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_what_is_as_it_should_be_is_accepted(entry, tmp_path, monkeypatch):
-    """Else nothing would be told by a refusal of what was made of it."""
+def test_valid_files_are_accepted(entry, tmp_path, monkeypatch):
+    """Otherwise a refusal of a damaged file would mean nothing."""
     monkeypatch.chdir(tmp_path)
     contents = {**pictures(), **arrays()}
     of_entry = {
@@ -130,7 +133,7 @@ def hangs(folder: Path):
 
 
 @pytest.mark.parametrize(
-    ("door", "outcome"),
+    ("entry", "outcome"),
     [
         (fine, "accepted"),
         (refuses, "refused"),
@@ -146,23 +149,23 @@ def hangs(folder: Path):
         (fills_memory, "accepted, but took "),
     ],
 )
-def test_what_goes_wrong_is_an_outcome(door, outcome, tmp_path, monkeypatch):
+def test_whatever_goes_wrong_is_an_outcome(entry, outcome, tmp_path, monkeypatch):
     (tmp_path / "other").mkdir()
     (tmp_path / "own").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "own"))
-    monkeypatch.setattr(workers, "MEMORY", 100 if door is fills_memory else 2000)
-    if door is fills_memory and not Path("/proc/self/clear_refs").exists():
-        pytest.skip("the peak of memory is not to be had here")
-    found = judge(door, tmp_path)
+    monkeypatch.setattr(workers, "MEMORY", 100 if entry is fills_memory else 2000)
+    if entry is fills_memory and not Path("/proc/self/clear_refs").exists():
+        pytest.skip("needs /proc/self/clear_refs")
+    found = judge(entry, tmp_path)
     assert found == outcome if outcome in (ACCEPTED, REFUSED) else found.startswith(outcome)
 
 
-def test_what_is_slow_is_lost(tmp_path, monkeypatch):
+def test_slow_trial_is_an_outcome(tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "SECONDS", 0.0)
     assert judge(fine, tmp_path).startswith("accepted, but took 0 s")
 
 
-def test_a_process_that_dies_or_hangs_is_lost_and_the_next_one_works(worker, tmp_path, monkeypatch):
+def test_process_that_dies_or_hangs_is_replaced(worker, tmp_path, monkeypatch):
     assert worker.judge(dies, tmp_path) == "the process died"
     assert worker.judge(fine, tmp_path) == ACCEPTED
     monkeypatch.setattr(workers, "SECONDS", 0.1)
@@ -170,17 +173,17 @@ def test_a_process_that_dies_or_hangs_is_lost_and_the_next_one_works(worker, tmp
 
 
 class Careless:
-    """Judges nothing, and leaves a file above the folder."""
+    """Accepts everything, and leaves a file above the folder."""
 
-    def judge(self, door, folder):
+    def judge(self, entry, folder):
         (folder / "../../climbed").write_text("x")
         return ACCEPTED
 
 
-def test_a_file_that_is_left_is_lost_and_named(monkeypatch):
-    trials = [Trial("a.png: bad", "image", {"a.png": b""})]
+def test_file_that_is_left_is_lost(monkeypatch):
+    trials = [HostileFiles("a.png: bad", "image", {"a.png": b""})]
     monkeypatch.setattr(hostile, "crafted", lambda: trials)
-    monkeypatch.setattr(hostile, "damaged", lambda numbers: [])
+    monkeypatch.setattr(hostile, "damaged", lambda numbers, each: [])
     monkeypatch.setattr(hostile, "Worker", lambda: FakePool())
     *_, count = hostile.files(random.Random(0))
     assert count.lost == ["a.png: bad: accepted, but left a file"]
@@ -195,29 +198,29 @@ class FakePool(Careless):
         pass
 
 
-def test_damage_can_be_repeated_and_is_some():
+def test_damage_is_decided_by_the_seed():
     content = pictures()["grey.png"]
-    made = [[damage(content, random.Random(seed)) for seed in range(20)] for _ in range(2)]
+    made = [[damaged_content(content, random.Random(seed)) for seed in range(20)] for _ in range(2)]
     assert made[0] == made[1]
     assert sum(bad != content for bad in made[0]) > 15
 
 
-def test_checksums_of_a_picture_are_made_right_again():
+def test_checksums_of_damaged_png_files_are_corrected():
     content = bytearray(pictures()["grey.png"])
     content[20] ^= 1
-    mended = hostile._with_sums(bytes(content))
-    assert mended[:29] == content[:29]
-    assert int.from_bytes(mended[29:33], "big") == zlib.crc32(mended[12:29])
+    corrected = hostile._with_checksums(bytes(content))
+    assert corrected[:29] == content[:29]
+    assert int.from_bytes(corrected[29:33], "big") == zlib.crc32(corrected[12:29])
 
 
-def test_each_kind_is_tried():
+def test_every_entry_gets_damaged_files():
     assert {trial.entry for trial in hostile.damaged(random.Random(0), each=1)} == {*ENTRIES} - {
         "names"
     }
 
 
 @pytest.mark.parametrize("text", ["a\tb", "\x9b", "\x7f", "a" * 1001])
-def test_what_is_no_line(text):
+def test_long_and_controlling_lines_are_rejected(text):
     check_line("Größe — fine")
     with pytest.raises(AssertionError, match="said"):
         check_line(text)

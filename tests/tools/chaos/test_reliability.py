@@ -1,4 +1,4 @@
-"""The campaigns: what it takes for lost is lost, and what it counts is kept."""
+"""The campaigns: what they count as lost, and how they keep their counts."""
 
 import json
 import random
@@ -10,29 +10,32 @@ import pytest
 from iic.core.errors import InputError
 from tools.chaos import campaigns, clones, kills
 from tools.chaos.campaigns import Campaign
-from tools.chaos.counting import Count
+from tools.chaos.clones import Count, Ending
 
 
-def test_the_stage_that_runs_is_the_one_that_dvc_names():
+def test_stage_is_read_from_the_output_of_dvc():
     assert kills.stage_of("Running stage 'train':\n") == "train"
     assert kills.stage_of("> python -m stages.train\n") == ""
 
 
-def test_what_is_not_as_before_is_named(pipeline_run, tmp_path):
-    clone = tmp_path / "clone"
+def test_differences_from_the_finished_clone_are_named(pipeline_run, tmp_path):
+    clone, fine = tmp_path / "clone", Ending(0, "")
     shutil.copytree(pipeline_run, clone, symlinks=True)
     lock = (clone / "dvc.lock").read_bytes()
-    assert clones.lost(clone, lock) == ""
-    assert clones.lost(clone, lock + b"\n") == "dvc.lock differs"
+    assert clones.lost(clone, lock, fine) == ""
+    assert clones.lost(clone, lock, Ending(1, "ERROR: no\nroom")) == "make repro: ERROR: no room"
+    assert clones.lost(clone, lock + b"\n", fine) == "dvc.lock differs"
     (clone / ".resume/x").mkdir(parents=True)
-    assert clones.lost(clone, lock) == "a state is left"
+    assert clones.lost(clone, lock, fine) == "a resume state is left"
     (clone / ".resume/x").rmdir()
     table = clone / "reports/metrics.json"
     table.write_text(table.read_text() + " ")
-    assert clones.lost(clone, lock) == "DVC sees a change, Git sees a change"
+    assert clones.lost(clone, lock, fine) == (
+        "DVC sees a change, Git sees a change, reports/metrics.json has other bytes"
+    )
 
 
-def test_a_campaign_kept_its_counts(monkeypatch, tmp_path, capsys):
+def test_counts_of_campaigns_are_kept(monkeypatch, tmp_path, capsys):
     def one(numbers):
         count = Count()
         count.add("", "a", "b")
@@ -52,6 +55,8 @@ def test_a_campaign_kept_its_counts(monkeypatch, tmp_path, capsys):
     assert list(kept) == ["first", "second"]
     assert kept["first"] == {"tried": 2, "lost": [number], "details": {"a": 1, "b": 2}}
     assert f"first: 2, lost 1, last: {number}" in capsys.readouterr().err
+    campaigns.main(["first", "--trials", "1"])
+    assert json.loads(file.read_text())["first"]["tried"] == 1
     with pytest.raises(InputError, match="third: no such campaign"):
         campaigns.main(["third"])
 

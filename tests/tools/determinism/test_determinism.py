@@ -1,4 +1,4 @@
-"""The map of determinism: what is compared, what is kept, and what the pages make of it."""
+"""Determinism under conditions: what is compared and kept, and the tables made of it."""
 
 import json
 import os
@@ -31,7 +31,7 @@ FILES = ["data/images.npz", "model", str(METRICS), str(PREDICTIONS)]
 
 
 def finish(folder: Path, clusters: list[int], acc: float = 0.5, weights: bytes = b"w") -> Path:
-    """A folder as a finished run leaves it, as far as it is compared."""
+    """Write the files of a finished run that are compared."""
     for name in ("data", "model", "reports"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "data/images.npz").write_bytes(b"images")
@@ -44,7 +44,7 @@ def finish(folder: Path, clusters: list[int], acc: float = 0.5, weights: bytes =
     return folder
 
 
-def test_every_declared_output_is_compared():
+def test_all_declared_outputs_are_compared():
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
     found = outputs.declared_outputs(ROOT / "dvc.yaml")
     assert {"model", "reports/metrics.json", "reports/accuracy.csv", "reports/figures"} <= set(
@@ -56,7 +56,7 @@ def test_every_declared_output_is_compared():
     assert len(found) == len(set(found)) == count
 
 
-def test_same_bytes_are_the_same_and_a_bit_is_not(tmp_path):
+def test_one_different_byte_is_a_difference(tmp_path):
     reference = finish(tmp_path / "a/x", [0, 1, 2])
     same = outputs.difference(reference, finish(tmp_path / "b/y", [0, 1, 2]), FILES)
     assert same["outcome"] == "same"
@@ -103,11 +103,11 @@ def test_a_file_in_a_folder_counts_by_name_and_content(tmp_path):
         ([0, 1, 2, 3], [5, 5, 5, 5], 3),
     ],
 )
-def test_images_change_their_cluster_whatever_its_number(first, second, changed):
+def test_changed_clusters_do_not_depend_on_their_numbers(first, second, changed):
     assert outputs.changed_clusters(np.array(first), np.array(second)) == (changed, 4)
 
 
-def test_what_cannot_be_tried_says_why(monkeypatch):
+def test_conditions_that_cannot_be_tried_have_a_reason(monkeypatch):
     def why(condition: Condition, **machine: object) -> str:
         known = {"known": {"avx2"}, "cores": 1, "pythons": {"3.12": "/p"}} | machine
         return running.why_not(condition, **known)
@@ -124,7 +124,7 @@ def test_what_cannot_be_tried_says_why(monkeypatch):
     assert why(Condition("", locale="tr_TR")) == "no `localedef`"
 
 
-def test_conditions_differ_by_what_they_say_alone(monkeypatch):
+def test_conditions_set_only_their_own_variables(monkeypatch):
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
     monkeypatch.setenv("HOME", "/home/mine")
     monkeypatch.setenv("OTHER", "kept")
@@ -150,22 +150,23 @@ def test_levels_name_conditions_and_recipes_that_exist():
     assert {"again", "threads-1", "avx2", "two-at-once"} <= set(LEVELS["mnist"].conditions)
 
 
-def test_a_terminal_is_one_and_what_is_said_on_it_comes_back(tmp_path):
+@pytest.mark.parametrize(
+    ("terminal", "expected"), [(True, "True True ü"), (False, "False False ü")]
+)
+def test_command_runs_on_a_terminal_or_a_pipe(terminal, expected, tmp_path):
     code = (
         "import os, sys; print(sys.stderr.isatty(), sys.stdout.isatty(), os.environ['A']);"
         "open('file', 'w'); sys.exit(3)"
     )
-    command = [sys.executable, "-S", "-c", code]
-    for start, expected in ((running._on_terminal, "True True ü"), (running._on_pipe, "False")):
-        status, said = start(command, tmp_path, {"A": "ü", "PYTHONUTF8": "1"}, 0o077)
-        assert status == 3
-        assert said.startswith(expected)
-        assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
-        (tmp_path / "file").unlink()
+    command, variables = [sys.executable, "-S", "-c", code], {"A": "ü", "PYTHONUTF8": "1"}
+    status, said = running.ending_of(command, tmp_path, variables, 0o077, terminal=terminal)
+    assert status == 3
+    assert said.startswith(expected)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
 
 
-def test_the_switches_do_something():
-    """One that does nothing would give the same bytes too."""
+def test_switches_for_avx2_take_effect():
+    """A switch without effect would give the same bytes too."""
     code = (
         "import scipy.linalg, threadpoolctl, numpy as np;"
         "print({i.get('architecture') for i in threadpoolctl.threadpool_info()},"
@@ -178,13 +179,13 @@ def test_the_switches_do_something():
     assert done.stdout.strip() == "{'Haswell'} ['X86_V3']", done.stderr
 
 
-def test_every_operation_gives_the_same_bytes_twice():
+def test_operations_give_the_same_bytes_twice():
     found = operations.digests()
     assert found == operations.digests()
     assert len(set(found.values())) == len(found) > 10
 
 
-def test_somebodys_settings_for_keras_change_nothing(tmp_path):
+def test_settings_of_the_user_for_keras_are_ignored(tmp_path):
     (tmp_path / "keras.json").write_text(
         CONDITIONS["keras-settings"].files["keras/keras.json"], "utf-8"
     )
@@ -202,7 +203,7 @@ def test_somebodys_settings_for_keras_change_nothing(tmp_path):
     assert done.stdout.strip() == "float32 channels_last float32", done.stderr
 
 
-def test_somebodys_settings_for_matplotlib_change_nothing(monkeypatch, params):
+def test_settings_of_the_user_for_matplotlib_are_ignored(monkeypatch, params):
     def stop(_: Path):
         raise InputError(f"letters of {matplotlib.rcParams['font.size']}")
 
@@ -216,7 +217,7 @@ def test_somebodys_settings_for_matplotlib_change_nothing(monkeypatch, params):
 
 @pytest.fixture
 def tiny_level(monkeypatch, tmp_path):
-    """Three conditions on runs that are made up: a queue of their clusters, or a failure."""
+    """Four conditions on invented runs; the queue holds their clusters, or a failure."""
     monkeypatch.chdir(ROOT)
     results = tmp_path / "determinism.json"
     names = ("again", "threads-1", "python-3.13", "nice")
@@ -247,24 +248,24 @@ def outcomes(results: Path) -> dict[str, str]:
     return {name: row["outcome"] for name, row in rows.items()}
 
 
-def test_what_is_missing_is_run_and_the_rest_is_kept(tiny_level):
+def test_only_missing_conditions_are_run(tiny_level):
     queue, results = tiny_level
     queue += [[0, 1], [0, 1], [0, 0], "train: exit status 1"]
     determinism.main([])
     expected = {"again": "same", "threads-1": "others", "python-3.13": "not tried"}
     assert outcomes(results) == expected | {"nice": "failed"}
-    determinism.main([])  # Nothing is left: not even a reference is run.
+    determinism.main([])  # Nothing is missing, so not even the reference is run.
     queue += [[0, 1], [0, 1], [0, 1]]
     determinism.main(["threads-1", "nice", "--data", "mnist"])
     assert outcomes(results) == expected | {"threads-1": "same", "nice": "same"}
     assert queue == []
 
 
-def test_each_machine_with_the_same_bytes_is_kept(tiny_level, monkeypatch):
+def test_machines_with_the_same_bytes_are_kept(tiny_level, monkeypatch):
     queue, results = tiny_level
     for number in (1, 2, 1, 3):
         monkeypatch.setattr(determinism, "machine", lambda n=number: {"processor": f"P{n}"})
-        # The last reference has other bytes.
+        # The last reference has different bytes.
         queue += [[0, 1] if number < 3 else [1, 1]] * 2
         determinism.main(["again"])
         if number == 2:
@@ -274,7 +275,7 @@ def test_each_machine_with_the_same_bytes_is_kept(tiny_level, monkeypatch):
     assert found == [{"processor": "P3"}]
 
 
-def test_rows_against_another_reference_are_dropped(tiny_level, capsys):
+def test_rows_of_another_reference_are_dropped(tiny_level, capsys):
     queue, results = tiny_level
     queue += [[0, 1], [0, 1], [0, 0], [0, 1]]
     determinism.main([])
@@ -284,7 +285,7 @@ def test_rows_against_another_reference_are_dropped(tiny_level, capsys):
     assert "the reference has other bytes than before" in capsys.readouterr().err
 
 
-def test_of_two_at_once_the_worse_counts(tiny_level, monkeypatch, tmp_path):
+def test_the_worse_of_two_runs_at_once_counts(tiny_level, monkeypatch, tmp_path):
     @contextmanager
     def two(*_: object):
         yield [finish(tmp_path / "x/run", [0, 1]), finish(tmp_path / "y/run", [0, 0])]
@@ -296,7 +297,7 @@ def test_of_two_at_once_the_worse_counts(tiny_level, monkeypatch, tmp_path):
     assert (row["outcome"], row["train_seconds"]) == ("others", 12.3)
 
 
-def test_another_interpreter_has_to_have_the_same_packages(tmp_path):
+def test_interpreter_with_other_packages_is_refused(tmp_path):
     version, path = determinism.versions_of(sys.executable)
     assert (version, path) == (".".join(map(str, sys.version_info[:2])), sys.executable)
     other = tmp_path / "python"
@@ -310,7 +311,7 @@ def test_another_interpreter_has_to_have_the_same_packages(tmp_path):
         determinism.main(["agian"])
 
 
-def test_mirrors_are_asked_once(monkeypatch, tmp_path, params):
+def test_data_are_downloaded_once(monkeypatch, tmp_path, params):
     asked = []
 
     def fetch(collection, sources):
@@ -330,7 +331,7 @@ def test_mirrors_are_asked_once(monkeypatch, tmp_path, params):
     assert running.keep_data(offline, tmp_path) == offline
 
 
-def test_pages_show_sets_of_bytes_as_letters(tiny_level):
+def test_tables_show_sets_of_bytes_as_letters(tiny_level):
     queue, _ = tiny_level
     assert "Not run yet" in reproducibility.conditions()
     assert "Not run yet" in reproducibility.moves()
@@ -352,7 +353,7 @@ def test_pages_show_sets_of_bytes_as_letters(tiny_level):
     assert "| nothing, run once more | 1.00 |" in reproducibility.costs()
 
 
-def test_what_moves_accuracy_further_than_seeds_do_is_said(monkeypatch):
+def test_bytes_that_move_accuracy_further_than_seeds_are_named(monkeypatch):
     rows = {"0": {"acc": "0.98"}, "1": {"acc": "0.99"}}
     monkeypatch.setattr(reproducibility, "rows_of", lambda recipe: rows)
 
@@ -380,8 +381,8 @@ def test_what_moves_accuracy_further_than_seeds_do_is_said(monkeypatch):
     assert reproducibility.moves().endswith("1.00 points apart.")
 
 
-def test_the_surroundings_change_no_byte_of_the_light_stages(monkeypatch, tmp_path, params):
-    """For real: a Turkish locale on a terminal, another zone, path, home and umask."""
+def test_surroundings_change_no_byte_of_the_first_stages(monkeypatch, tmp_path, params):
+    """Run with a Turkish locale on a terminal, another time zone, path, home and umask."""
     if shutil.which("localedef") is None:
         pytest.skip("needs `localedef` (apt-get install locales)")
     monkeypatch.chdir(ROOT)
@@ -401,7 +402,7 @@ def test_the_surroundings_change_no_byte_of_the_light_stages(monkeypatch, tmp_pa
     assert COSTS not in os.environ
 
 
-def test_a_stage_that_fails_is_named_with_what_it_said(monkeypatch, tmp_path, params):
+def test_failed_stage_is_named_with_its_message(monkeypatch, tmp_path, params):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(running, "STAGES", ("augment",))
     code = tmp_path / "code"
