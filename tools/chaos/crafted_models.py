@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 from iic.model.store import count_parameters
 from tools.chaos.valid_files import MODEL, idx, model, npz, pictures, pixels
 
-Content = bytes | Callable[[Path], None]
+Content = bytes | Callable[[Path], object]
 _Files = Mapping[str, Content]
 _CONFIG, _WEIGHTS, _CARD = "model/model.json", "model/model.weights.h5", "model-card.json"
 _PLACE, _SHAPE = "layers/conv2d/vars/0", (3, 3, 1, 4)
@@ -29,8 +29,8 @@ def _link(target: str) -> Content:
     return lambda path: path.symlink_to(target)
 
 
-def _config(**values: object) -> _Files:
-    return {_CONFIG: json.dumps(MODEL.model_dump() | values).encode()}
+def _config(values: Mapping[str, object]) -> _Files:
+    return {_CONFIG: json.dumps({**MODEL.model_dump(), **values}).encode()}
 
 
 def _weights(change: Callable[[h5py.File], object]) -> _Files:
@@ -86,36 +86,28 @@ def _many_names(file: h5py.File) -> None:
         file[f"again/{number}"] = numbers
 
 
-def _group(file: h5py.File) -> None:
-    del file[_PLACE]
-    file.create_group(_PLACE)
+def _json_files() -> dict[str, Content]:
+    """Contents that are no valid JSON object, or none that fits, for a JSON file."""
+    return {
+        "of 100 MB": b" " * 100_000_000 + b"{}", "nested deep": b'{"widths": ' + b"[" * 1_000_000,
+        "with a number of a million digits": b'{"widths": [' + b"9" * 1_000_000 + b"]}",
+        "with NaN": b'{"widths": [NaN], "acc": NaN}', "that is a list": b"[1]",
+        "that steers a terminal": b'{"bytes": "\\u001b[2J", "\\u001b[2J": 1.0}',
+        "not UTF-8": b"\xff\xfe{}", "empty": b"", "a folder": Path.mkdir, "a pipe": os.mkfifo,
+        "linked to endless zeros": _link("/dev/zero"), "linked to a secret": _link("/etc/passwd"),
+    }  # fmt: skip
 
 
 def models() -> dict[str, _Files]:
     """Return files that replace those of a valid model, by name."""
     wide = [4096] * 8
     huge = count_parameters(MODEL.model_copy(update={"widths": wide, "head_widths": wide}))
-    references = {"dtype": h5py.ref_dtype}
-    bomb = {"chunks": (1, 1_000_000), "compression": "gzip"}
-    settings: Mapping[str, _Files] = {
-        "layers as wide as can be": _config(widths=wide, head_widths=wide),
-        "wider than can be": _config(widths=[1 << 60]),
-        "a hundred thousand layers": _config(widths=[1] * 100_000),
-        "many clusters": _config(clusters=10_000, overclusters=10_000),
-        "a number of a million digits": {_CONFIG: b'{"widths": [' + b"9" * 1_000_000 + b"]}"},
-        "JSON nested deep": {_CONFIG: b'{"widths": ' + b"[" * 1_000_000},
-        "keys that are code": _config(class_name="Lambda", config="__import__('os')"),
-        "keys that steer a terminal": _config(**{"\x1b[2J\n": 1}),
-        "JSON of 100 MB": {_CONFIG: b" " * 100_000_000 + b"{}"},
-        "NaN": {_CONFIG: b'{"widths": [NaN]}'},
-        "Keras's own archive": {_CONFIG: b'{"module": "keras", "class_name": "Functional"}'},
-        "folder for a file": {_CONFIG: Path.mkdir},
-        "pipe for its settings": {_CONFIG: os.mkfifo},
-        "pipe for its weights": {_WEIGHTS: os.mkfifo},
-        "link to endless zeros": {_CONFIG: _link("/dev/zero")},
-        "weights linked to endless zeros": {_WEIGHTS: _link("/dev/zero")},
-        "weights linked to a secret": {_WEIGHTS: _link("/etc/passwd")},
-    }
+    configs: Sequence[dict[str, object]] = (
+        {"widths": wide, "head_widths": wide}, {"widths": [1 << 60]}, {"widths": [1] * 100_000},
+        {"clusters": 10_000, "overclusters": 10_000}, {"\x1b[2J\n": 1},
+        {"class_name": "Lambda", "config": "__import__('os')"},
+        {"module": "keras", "class_name": "Functional"},
+    )  # fmt: skip
     changes: Mapping[str, Callable[[h5py.File], object]] = {
         "external link": _external_link,
         "external link beside enough numbers": _external_link_and_more,
@@ -127,75 +119,54 @@ def models() -> dict[str, _Files]:
         "an array under a thousand names": _many_names,
         "shape of terabytes": lambda file: _put(
             file, (1 << 20, 1 << 20, 1, 4), "f4", chunks=(1 << 10, 1 << 10, 1, 4)),
-        "packed bomb": lambda file: _put(file, data=np.zeros((250, 1_000_000), "u1"), **bomb),
+        "packed bomb": lambda file: _put(
+            file, data=np.zeros((250, 1_000_000), "u1"), chunks=(1, 1_000_000), compression="gzip"),
         "of objects": lambda file: _put(file, (100,), h5py.string_dtype()),
         "text": lambda file: _replace(file, np.array(b"abc" * 100)),
         "references": lambda file: _put(
-            file, data=np.array([file.ref] * 9, h5py.ref_dtype), **references),
-        "group for an array": _group,
+            file, data=np.array([file.ref] * 9, h5py.ref_dtype), dtype=h5py.ref_dtype),
+        "group for an array": lambda file: (file.pop(_PLACE), file.create_group(_PLACE)),
         "other shape": lambda file: _replace(file, np.zeros((3, 3, 1, 5), "f4")),
         "not a number": lambda file: _replace(file, np.full(_SHAPE, np.nan, "f4")),
         "named bfloat16": lambda file: file[_PLACE].attrs.update(dtype="bfloat16"),
     }  # fmt: skip
+    contents: Mapping[str, Content] = {
+        "a pickle": b"\x80\x04\x95cposix\nsystem\n(S'id'\ntR.", "nothing": b"", "a pipe": os.mkfifo,
+        "linked to endless zeros": _link("/dev/zero"), "linked to a secret": _link("/etc/passwd"),
+    }  # fmt: skip
     unstored = _weights(partial(_only, numbers=huge))
     return {
-        **{f"model: {name}": files for name, files in settings.items()},
+        **{f"model: settings {name}": {_CONFIG: new} for name, new in _json_files().items()},
+        **{f"model: {str(values)[:60]!a}": _config(values) for values in configs},
         **{f"weights: {name}": _weights(change) for name, change in changes.items()},
+        **{f"weights: {name}": {_WEIGHTS: content} for name, content in contents.items()},
         "weights: as many as a huge network has, none of them stored": {
-            **settings["layers as wide as can be"], **unstored},
-        "weights: a pickle": {_WEIGHTS: b"\x80\x04\x95cposix\nsystem\n(S'id'\ntR."},
-        "weights: nothing": {_WEIGHTS: b""},
+            **_config(configs[0]), **unstored},
     }  # fmt: skip
 
 
 def cards() -> dict[str, _Files]:
     """Return files that replace those of a valid model and its card, by name."""
     whole = json.loads(bytes(model()[_CARD]))
-    values: Mapping[str, Mapping[str, object]] = {
-        "recipe that steers a terminal": {"recipe": "\x1b[2J"},
-        "data that steer a terminal": {"data": "a\nb"},
-        "labels that steer a terminal": {"labels": ["\x9b2J", "b", "c"]},
-        "metrics that steer a terminal": {"metrics": {"\x1b[2J": 1.0}},
-        "key that steers a terminal": {"more\n\x1b[2J": 1},
-        "labels that are formulas": {"labels": ["=1+1", "@a", "+a"]},
-        "labels that are markup": {"labels": ["<script>", "</script>", "&amp;"]},
-        "label of 10 MB": {"labels": ["a" * 10_000_000, "b", "c"]},
-        "other weights": {"weights_sha256": "0" * 64},
-        "labels that it lacks": {"clusters": [0, 1, 7]},
-        "negative labels": {"clusters": [0, 1, -1]},
-        "fewer clusters than the network": {"clusters": [0]},
-        "metric that is not a number": {"metrics": {"acc": float("nan")}},
-    }
-    contents: Mapping[str, Content] = {
-        **{name: json.dumps(whole | new).encode() for name, new in values.items()},
-        "number of a million digits": b'{"seed": ' + b"9" * 1_000_000 + b"}",
-        "nested deep": b"[" * 1_000_000,
-        "key twice": json.dumps(whole)[:-1].encode() + b', "recipe": "x"}',
-        "not UTF-8": b"\xff\xfe{}",
-        "nothing": b"",
-        "folder": Path.mkdir,
-        "pipe": os.mkfifo,
-        "link to endless zeros": _link("/dev/zero"),
-        "JSON of 100 MB": b" " * 100_000_000 + b"{}",
-    }
-    metrics = {
-        "that steer a terminal": json.dumps({"\x1b[2J": 1.0}).encode(),
-        "that are text": b'{"bytes": "\\u001b[2J"}',
-        "that are a list": b"[1]",
-        "of 100 MB": b" " * 100_000_000 + b"{}",
-        "of a million digits": b'{"acc": ' + b"9" * 1_000_000 + b"}",
-    }
+    values: Sequence[dict[str, object]] = (
+        {"recipe": "\x1b[2J"}, {"data": "a\nb"}, {"labels": ["\x9b2J", "b", "c"]},
+        {"metrics": {"\x1b[2J": 1.0}}, {"more\n\x1b[2J": 1}, {"labels": ["=1+1", "@a", "+a"]},
+        {"labels": ["<script>", "</script>", "&amp;"]}, {"labels": ["a" * 10_000_000, "b", "c"]},
+        {"weights_sha256": "0" * 64}, {"clusters": [0, 1, 7]}, {"clusters": [0, 1, -1]},
+        {"clusters": [0]}, {"metrics": {"acc": float("nan")}},
+    )  # fmt: skip
+    twice = json.dumps(whole)[:-1].encode() + b', "recipe": "x"}'
 
     def nothing(_: Path) -> None:
         pass
 
     return {
-        **{f"card: {name}": {_CARD: content} for name, content in contents.items()},
-        **{
-            f"metrics without a card: {name}": {_CARD: nothing, "metrics.json": content}
-            for name, content in metrics.items()
-        },
-    }
+        **{f"card: {str(new)[:60]!a}": {_CARD: json.dumps(whole | new).encode()} for new in values},
+        "card: key twice": {_CARD: twice},
+        **{f"card: {name}": {_CARD: content} for name, content in _json_files().items()},
+        **{f"metrics without a card: {name}": {_CARD: nothing, "metrics.json": content}
+           for name, content in _json_files().items()},
+    }  # fmt: skip
 
 
 def names() -> dict[str, _Files]:
@@ -204,15 +175,14 @@ def names() -> dict[str, _Files]:
     whole = {"train/x/a.png": good, "test/x/b.png": good}
     found: dict[str, _Files] = {}
     for name in NAMES:
-        if "/" in name or "\0" in name or name == "..":
-            continue
-        found |= {
-            f"folder named {name!a}": {f"{name}/a.png": good, "other/b.png": good},
-            f"file named {name!a}": {f"x/{name}.png": good, "y/b.png": good},
-            f"IDX file named {name!a}": {name: idx(pixels())},
-            f"NPZ file named {name!a}": {f"{name}.npz": npz(images=pixels())},
-            f"other file of kind {name!a}": {"x.png": good, "y.png": good, f"z.{name}": b""},
-            f"folder beside train and test named {name!a}": {**whole, f"{name}/a.png": good},
-            f"folder without images named {name!a}": {**whole, f"train/{name}/a.txt": b""},
-        }
+        if not {"/", "\0"} & {*name} and name != "..":
+            found |= {f"{what} named {name!a}": files for what, files in (
+                ("folder", {f"{name}/a.png": good, "other/b.png": good}),
+                ("file", {f"x/{name}.png": good, "y/b.png": good}),
+                ("IDX file", {name: idx(pixels())}),
+                ("NPZ file", {f"{name}.npz": npz(images=pixels())}),
+                ("kind of file", {"x.png": good, "y.png": good, f"z.{name}": b""}),
+                ("folder beside train and test", {**whole, f"{name}/a.png": good}),
+                ("folder without images", {**whole, f"train/{name}/a.txt": b""}),
+            )}  # fmt: skip
     return found

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tools.chaos import crafted_arrays, crafted_images, crafted_models
+from tools.chaos import crafted_files, crafted_models
 from tools.chaos.clones import Count
 from tools.chaos.crafted_models import Content
 from tools.chaos.entries import ENTRIES
@@ -60,13 +60,13 @@ def outcome_of(trial: HostileFiles, worker: Worker) -> str:
 
 def crafted() -> Iterator[HostileFiles]:
     """Yield all files that are crafted to do harm."""
-    for name, content in crafted_images.images().items():
+    for name, content in crafted_files.images().items():
         yield _among_others(name, Path(name.split(":")[0]).suffix, content)
-    for name, content in (crafted_arrays.npz_files() | crafted_arrays.idx_files()).items():
+    for name, content in (crafted_files.npz_files() | crafted_files.idx_files()).items():
         yield HostileFiles(name, "array", {name.split(":")[0]: content})
-    for name, content in crafted_arrays.packages().items():
+    for name, content in crafted_files.packages().items():
         yield HostileFiles(name, "package", {"package.tgz": content})
-    for name, content in crafted_arrays.gzip_files().items():
+    for name, content in crafted_files.gzip_files().items():
         yield HostileFiles(name, "packed", {"images.gz": content})
     for name, changes in (crafted_models.models() | crafted_models.cards()).items():
         entry = "model" if name.startswith(("model:", "weights:")) else "card"

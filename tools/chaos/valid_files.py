@@ -19,26 +19,12 @@ from iic.model.store import hash_of_weights
 
 # The file in a package that tools.chaos.entries asks for.
 MEMBER = "package/data/images"
-MODEL = ModelParams(
-    widths=[4],
-    head_widths=[4],
-    clusters=3,
-    overclusters=4,
-    pool_first=True,
-    normalize_logits=True,
-)
+MODEL = ModelParams(widths=[4], head_widths=[4], clusters=3, overclusters=4, pool_first=True,
+                    normalize_logits=True)  # fmt: skip
 CARD = ModelCard(
-    recipe="default",
-    seed=0,
-    data="custom",
-    size="fit",
-    ink="auto",
-    labels=["cat", "dog", "cow"],
-    clusters=[0, 1, 2],
-    overclusters=[0, 1, 2, None],
-    metrics={"acc": 0.5},
-    weights_sha256="",
-)
+    recipe="default", seed=0, data="custom", size="fit", ink="auto", labels=["cat", "dog", "cow"],
+    clusters=[0, 1, 2], overclusters=[0, 1, 2, None], metrics={"acc": 0.5}, weights_sha256="",
+)  # fmt: skip
 # Pillow's mode and format of each image file, and options for saving it.
 _PICTURES: Mapping[str, tuple[str, str, Mapping[str, object]]] = {
     "grey.png": ("L", "PNG", {}),
