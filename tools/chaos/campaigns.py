@@ -12,22 +12,17 @@ from iic.core.errors import InputError
 from iic.core.files import read_json, write_text
 from iic.experiments.cli import run_main
 from iic.pipeline.paths import MEASUREMENTS
-from tools.chaos import damage, faults, hostile, kills, odd, parameters
+from tools.chaos import damage, faults, hostile, kills, parameters
 from tools.chaos.clones import Count
 
 RELIABILITY = MEASUREMENTS / "reliability.json"
 
 
 class Campaign(NamedTuple):
-    """Something that is tried many times.
+    """Something that is tried many times."""
 
-    Attributes:
-        what: What is tried and what must hold, for README.
-        run: Function that takes a random source and yields its count after each trial.
-    """
-
-    what: str
-    run: Callable[[random.Random], Iterator[Count]]
+    what: str  # what is tried and what must hold, for README
+    run: Callable[[random.Random], Iterator[Count]]  # yields the count after each trial
 
 
 CAMPAIGNS: Mapping[str, Campaign] = {
@@ -39,7 +34,7 @@ CAMPAIGNS: Mapping[str, Campaign] = {
     "kills-mnist": Campaign("the same while `fast` trains on MNIST", kills.on_mnist),
     "faults": Campaign(
         "a full disk in the middle of each output, read-only folders, clocks that jump, two `dvc "
-        "repro` at once: the run succeeds or names the cause, and the next run completes it",
+        "repro` at once: the run succeeds or names the cause, and the next one completes it",
         faults.on_digits,
     ),
     "damage": Campaign(
@@ -60,7 +55,7 @@ CAMPAIGNS: Mapping[str, Campaign] = {
     "odd-parameters": Campaign(
         "odd but valid parameters: the pipeline runs to the end or refuses with a reason, on the "
         "digits",
-        odd.on_digits,
+        parameters.odd_runs,
     ),
 }
 

@@ -1,10 +1,8 @@
 """Clones of the repository to try things in: commands, counts, and what has become of a clone."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -12,15 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
-from iic.core.errors import InputError
 from iic.experiments.recipes import options_of, read_settings, recipe_params, with_overrides
 from iic.pipeline.inputs import md5_of, outputs_in
 from iic.pipeline.paths import LOCK
 from iic.pipeline.resume import FOLDER as STATES
+from tools.processes import Ending, call, ending_of
 
 CACHE, TMP = Path(".dvc/cache"), Path(".dvc/tmp")
 # Where the DVC of a copy keeps its databases, outside of the repository.
@@ -54,50 +52,10 @@ class Count:
         return asdict(self) | {"details": dict(sorted(self.details.items()))}
 
 
-class Ending(NamedTuple):
-    """The exit status of a command, and its standard output and standard error."""
-
-    status: int
-    said: str
-
-
-def start(
-    *command: str, cwd: Path, variables: Mapping[str, str] | None = None, grouped: bool = False
-) -> subprocess.Popen[str]:
-    """Start a command with one pipe for both outputs; `grouped` to kill its children with it."""
-    return subprocess.Popen(  # noqa: S603 - a list, no shell
-        command,
-        cwd=cwd,
-        env=os.environ | {"PYTHONUNBUFFERED": "1", **(variables or {})},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=grouped,
-    )
-
-
-def ending_of(*command: str, cwd: Path, variables: Mapping[str, str] | None = None) -> Ending:
-    """Run a command to its end."""
-    with start(*command, cwd=cwd, variables=variables) as process:
-        said, _ = process.communicate()
-    return Ending(process.returncode, said)
-
-
-def call(*command: str, cwd: Path) -> str:
-    """Run a command and return what it said; raise InputError with that if it fails."""
-    ending = ending_of(*command, cwd=cwd)
-    if ending.status != 0:
-        raise InputError(f"{' '.join(command)}: {' '.join(ending.said.split())[-2000:]}")
-    return ending.said
-
-
 def fault_of(ending: Ending, named: str, says: str = "") -> str:
     """Return what is wrong with an ending in one line, or "" for success or a clear refusal.
 
-    Args:
-        ending: How the command ended.
-        named: Regular expression that a refusal must match; "" = a refusal is wrong.
-        says: Regular expression that the output must match in any case.
+    A refusal has to match the expression `named` ("" = is wrong), and any output `says`.
     """
     lines = " | ".join(found := _ERROR.findall(ending.said))
     faults = {
@@ -144,10 +102,7 @@ def copy_of(
 ) -> Iterator[Path]:
     """Copy a finished clone into a temporary folder, and let DVC look at the copy.
 
-    Args:
-        finished: Folder of the finished clone.
-        mounted: Function that mounts disks below the empty folder of the copy.
-        linked: Whether files that DVC has linked stay linked; False if they are on several disks.
+    `mounted` mounts disks below the empty folder; files on several disks cannot stay `linked`.
     """
     with tempfile.TemporaryDirectory() as name:
         clone = Path(name) / "clone"
@@ -171,13 +126,7 @@ def make_repro(clone: Path) -> Ending:
 
 
 def lost(clone: Path, lock: bytes, ending: Ending) -> str:
-    """Return what `make_repro` did not restore, in words; "" if nothing.
-
-    Args:
-        clone: Finished clone in which something went wrong.
-        lock: Content of dvc.lock before that.
-        ending: How make_repro ended.
-    """
+    """Return what make_repro has not restored, in words, or ""; `lock` was dvc.lock before."""
     if ending.status != 0:
         return f"make repro: {' '.join(ending.said.split())[-2000:]}"
     found = {

@@ -22,8 +22,9 @@ from iic.pipeline.inputs import outputs_in
 from iic.pipeline.paths import LOCK, PIPELINE
 from iic.pipeline.resume import FOLDER as STATES
 from tools.chaos import clones
-from tools.chaos.clones import CACHE, Count, copy_of, ending_of, fault_of, objects_of, start
+from tools.chaos.clones import CACHE, Count, copy_of, fault_of, objects_of
 from tools.chaos.faults import WRITTEN
+from tools.processes import ending_of, start
 
 # Shares of the trials.
 _CUT, _APART, _SILENT = 0.3, 0.5, 0.6
@@ -145,7 +146,7 @@ def _interrupted(finished: Path) -> Iterator[Path]:
     """A copy of a finished clone in which a training was interrupted after an epoch."""
     with copy_of(finished) as clone:
         clones.forget(clone, "train")
-        with start(*_forced("train"), cwd=clone, grouped=True) as process:
+        with start(*_forced("train"), cwd=clone, start_new_session=True) as process:
             while not any((clone / STATES).glob("*/first/network.npz")):
                 if process.poll() is not None:
                     raise InputError("the training ended before it could be interrupted")

@@ -22,7 +22,8 @@ from iic.experiments.scratch import STAGES
 from iic.pipeline.paths import LOCK
 from iic.pipeline.resume import FOLDER as STATES
 from tools.chaos import clones
-from tools.chaos.clones import CACHE, SITE, TMP, Count, Ending, call, ending_of, fault_of, start
+from tools.chaos.clones import CACHE, SITE, TMP, Count, fault_of
+from tools.processes import Ending, call, ending_of, start
 
 # The files and folders that each stage writes, in this order.
 WRITTEN: Mapping[str, Sequence[str]] = {
@@ -254,16 +255,17 @@ def trial(fault: Fault, finished: Path) -> tuple[str, str]:
 
 def _disturbed(fault: Fault, clone: Path) -> Ending:
     """Run what `make repro` runs under a fault; the stage runs even if nothing has changed."""
-    variables = {name: value.format(top=clone.parent) for name, value in fault.variables.items()}
+    own = {name: value.format(top=clone.parent) for name, value in fault.variables.items()}
+    variables = os.environ | {"PYTHONUNBUFFERED": "1"} | own
     said = []
     with ExitStack() as applied:
         if not fault.at_stage:
             applied.enter_context(fault.apply(clone))
-            repaired = ending_of(*clones.REPAIR, cwd=clone, variables=variables)
+            repaired = ending_of(*clones.REPAIR, cwd=clone, env=variables)
             if repaired.status != 0:
                 return repaired
         repro = ("dvc", "repro", "--force", "--single-item", fault.stage)
-        with start(*repro, cwd=clone, variables=variables) as process:
+        with start(*repro, cwd=clone, env=variables) as process:
             for line in process.stdout or ():
                 said.append(line)
                 # DVC prints the stage's command as it starts it.

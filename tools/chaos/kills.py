@@ -16,7 +16,8 @@ from pathlib import Path
 
 from iic.experiments.scratch import STAGES
 from iic.pipeline.paths import LOCK
-from tools.chaos.clones import CACHE, Count, finished_clone, lost, make_repro, start
+from tools.chaos.clones import CACHE, Count, finished_clone, lost, make_repro
+from tools.processes import start
 
 
 def on_digits(numbers: random.Random) -> Iterator[Count]:
@@ -64,7 +65,8 @@ def _durations(clone: Path) -> Mapping[str, float]:
 
 
 def _forced_repro(clone: Path) -> subprocess.Popen[str]:
-    return start("dvc", "repro", "--force", cwd=clone, grouped=True)
+    variables = os.environ | {"PYTHONUNBUFFERED": "1"}
+    return start("dvc", "repro", "--force", cwd=clone, env=variables, start_new_session=True)
 
 
 def stage_of(line: str) -> str:

@@ -1,31 +1,46 @@
-"""Invalid parameter files and overrides, made by Hypothesis: each must be refused before any work.
+"""Invalid and odd parameters, made by Hypothesis.
 
-A refusal is one line for each mistake. It names the key or the line, contains no control
-characters, takes little time and memory, and leaves the folder as it was.
+Invalid files and overrides must be refused before any work: in one line for each mistake, which
+names the key or the line and contains no control characters, in little time and memory, and without
+leaving a file. Odd but valid parameters go through all six stages on the 1,797 digits: a run must
+end with all outputs and finite numbers, or be refused in one line, with no output of that stage.
 """
 
 import contextlib
+import gc
+import importlib
+import json
+import math
 import random
 import re
+import shutil
 import tempfile
 import time
 import unicodedata
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import yaml
 from dvc.utils.hydra import apply_overrides
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from iic.core.params import Params
+from iic.core.errors import InputError
+from iic.core.files import read_table
+from iic.core.params import OPERATIONS, Params
+from iic.evaluation.paths import METRICS
+from iic.experiments.recipes import read_settings, with_overrides
+from iic.experiments.scratch import STAGES
+from iic.model.diagnosis import diagnose
 from iic.pipeline.costs import peak_memory
-from iic.pipeline.paths import PARAMS
-from iic.pipeline.stage import run
-from tools.chaos.clones import Count, call, cloned, ending_of, fault_of, written
-
-Example = TypeVar("Example", bound=Hashable)
+from iic.pipeline.paths import HISTORY, PARAMS, PIPELINE
+from iic.pipeline.resume import FOLDER as STATES
+from iic.pipeline.stage import read_params, run
+from iic.report.paths import BENCHMARK
+from tools.chaos.clones import Count, cloned, fault_of, written
+from tools.determinism.measure import declared_outputs
+from tools.processes import call, ending_of
 
 # Limits of a refusal, in seconds of processor time and in MB.
 _SECONDS, _MEMORY = 5.0, 200.0
@@ -213,7 +228,7 @@ def _whole(kind: str, contents: st.SearchStrategy[bytes]) -> st.SearchStrategy[I
 
 _CUT_OFF = st.integers(0, TEXT.index("  label:")).map(lambda at: TEXT[:at].encode())
 _COMMENTS = st.text("abc").map(lambda text: f"\n# {text}".encode())
-_ODD = st.builds(_odd_bytes, st.integers(0, len(TEXT)), st.sampled_from(_ODD_BYTES))
+_ODD_FILES = st.builds(_odd_bytes, st.integers(0, len(TEXT)), st.sampled_from(_ODD_BYTES))
 _TOO_MUCH = st.builds(_too_much, st.integers(0, 10), st.integers(2, 60))
 _OTHER = st.builds(bytes.__add__, st.sampled_from(_OTHER_FILES), _COMMENTS)
 # Strategies of invalid files by kind, and how many of 500 trials each gets.
@@ -225,11 +240,13 @@ KINDS: Mapping[str, tuple[st.SearchStrategy[InvalidFile], int]] = {
     **{kind: (_of_section(kind), trials) for kind, trials in (
         ("missing section", 20), ("repeated section", 20), ("unknown key", 40))},
     "contradiction": (_contradiction(), 20),
-    "odd bytes": (_ODD, 40),
+    "odd bytes": (_ODD_FILES, 40),
     "cut off": (_whole("cut off", _CUT_OFF), 20),
     "too much": (_whole("too much", _TOO_MUCH), 20),
     "other file": (_whole("other file", _OTHER), 20),
 }  # fmt: skip
+_QUIET = settings(database=None, deadline=None, phases=[Phase.generate],
+                  suppress_health_check=list(HealthCheck))  # fmt: skip
 # Overrides of no key, or no overrides at all; {key} is a key, {section} its section or "data".
 _BAD_FORMS = (
     *("{key}", "{key}=[", "{key}={{", "{key}='", "={key}", "{key}.deeper=1", "+{key}=[1]"),
@@ -239,17 +256,9 @@ _BAD_FORMS = (
 )
 # Values that are valid in an override, or too long for DVC to name the key.
 _FINE = re.compile(r"tRue|1_000|\.nan|.*\\.*|9{5000}")
-# Overrides for `dvc exp run` itself, and what their refusals have to match.
-REAL: Mapping[str, str] = {
-    "loss.alpha=high": r"params\.yaml: loss\.alpha: 'high' should be a number",
-    "augment.ops=[rotatoin]": r"params\.yaml: augment\.ops\[0\]: unknown value 'rotatoin'",
-    "train={epochs:x}": r"params\.yaml: train\.epochs: 'x' should be an integer",
-    "+train.epoch=1": r"params\.yaml: train\.epoch: unknown key; did you mean 'train\.epochs'",
-    "train.epoch=1": r"train\.epoch\b",
-    "seed=1e400": r"params\.yaml: seed: inf should be",
-    "~model.clusters": r"params\.yaml: model\.clusters: missing",
-    "seed=${nobody}": "seed",
-}
+# For `dvc exp run` itself; refusals have to name the key.
+REAL = ("loss.alpha=high", "augment.ops=[rotatoin]", "train={epochs:x}", "+train.epoch=1",
+        "train.epoch=1", "seed=1e400", "~model.clusters", "seed=${nobody}")  # fmt: skip
 
 
 @st.composite
@@ -262,23 +271,15 @@ def invalid_overrides(draw: st.DrawFn) -> tuple[str, str]:
     return draw(st.sampled_from(forms) | st.sampled_from(values)), re.escape(key)
 
 
-def examples(
-    strategy: st.SearchStrategy[Example], number: int, numbers: random.Random
-) -> list[Example]:
+def examples(strategy: st.SearchStrategy[Any], number: int, numbers: random.Random) -> list[Any]:
     """Draw at most `number` different examples of a strategy, chosen by the random source."""
-    found: dict[Example, None] = {}
+    found: dict[Any, None] = {}
 
     # Five for each that is wanted, since Hypothesis repeats itself.
     @seed(numbers.getrandbits(64))
-    @settings(
-        max_examples=5 * number,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(_QUIET, max_examples=5 * number)
     @given(strategy)
-    def collect(example: Example) -> None:
+    def collect(example: object) -> None:
         found[example] = None
 
     collect()
@@ -303,8 +304,9 @@ def bad_overrides(numbers: random.Random, trials: int = 60) -> Iterator[Count]:
         count.add(fault and f"-S {override}: {fault}", f"refused by {by}")
         yield count
     with cloned() as clone:
-        for override, named in REAL.items():
-            fault = fault_of_experiment(clone, override, named)
+        for override in REAL:
+            key = override.lstrip("+~").partition("=")[0]
+            fault = fault_of_experiment(clone, override, rf"{re.escape(key)}\b")
             count.add(fault and f"dvc exp run -S {override}: {fault}", "refused by `dvc exp run`")
             yield count
 
@@ -383,3 +385,112 @@ def fault_of_message(said: str, named: Sequence[str]) -> str:
 
 def _files() -> list[tuple[str, int]]:
     return [(str(path), path.stat().st_mtime_ns) for path in sorted(Path().rglob("*"))]
+
+
+# Settings `key=value`, with the values as JSON.
+Settings = tuple[str, ...]
+
+# A network and a schedule as small as possible; what is odd comes on top.
+SMALL: Settings = (
+    *('data.name="digits"', "augment.views=2", "model.widths=[4, 4, 8]", "model.head_widths=[8]"),
+    *("model.overclusters=20", "train.epochs=2"),
+)
+# Always tried, in this order; 1,437 of the digits are trained on.
+NAMED: Sequence[Settings] = (
+    *((f"train.batch_size={size}",) for size in (100_000, 1437, 1436, 719, 1)),
+    ("train.batch_size=2", "train.epochs=1"),
+    ("train.epochs=1",),
+    ("augment.ops=[]",),
+    *((f'augment.ops=["{name}"]',) for name in OPERATIONS),
+    ("model.clusters=2", "model.overclusters=2"),
+    ("model.clusters=500", "model.overclusters=500"),
+)
+_ODD: Mapping[str, Sequence[object]] = {
+    "seed": (1, 2**31 - 1), "recipe": ("<b>&amp;", "=1+1", "ünïcode 数字", "r" * 60),
+    "augment.ops": ([], *([name] for name in OPERATIONS), ["noise", "rotation"]),
+    "augment.views": (1, 2, 7), "augment.both_views": (False,),
+    "augment.rotation": (0, 180.0), "augment.shear": (0, 2.0), "augment.scale": (0, 0.99),
+    "augment.shift": (0, 28.0), "augment.elastic": (0, 28.0), "augment.binarization": (0, 1),
+    "augment.noise": (0, 2), "augment.strength_final": (0, 1),
+    "augment.neighbors": (0, 1, 1436, 1437, 10_000), "augment.neighbor_share": (0.0, 0.01),
+    "augment.neighbor_until": (0.0, 1.0), "model.widths": ([1], [3, 1, 2, 1, 1, 1, 1, 1], [16]),
+    "model.head_widths": ([], [1], [2, 1, 2]), "model.clusters": (2, 3, 500),
+    "model.overclusters": (2, 9, 500), "model.pool_first": (False,),
+    "model.normalize_logits": (False,), "loss.alpha": (1e-3, 1e-300, 1000.0),
+    "loss.alpha_final": (None, 1e-3, 1000), "loss.alpha_falls_from": (0.0,),
+    "loss.alpha_falls_until": (1.0,), "loss.overclustering_weight": (0.0, 1.0),
+    "loss.teaching_weight": (0.0, 100.0),
+    "loss.teaching_from": (0.0, 1.0), "train.epochs": (1, 3),
+    "train.batch_size": (1, 7, 719, 1436, 1437, 1438, 2**31 - 1),
+    "train.learning_rate": (1e-300, 1.0, 10), "train.learning_rate_final": (0.0, 1e-300, 10),
+    "train.precision": ("mixed_bfloat16",), "train.second_seed": (1, 5),
+    "committee.members": (1, 2), "committee.width": (1e-3, 4.0), "committee.epochs": (1,),
+    "committee.kept": (1e-3, 1.0), "committee.quorum": (0.51, 1.0),
+    "committee.weight": (1e-3, 100.0), "report.label": (3, "none such", "<i>"),
+}  # fmt: skip
+
+
+def odd_settings() -> st.SearchStrategy[Settings]:
+    """Strategy of one to five odd settings together that are not in NAMED."""
+    one = st.sampled_from([f"{key}={json.dumps(value)}" for key in _ODD for value in _ODD[key]])
+    several = st.lists(one, min_size=1, max_size=5, unique_by=lambda text: text.partition("=")[0])
+    named = {tuple(sorted(chosen)) for chosen in NAMED}
+    return several.map(lambda chosen: tuple(sorted(chosen))).filter(lambda s: s not in named)
+
+
+def odd_runs(numbers: random.Random, trials: int = 100) -> Iterator[Count]:
+    """Run the pipeline with each of NAMED, then with others."""
+    return runs([*NAMED, *examples(odd_settings(), trials - len(NAMED), numbers)])
+
+
+def runs(chosen: Sequence[Settings]) -> Iterator[Count]:
+    """Run the pipeline once for each of these settings."""
+    count, root = Count(), Path.cwd()
+    for values in chosen:
+        with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
+            BENCHMARK.parent.mkdir(parents=True)
+            shutil.copy(root / BENCHMARK, BENCHMARK)
+            what, *details = _run(root, values)
+        count.add(what and f"{', '.join(values)}: {what}", *details)
+        yield count
+
+
+def _run(root: Path, values: Settings) -> tuple[str, ...]:
+    """Run the stages in the current, empty folder; return what was lost, then how it ended."""
+    pipeline, stage = root / PIPELINE, "params.yaml"
+    try:
+        overrides = read_settings([*SMALL, *values])
+        params = with_overrides(read_params(root / PARAMS), overrides, "params.yaml")
+        for stage in STAGES:
+            importlib.import_module(f"stages.{stage}").main(params)
+    except InputError as error:
+        outputs = declared_outputs(pipeline, stage) if stage in STAGES else []
+        written = [path for path in outputs if Path(path).exists()]
+        fault = f"refused, but {', '.join(written)} is there" if written else ""
+        lines = len(str(error).splitlines())
+        return fault if lines == 1 else f"refused in {lines} lines", f"refused by {stage}"
+    except Exception as error:
+        return (f"{stage}: {type(error).__name__}: {' '.join(str(error).split())[:300]}",)
+    finally:
+        # Otherwise each training would leave its graph in memory.
+        importlib.import_module("keras").backend.clear_session()
+        gc.collect()
+    return _fault_of_outputs(declared_outputs(pipeline)), "ran to the end", *_diagnosed(params)
+
+
+def _fault_of_outputs(outputs: Sequence[str]) -> str:
+    if missing := [path for path in outputs if not Path(path).exists()]:
+        return f"without {', '.join(missing)}"
+    if any(STATES.glob("*")):
+        return "a state is left"
+    columns = read_table(HISTORY).values()
+    metrics = json.loads(METRICS.read_text("utf-8")).values()
+    is_finite = all(math.isfinite(number) for column in (metrics, *columns) for number in column)
+    return "" if is_finite else "a metric is not a number"
+
+
+def _diagnosed(params: Params) -> list[str]:
+    """Words for what the training diagnosed about itself."""
+    row = {name: float(column[-1]) for name, column in read_table(HISTORY).items()}
+    words = " ".join(diagnose(row, params.model.head_sizes))
+    return [word for word in ("collapsed", "empty", "undecided") if word in words]

@@ -38,13 +38,10 @@ class Level:
     conditions: tuple[str, ...]  # names of the conditions
 
 
-def _threads(count: int) -> dict[str, str]:
-    return dict.fromkeys(THREADS, str(count))
-
-
 # Features of this processor that NumPy has code for, and that AVX2 processors lack.
 _FOUND = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
 _BEYOND_AVX2 = " ".join(name for name in _FOUND if name.startswith(("AVX512", "X86_V4")))
+_TWO = dict.fromkeys(THREADS, "2")
 _ONEDNN = "ONEDNN_MAX_CPU_ISA"
 _NUMPY = {"NPY_DISABLE_CPU_FEATURES": _BEYOND_AVX2}
 _OPENBLAS = {"OPENBLAS_CORETYPE": "Haswell"}
@@ -76,16 +73,16 @@ def _switch(what: str, variable: str, value: str) -> Condition:
 CONDITIONS: Mapping[str, Condition] = {
     "again": Condition("nothing, run once more"),
     "two-at-once": Condition("two runs at the same time", jobs=2),
-    "threads-1": Condition("one thread", "the three variables = 1", _threads(1)),
-    "threads-2": Condition("two threads, set explicitly", "the three variables = 2", _threads(2),
+    "threads-1": Condition("one thread", "the three variables = 1", dict.fromkeys(THREADS, "1")),
+    "threads-2": Condition("two threads, set explicitly", "the three variables = 2", _TWO,
                            cores=2),
-    "threads-4": Condition("four threads", "the three variables = 4", _threads(4)),
+    "threads-4": Condition("four threads", "the three variables = 4", dict.fromkeys(THREADS, "4")),
     "intraop-1": _switch("one thread within an operation", THREADS[1], "1"),
     "interop-1": _switch("one operation at a time", THREADS[2], "1"),
     "omp-1": _switch("one thread in NumPy, SciPy and scikit-learn", THREADS[0], "1"),
     "one-core": Condition("one core of two", "`taskset -c 0`", command=_ONE_CORE, cores=2),
     "one-core-two-threads": Condition(
-        "one core of two, two threads", "`taskset -c 0`, the three variables = 2", _threads(2),
+        "one core of two, two threads", "`taskset -c 0`, the three variables = 2", _TWO,
         _ONE_CORE, cores=2),
     "onednn-amx-off": _onednn("oneDNN without AMX", "AVX512_CORE_FP16", "amx_tile"),
     "onednn-bf16": _onednn(

@@ -6,38 +6,38 @@ makes the tables of docs/reproducibility.md from it.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import platform
+import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import yaml
+
 from iic.core.errors import InputError
-from iic.core.files import read_json, write_text
+from iic.core.files import read_json, read_table, write_text
 from iic.core.machine import instructions, machine, usable_cores
 from iic.core.params import Params
+from iic.data.datasets import COLLECTIONS, IdxFile
+from iic.data.download import Source, fetch, sources_of
+from iic.evaluation.paths import CLASS_COLUMNS, METRICS, PREDICTIONS
 from iic.experiments.cli import run_main
 from iic.experiments.recipes import read_settings, recipe_params, with_overrides
-from iic.experiments.scratch import copy_code
+from iic.experiments.scratch import STAGES, copy_code, write_params
+from iic.model.matching import contingency_table, hungarian_match
+from iic.pipeline.costs import COSTS, read_costs
 from iic.pipeline.paths import MEASUREMENTS, PIPELINE
 from tools.determinism.conditions import CONDITIONS, LEVELS, Condition
-from tools.determinism.outputs import (
-    declared_outputs,
-    difference,
-    digest_of_all,
-    digests,
-    metrics_of,
-)
-from tools.determinism.running import (
-    ending_of,
-    finished_runs,
-    keep_data,
-    seconds_of_training,
-    why_not,
-)
+from tools.processes import call, ending_of
 
 DETERMINISM = MEASUREMENTS / "determinism.json"
 _TRIED = ("same", "others", "failed")
@@ -49,6 +49,7 @@ print("%d.%d" % sys.version_info[:2])
 for name in ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "matplotlib", "pillow"):
     print(name, version(name))
 """
+MOVED = ("acc", "nmi", "loss")
 
 
 def main(arguments: list[str]) -> None:
@@ -67,21 +68,13 @@ def main(arguments: list[str]) -> None:
 
 
 def versions_of(python: str) -> tuple[str, str]:
-    """Return the version of an interpreter, and its path.
-
-    Raises:
-        InputError: It does not run, or its packages are not those of this interpreter.
-    """
-    found = []
-    for path in (python, sys.executable):
-        try:
-            status, said = ending_of([path, "-c", _VERSIONS], Path(), os.environ)
-        except OSError:
-            status = 1
-        if status != 0:
-            raise InputError(f"{path}: no Python with the packages of requirements/run.txt")
-        found.append(said.splitlines())
-    (version, *packages), (_, *expected) = found
+    """Return the version and path of an interpreter; raise InputError if its packages differ."""
+    try:
+        found = [call(path, "-c", _VERSIONS, cwd=Path()) for path in (python, sys.executable)]
+    except (OSError, InputError) as error:
+        reason = f"{python}: no Python with the packages of requirements/run.txt"
+        raise InputError(reason) from error
+    (version, *packages), (_, *expected) = (said.splitlines() for said in found)
     if packages != expected:
         others = ", ".join(sorted(set(packages) - set(expected)))
         raise InputError(f"{python}: {others}; install the same requirements/run.txt")
@@ -188,6 +181,155 @@ def _keep(level: str, name: str, row: dict[str, Any]) -> None:
 def _write(results: Mapping[str, Any]) -> None:
     in_order = {level: results[level] for level in LEVELS if level in results}
     write_text(DETERMINISM, json.dumps(in_order, indent=1, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def finished_runs(
+    code: Path, params: Params, condition: Condition, python: str = sys.executable
+) -> Iterator[list[Path]]:
+    """Run copied code under a condition; yield the folders of its runs, or raise InputError."""
+    with tempfile.TemporaryDirectory() as name:
+        tops = [Path(name) / str(number) for number in range(condition.jobs)]
+        for top in tops:
+            _prepare(top, code, params, condition)
+        with ThreadPoolExecutor(len(tops)) as pool:
+            list(pool.map(lambda top: _run_stages(top, condition, python), tops))
+        yield [top / condition.folder for top in tops]
+
+
+def seconds_of_training(folder: Path) -> float:
+    """Return the seconds that the stage `train` took, without imports."""
+    return read_costs(folder.parent / "costs")["train"].seconds
+
+
+def keep_data(params: Params, folder: Path) -> Params:
+    """Download the data into a folder; return parameters that take them from there."""
+    if params.data.name not in COLLECTIONS:
+        return params
+    collection = COLLECTIONS[params.data.name]
+    local = Path(params.data.local_dir) if params.data.local_dir else None
+
+    def read(source: Source, file: IdxFile) -> bytes:
+        content = source.read(file)
+        (folder / file.name).write_bytes(content)
+        return content
+
+    sources = sources_of(collection, local)
+    fetch(collection, [Source(source.name, partial(read, source)) for source in sources])
+    return params.with_values(data={"local_dir": str(folder)})
+
+
+def _prepare(top: Path, code: Path, params: Params, condition: Condition) -> None:
+    (top / "home").mkdir(parents=True)
+    shutil.copytree(code, top / condition.folder)
+    write_params(top / condition.folder, params)
+    for name, content in condition.files.items():
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_text(content, "utf-8")
+    if name := condition.locale:
+        (top / "locale").mkdir()
+        target = str(top / f"locale/{name}.UTF-8")
+        # `--no-archive` needs no rights over the system's own locales.
+        call("localedef", "--no-archive", "-i", name, "-f", "UTF-8", target, cwd=top)
+
+
+def environment(top: Path, condition: Condition) -> dict[str, str]:
+    """Return this process's variables without those that any condition sets, and this one's."""
+    switches = {name for other in CONDITIONS.values() for name in other.variables} - {"HOME"}
+    plain = {key: value for key, value in os.environ.items() if key not in switches}
+    own = {key: value.format(top=top) for key, value in condition.variables.items()}
+    own |= {"PYTHONPATH": str(top / condition.folder), COSTS: str(top / "costs")}
+    return plain | own | {"DVC_NO_ANALYTICS": "1"}
+
+
+def _run_stages(top: Path, condition: Condition, python: str) -> None:
+    for stage in STAGES:
+        status, said = ending_of(
+            *(*condition.command, python, "-m", f"stages.{stage}"),
+            cwd=top / condition.folder,
+            env=environment(top, condition),
+            umask=condition.umask,
+            terminal=condition.terminal,
+        )
+        if status != 0:
+            raise InputError(f"{stage}: exit status {status}: {' '.join(said.split())[-300:]}")
+
+
+def why_not(condition: Condition, known: set[str], cores: int, pythons: Mapping[str, str]) -> str:
+    """Return why a condition cannot be tried, or ""; `known` are the processor's instructions."""
+    version, tools = condition.python, condition.command[:1]
+    tools += ("localedef",) if condition.locale else ()
+    reasons = {
+        f"a processor without {', '.join(condition.needs)}": not known.issuperset(condition.needs),
+        f"fewer than {condition.cores} cores": cores < condition.cores,
+        **{f"no `{tool}`": shutil.which(tool) is None for tool in tools},
+        f"no Python {version} was named (`--python`)": bool(version) and version not in pythons,
+    }
+    return ", ".join(reason for reason, is_so in reasons.items() if is_so)
+
+
+def declared_outputs(pipeline: Path, *names: str) -> list[str]:
+    """List the paths that some stages of a dvc.yaml write, or all of its stages."""
+    stages = yaml.safe_load(pipeline.read_text("utf-8"))["stages"]
+    chosen = [stages[name] for name in names or stages]
+    kinds = ("outs", "metrics", "plots")
+    entries = [out for stage in chosen for kind in kinds for out in stage.get(kind, [])]
+    return [next(iter(out)) if isinstance(out, dict) else out for out in entries]
+
+
+def digests(folder: Path, outputs: list[str]) -> dict[str, str]:
+    """Return the SHA-256 of each output; that of a folder covers its files and their names."""
+    return {output: _digest(folder / output) for output in outputs}
+
+
+def _digest(path: Path) -> str:
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    rows = "".join(f"{file.relative_to(path)} {_digest(file)}\n" for file in files)
+    return hashlib.sha256(rows.encode()).hexdigest()
+
+
+def digest_of_all(found: Mapping[str, str]) -> str:
+    """Return a short digest that identifies runs with the same bytes."""
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:12]
+
+
+def metrics_of(folder: Path) -> dict[str, float]:
+    """Return the metrics that are compared."""
+    found = json.loads((folder / METRICS).read_text("utf-8"))
+    return {name: found[name] for name in MOVED}
+
+
+def difference(reference: Path, other: Path, outputs: list[str]) -> dict[str, Any]:
+    """List outputs whose bytes differ, how far metrics moved, and images in another cluster."""
+    before, after = digests(reference, outputs), digests(other, outputs)
+    differs = [output for output in outputs if before[output] != after[output]]
+    if not differs:
+        return {"outcome": "same", "digest": digest_of_all(after)}
+    was, now = metrics_of(reference), metrics_of(other)
+    changed, images = changed_clusters(*(
+        read_table(folder / PREDICTIONS, CLASS_COLUMNS)["cluster"].astype(np.int64)
+        for folder in (reference, other)
+    ))  # fmt: skip
+    return {
+        "outcome": "others",
+        "digest": digest_of_all(after),
+        "differs": differs,
+        "moved": {name: round(abs(now[name] - was[name]), 6) for name in MOVED},
+        "changed": changed,
+        "images": images,
+    }
+
+
+def changed_clusters(first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
+    """Count the images that changed their cluster, and all images.
+
+    The numbers of clusters mean nothing, so both runs, (n,) each, are matched one to one first.
+    """
+    k = int(max(first.max(), second.max())) + 1
+    mapping = hungarian_match(contingency_table(first, second, k, k))
+    return int((mapping[second] != first).sum()), len(first)
 
 
 if __name__ == "__main__":

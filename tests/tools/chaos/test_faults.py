@@ -13,8 +13,9 @@ from conftest import ROOT, exit_code_of, flip_a_bit, no_file_larger_than
 
 from iic.pipeline.inputs import md5_of
 from tools.chaos import clones, damage, faults
-from tools.chaos.clones import Ending, fault_of
+from tools.chaos.clones import fault_of
 from tools.chaos.faults import Fault
+from tools.processes import Ending
 
 NAMED = "data/draws.npz"
 

@@ -18,10 +18,11 @@ from iic.pipeline.paths import HISTORY, MODEL, SNAPSHOTS
 from iic.pipeline.resume import FOLDER as STATES
 from iic.pipeline.stage import read_params
 from stages import train
-from tools.chaos import odd, parameters
+from tools.chaos import parameters
 from tools.chaos.campaigns import CAMPAIGNS
-from tools.chaos.clones import Count, Ending
+from tools.chaos.clones import Count
 from tools.chaos.parameters import KINDS, TEXT, InvalidFile, examples
+from tools.processes import Ending
 
 LINE = "error: params.yaml: seed: 'x' should be an integer"
 
@@ -141,17 +142,17 @@ def test_output_and_files_of_an_experiment_are_checked(
 def test_odd_settings_run_to_the_end_or_are_refused():
     one_batch = ("train.batch_size=1437", "train.epochs=1", "augment.ops=[]")
     heads = ("model.clusters=2", "model.overclusters=500")
-    count = last(odd.runs([("train.batch_size=1",), one_batch + heads]))
+    count = last(parameters.runs([("train.batch_size=1",), one_batch + heads]))
     assert count.lost == []
     assert count.details["refused by params.yaml"] == 1
     assert count.details["ran to the end"] == 1
 
 
 def test_campaign_tries_100_odd_settings(monkeypatch):
-    monkeypatch.setattr(odd, "runs", lambda chosen: chosen)
-    chosen = odd.on_digits(random.Random(0))
+    monkeypatch.setattr(parameters, "runs", lambda chosen: chosen)
+    chosen = parameters.odd_runs(random.Random(0))
     assert len(set(chosen)) == 100
-    assert chosen[: len(odd.NAMED)] == list(odd.NAMED)
+    assert chosen[: len(parameters.NAMED)] == list(parameters.NAMED)
 
 
 @pytest.mark.parametrize(
@@ -169,14 +170,14 @@ def test_settings_that_break_a_stage_are_lost(broken, fault, monkeypatch):
         raise broken
 
     monkeypatch.setattr("stages.download.main", main)
-    assert last(odd.runs([()])).lost == [f": {fault}"]
+    assert last(parameters.runs([()])).lost == [f": {fault}"]
 
 
 def test_missing_outputs_are_lost(monkeypatch):
-    for stage in odd.STAGES:
+    for stage in parameters.STAGES:
         monkeypatch.setattr(f"stages.{stage}.main", lambda params: None)
-    monkeypatch.setattr(odd, "_diagnosed", lambda params: [])
-    (found,) = last(odd.runs([()])).lost
+    monkeypatch.setattr(parameters, "_diagnosed", lambda params: [])
+    (found,) = last(parameters.runs([()])).lost
     assert found.startswith(": without data/images.npz, data/labels.npz, ")
 
 

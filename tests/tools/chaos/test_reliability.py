@@ -10,7 +10,8 @@ import pytest
 from iic.core.errors import InputError
 from tools.chaos import campaigns, clones, kills
 from tools.chaos.campaigns import Campaign
-from tools.chaos.clones import Count, Ending
+from tools.chaos.clones import Count
+from tools.processes import Ending
 
 
 def test_stage_is_read_from_the_output_of_dvc():

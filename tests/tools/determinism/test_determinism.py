@@ -23,7 +23,7 @@ from iic.evaluation.paths import METRICS, PREDICTIONS
 from iic.pipeline.costs import COSTS
 from stages import report
 from tools.determinism import measure as determinism
-from tools.determinism import operations, outputs, running
+from tools.determinism import operations
 from tools.determinism.conditions import CONDITIONS, LEVELS, Condition, Level
 from tools.docs import reproducibility
 
@@ -46,7 +46,7 @@ def finish(folder: Path, clusters: list[int], acc: float = 0.5, weights: bytes =
 
 def test_all_declared_outputs_are_compared():
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
-    found = outputs.declared_outputs(ROOT / "dvc.yaml")
+    found = determinism.declared_outputs(ROOT / "dvc.yaml")
     assert {"model", "reports/metrics.json", "reports/accuracy.csv", "reports/figures"} <= set(
         found
     )
@@ -58,12 +58,12 @@ def test_all_declared_outputs_are_compared():
 
 def test_one_different_byte_is_a_difference(tmp_path):
     reference = finish(tmp_path / "a/x", [0, 1, 2])
-    same = outputs.difference(reference, finish(tmp_path / "b/y", [0, 1, 2]), FILES)
+    same = determinism.difference(reference, finish(tmp_path / "b/y", [0, 1, 2]), FILES)
     assert same["outcome"] == "same"
-    assert same["digest"] == outputs.digest_of_all(outputs.digests(reference, FILES))
+    assert same["digest"] == determinism.digest_of_all(determinism.digests(reference, FILES))
     # The clusters have other numbers, one image lies elsewhere, and accuracy has moved.
     other = finish(tmp_path / "c/z", [1, 2, 2], acc=0.75, weights=b"v")
-    found = outputs.difference(reference, other, FILES)
+    found = determinism.difference(reference, other, FILES)
     assert found.pop("digest") != same["digest"]
     assert found == {
         "outcome": "others",
@@ -76,7 +76,7 @@ def test_one_different_byte_is_a_difference(tmp_path):
 
 def test_a_file_in_a_folder_counts_by_name_and_content(tmp_path):
     def digest() -> str:
-        return outputs.digests(tmp_path, ["model"])["model"]
+        return determinism.digests(tmp_path, ["model"])["model"]
 
     seen = set()
     folder = tmp_path / "model"
@@ -104,13 +104,13 @@ def test_a_file_in_a_folder_counts_by_name_and_content(tmp_path):
     ],
 )
 def test_changed_clusters_do_not_depend_on_their_numbers(first, second, changed):
-    assert outputs.changed_clusters(np.array(first), np.array(second)) == (changed, 4)
+    assert determinism.changed_clusters(np.array(first), np.array(second)) == (changed, 4)
 
 
 def test_conditions_that_cannot_be_tried_have_a_reason(monkeypatch):
     def why(condition: Condition, **machine: object) -> str:
         known = {"known": {"avx2"}, "cores": 1, "pythons": {"3.12": "/p"}} | machine
-        return running.why_not(condition, **known)
+        return determinism.why_not(condition, **known)
 
     assert why(Condition("")) == ""
     amx = Condition("", needs=("avx2", "amx_tile"), cores=2)
@@ -128,17 +128,17 @@ def test_conditions_set_only_their_own_variables(monkeypatch):
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
     monkeypatch.setenv("HOME", "/home/mine")
     monkeypatch.setenv("OTHER", "kept")
-    plain = running.environment(Path("/top"), Condition(""))
+    plain = determinism.environment(Path("/top"), Condition(""))
     assert "TF_NUM_INTRAOP_THREADS" not in plain
     assert (plain["HOME"], plain["OTHER"]) == ("/home/mine", "kept")
     assert plain["PYTHONPATH"] == "/top/clone"
     for condition in CONDITIONS.values():
-        mine = running.environment(Path("/top"), condition)
+        mine = determinism.environment(Path("/top"), condition)
         changed = {key for key in plain | mine if plain.get(key) != mine.get(key)}
         where = {"PYTHONPATH"} if condition.folder != "clone" else set()
         assert changed <= {*condition.variables, *where}
         assert set(condition.variables) - set(mine) == set()
-    home = running.environment(Path("/top"), CONDITIONS["home"])["HOME"]
+    home = determinism.environment(Path("/top"), CONDITIONS["home"])["HOME"]
     assert home == "/top/home"
 
 
@@ -150,21 +150,6 @@ def test_levels_name_conditions_and_recipes_that_exist():
     assert {"again", "threads-1", "avx2", "two-at-once"} <= set(LEVELS["mnist"].conditions)
 
 
-@pytest.mark.parametrize(
-    ("terminal", "expected"), [(True, "True True ü"), (False, "False False ü")]
-)
-def test_command_runs_on_a_terminal_or_a_pipe(terminal, expected, tmp_path):
-    code = (
-        "import os, sys; print(sys.stderr.isatty(), sys.stdout.isatty(), os.environ['A']);"
-        "open('file', 'w'); sys.exit(3)"
-    )
-    command, variables = [sys.executable, "-S", "-c", code], {"A": "ü", "PYTHONUTF8": "1"}
-    status, said = running.ending_of(command, tmp_path, variables, 0o077, terminal=terminal)
-    assert status == 3
-    assert said.startswith(expected)
-    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
-
-
 def test_switches_for_avx2_take_effect():
     """A switch without effect would give the same bytes too."""
     code = (
@@ -174,7 +159,7 @@ def test_switches_for_avx2_take_effect():
     )
     if "avx512f" not in instructions():
         pytest.skip("needs AVX-512")
-    mine = running.environment(Path("/top"), CONDITIONS["avx2"])
+    mine = determinism.environment(Path("/top"), CONDITIONS["avx2"])
     done = subprocess.run([sys.executable, "-c", code], env=mine, capture_output=True, text=True)
     assert done.stdout.strip() == "{'Haswell'} ['X86_V3']", done.stderr
 
@@ -320,15 +305,15 @@ def test_data_are_downloaded_once(monkeypatch, tmp_path, params):
     def read(file: IdxFile) -> bytes:
         return file.name.encode()
 
-    monkeypatch.setattr(running, "fetch", fetch)
-    source = running.Source("mirror", read)
-    monkeypatch.setattr(running, "sources_of", lambda collection, local: [source])
-    kept = running.keep_data(params, tmp_path)
+    monkeypatch.setattr(determinism, "fetch", fetch)
+    source = determinism.Source("mirror", read)
+    monkeypatch.setattr(determinism, "sources_of", lambda collection, local: [source])
+    kept = determinism.keep_data(params, tmp_path)
     assert kept == params.with_values(data={"local_dir": str(tmp_path)})
     name = COLLECTIONS["mnist"].files["test_labels"].name
     assert (tmp_path / name).read_bytes() == name.encode() == asked[0]
     offline = params.with_values(data={"name": "digits"})
-    assert running.keep_data(offline, tmp_path) == offline
+    assert determinism.keep_data(offline, tmp_path) == offline
 
 
 def test_tables_show_sets_of_bytes_as_letters(tiny_level):
@@ -386,16 +371,16 @@ def test_surroundings_change_no_byte_of_the_first_stages(monkeypatch, tmp_path, 
     if shutil.which("localedef") is None:
         pytest.skip("needs `localedef` (apt-get install locales)")
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(running, "STAGES", ("download", "augment"))
+    monkeypatch.setattr(determinism, "STAGES", ("download", "augment"))
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
     code = tmp_path / "code"
     determinism.copy_code(code)
     offline = params.with_values(data={"name": "digits"}, augment={"views": 2})
     files = ["data/images.npz", "data/labels.npz", "data/draws.npz"]
-    with running.finished_runs(code, offline, Condition("")) as (reference,):
-        expected = outputs.digests(reference, files)
-    with running.finished_runs(code, offline, CONDITIONS["surroundings"]) as (folder,):
-        assert outputs.digests(folder, files) == expected
+    with determinism.finished_runs(code, offline, Condition("")) as (reference,):
+        expected = determinism.digests(reference, files)
+    with determinism.finished_runs(code, offline, CONDITIONS["surroundings"]) as (folder,):
+        assert determinism.digests(folder, files) == expected
         mode = (folder / files[0]).stat().st_mode & 0o777
         assert mode == 0o600
         assert (folder.parent / "locale/tr_TR.UTF-8/LC_CTYPE").is_file()
@@ -404,11 +389,11 @@ def test_surroundings_change_no_byte_of_the_first_stages(monkeypatch, tmp_path, 
 
 def test_failed_stage_is_named_with_its_message(monkeypatch, tmp_path, params):
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(running, "STAGES", ("augment",))
+    monkeypatch.setattr(determinism, "STAGES", ("augment",))
     code = tmp_path / "code"
     determinism.copy_code(code)
     with (
         pytest.raises(InputError, match=r"augment: exit status 1: error: data/images\.npz"),
-        running.finished_runs(code, params, Condition("")),
+        determinism.finished_runs(code, params, Condition("")),
     ):
         pass
