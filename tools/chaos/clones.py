@@ -8,7 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class Count:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the counts for JSON, with the details sorted."""
-        return asdict(self) | {"details": dict(sorted(self.details.items()))}
+        return vars(self) | {"details": dict(sorted(self.details.items()))}
 
 
 def fault_of(ending: Ending, named: str, says: str = "") -> str:

@@ -275,9 +275,9 @@ def examples(strategy: st.SearchStrategy[Any], number: int, numbers: random.Rand
     """Draw at most `number` different examples of a strategy, chosen by the random source."""
     found: dict[Any, None] = {}
 
-    # Five for each that is wanted, since Hypothesis repeats itself.
+    # Nine for each that is wanted, since Hypothesis repeats itself.
     @seed(numbers.getrandbits(64))
-    @settings(_QUIET, max_examples=5 * number)
+    @settings(_QUIET, max_examples=9 * number)
     @given(strategy)
     def collect(example: object) -> None:
         found[example] = None

@@ -14,11 +14,18 @@ import numpy as np
 import pytest
 
 from iic.core.errors import InputError
-from tools.chaos import crafted_models, hostile, workers
+from tools.chaos import crafted_models, hostile
 from tools.chaos.entries import ENTRIES, check_line
-from tools.chaos.hostile import HostileFiles, damaged_content, outcome_of
+from tools.chaos.hostile import (
+    ACCEPTED,
+    REFUSED,
+    HostileFiles,
+    Worker,
+    damaged_content,
+    judge,
+    outcome_of,
+)
 from tools.chaos.valid_files import arrays, model, pictures
-from tools.chaos.workers import ACCEPTED, REFUSED, Worker, judge
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +160,7 @@ def test_whatever_goes_wrong_is_an_outcome(entry, outcome, tmp_path, monkeypatch
     (tmp_path / "other").mkdir()
     (tmp_path / "own").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "own"))
-    monkeypatch.setattr(workers, "MEMORY", 100 if entry is fills_memory else 2000)
+    monkeypatch.setattr(hostile, "MEMORY", 100 if entry is fills_memory else 2000)
     if entry is fills_memory and not Path("/proc/self/clear_refs").exists():
         pytest.skip("needs /proc/self/clear_refs")
     found = judge(entry, tmp_path)
@@ -161,14 +168,14 @@ def test_whatever_goes_wrong_is_an_outcome(entry, outcome, tmp_path, monkeypatch
 
 
 def test_slow_trial_is_an_outcome(tmp_path, monkeypatch):
-    monkeypatch.setattr(workers, "SECONDS", 0.0)
+    monkeypatch.setattr(hostile, "SECONDS", 0.0)
     assert judge(fine, tmp_path).startswith("accepted, but took 0 s")
 
 
 def test_process_that_dies_or_hangs_is_replaced(worker, tmp_path, monkeypatch):
     assert worker.judge(dies, tmp_path) == "the process died"
     assert worker.judge(fine, tmp_path) == ACCEPTED
-    monkeypatch.setattr(workers, "SECONDS", 0.1)
+    monkeypatch.setattr(hostile, "SECONDS", 0.1)
     assert worker.judge(hangs, tmp_path) == "it did not end"
 
 
