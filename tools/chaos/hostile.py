@@ -225,11 +225,7 @@ def crafted() -> Iterator[HostileFiles]:
 
 def damaged(numbers: random.Random, each: int) -> Iterator[HostileFiles]:
     """Yield as many damaged variants of each valid file."""
-    entries = {
-        "package.tgz": "package",
-        "images-idx3-ubyte.gz": "packed",
-        "model-card.json": "card",
-    }
+    known = {"package.tgz": "package", "images-idx3-ubyte.gz": "packed", "model-card.json": "card"}
     for number in range(each):
         for name, content in {**pictures(), **arrays(), **model()}.items():
             says, bad = f"{name}: damaged no. {number}", damaged_content(content, numbers)

@@ -338,7 +338,9 @@ def fault_of_experiment(clone: Path, override: str, named: str) -> str:
     """Return what is wrong with how `dvc exp run` refuses an override, or "" if nothing is."""
     before = written(clone)
     ending = ending_of("dvc", "exp", "run", "-S", override, cwd=clone)
-    faults = [fault_of(ending, named) if ending.status else "accepted"]
+    faults = [fault_of(ending, ".") if ending.status else "accepted"]
+    if not re.search(named, ending.said):
+        faults.append(f"does not name {named}: {ending.said!r:.300}")
     if written(clone) != before:
         faults.append("began to work")
     # DVC leaves the override in the file.

@@ -119,7 +119,7 @@ def test_valid_override_is_a_fault():
         (1, LINE, False, ""),
         (0, LINE, False, "accepted"),
         (1, f"{LINE}\nTraceback (most recent call last)", False, "traceback: "),
-        (1, "ERROR: failed", False, "does not name seed: failed"),
+        (1, "ERROR: failed", False, "does not name seed: 'ERROR: failed'"),
         (1, LINE, True, "began to work"),
     ],
 )
