@@ -45,13 +45,10 @@ _Choose = Callable[[Path, random.Random], Target]
 def on_digits(numbers: random.Random) -> Iterator[Count]:
     """Damage sixty files, each in a copy of its own, on the digits."""
     count = Count()
-    with (
-        clones.finished_clone("tour", clones.SMALL) as finished,
-        _interrupted(finished) as interrupted,
-    ):
+    with clones.finished_clone("tour", clones.SMALL) as finished, _interrupted(finished) as stopped:
         for kind, (choose, trials) in KINDS.items():
             for _ in range(trials):
-                what, ended = trial(interrupted if kind == "state" else finished, choose, numbers)
+                what, ended = trial(stopped if kind == "state" else finished, choose, numbers)
                 count.add(what, f"{kind}: {ended}")
                 yield count
 

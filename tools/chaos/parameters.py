@@ -421,8 +421,7 @@ _ODD: Mapping[str, Sequence[object]] = {
     "model.normalize_logits": (False,), "loss.alpha": (1e-3, 1e-300, 1000.0),
     "loss.alpha_final": (None, 1e-3, 1000), "loss.alpha_falls_from": (0.0,),
     "loss.alpha_falls_until": (1.0,), "loss.overclustering_weight": (0.0, 1.0),
-    "loss.teaching_weight": (0.0, 100.0),
-    "loss.teaching_from": (0.0, 1.0), "train.epochs": (1, 3),
+    "loss.teaching_weight": (0.0, 100.0), "loss.teaching_from": (0.0, 1.0), "train.epochs": (1, 3),
     "train.batch_size": (1, 7, 719, 1436, 1437, 1438, 2**31 - 1),
     "train.learning_rate": (1e-300, 1.0, 10), "train.learning_rate_final": (0.0, 1e-300, 10),
     "train.precision": ("mixed_bfloat16",), "train.second_seed": (1, 5),
@@ -467,8 +466,8 @@ def _run(root: Path, values: Settings) -> tuple[str, ...]:
             importlib.import_module(f"stages.{stage}").main(params)
     except InputError as error:
         outputs = declared_outputs(pipeline, stage) if stage in STAGES else []
-        written = [path for path in outputs if Path(path).exists()]
-        fault = f"refused, but {', '.join(written)} is there" if written else ""
+        left = [path for path in outputs if Path(path).exists()]
+        fault = f"refused, but {', '.join(left)} is there" if left else ""
         lines = len(str(error).splitlines())
         return fault if lines == 1 else f"refused in {lines} lines", f"refused by {stage}"
     except Exception as error:
@@ -484,7 +483,7 @@ def _fault_of_outputs(outputs: Sequence[str]) -> str:
     if missing := [path for path in outputs if not Path(path).exists()]:
         return f"without {', '.join(missing)}"
     if any(STATES.glob("*")):
-        return "a state is left"
+        return "a resume state is left"
     columns = read_table(HISTORY).values()
     metrics = json.loads(METRICS.read_text("utf-8")).values()
     is_finite = all(math.isfinite(number) for column in (metrics, *columns) for number in column)
