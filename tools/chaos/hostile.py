@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from iic.core.errors import InputError
-from tools.chaos import crafted_files, crafted_models
+from tools.chaos import crafted
 from tools.chaos.clones import Count
-from tools.chaos.crafted_models import Content
+from tools.chaos.crafted import Content
 from tools.chaos.entries import ENTRIES, Entry, check_line
 from tools.chaos.valid_files import arrays, model, pictures
 
@@ -186,7 +186,10 @@ def files(numbers: random.Random, each: int = DAMAGED) -> Iterator[Count]:
     """Try all crafted files, then as many damaged variants of each valid file."""
     count = Count()
     with Worker() as worker:
-        for made, trials in (("made to do harm", crafted()), ("damaged", damaged(numbers, each))):
+        for made, trials in (
+            ("made to do harm", crafted_trials()),
+            ("damaged", damaged(numbers, each)),
+        ):
             for trial in trials:
                 outcome = outcome_of(trial, worker)
                 is_fine = outcome in (ACCEPTED, REFUSED)
@@ -206,20 +209,20 @@ def outcome_of(trial: HostileFiles, worker: Worker) -> str:
         return outcome if sorted(Path(name).rglob("*")) == before else f"{outcome}, but left a file"
 
 
-def crafted() -> Iterator[HostileFiles]:
+def crafted_trials() -> Iterator[HostileFiles]:
     """Yield all files that are crafted to do harm."""
-    for name, content in crafted_files.images().items():
+    for name, content in crafted.images().items():
         yield _among_others(name, Path(name.split(":")[0]).suffix, content)
-    for name, content in (crafted_files.npz_files() | crafted_files.idx_files()).items():
+    for name, content in (crafted.npz_files() | crafted.idx_files()).items():
         yield HostileFiles(name, "array", {name.split(":")[0]: content})
-    for name, content in crafted_files.packages().items():
+    for name, content in crafted.packages().items():
         yield HostileFiles(name, "package", {"package.tgz": content})
-    for name, content in crafted_files.gzip_files().items():
+    for name, content in crafted.gzip_files().items():
         yield HostileFiles(name, "packed", {"images.gz": content})
-    for name, changes in (crafted_models.models() | crafted_models.cards()).items():
+    for name, changes in (crafted.models() | crafted.cards()).items():
         entry = "model" if name.startswith(("model:", "weights:")) else "card"
         yield HostileFiles(name, entry, {**model(), **changes})
-    for name, named in crafted_models.names().items():
+    for name, named in crafted.names().items():
         yield HostileFiles(name, "names", named)
 
 

@@ -11,7 +11,7 @@ from iic.core.errors import InputError
 from iic.core.params import ModelParams
 from iic.model.network import as_input, build_network, predict
 from iic.model.store import load_network, save_network
-from tools.chaos import crafted_models, valid_files
+from tools.chaos import crafted, valid_files
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_weights_of_another_network_are_refused(model_params, tmp_path):
     ],
 )
 def test_a_crafted_model_is_refused_before_anything_is_built(tmp_path, monkeypatch, name, reason):
-    files = {**valid_files.model(), **crafted_models.models()[name]}
+    files = {**valid_files.model(), **crafted.models()[name]}
     monkeypatch.setattr("iic.model.network.build_network", lambda params: pytest.fail("built"))
     for path, content in files.items():
         (tmp_path / path).parent.mkdir(exist_ok=True)

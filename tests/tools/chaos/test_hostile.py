@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from iic.core.errors import InputError
-from tools.chaos import crafted_models, hostile
+from tools.chaos import crafted, hostile
 from tools.chaos.entries import ENTRIES, check_line
 from tools.chaos.hostile import (
     ACCEPTED,
@@ -34,24 +34,21 @@ def worker():
         yield running
 
 
-def crafted() -> list[HostileFiles]:
+def quick_trials() -> list[HostileFiles]:
     """Crafted files that take little time; the campaign tries all."""
     found = [
         *(
             HostileFiles(name, "model", {**model(), **new})
-            for name, new in crafted_models.models().items()
+            for name, new in crafted.models().items()
         ),
-        *(
-            HostileFiles(name, "card", {**model(), **new})
-            for name, new in crafted_models.cards().items()
-        ),
-        *(HostileFiles(name, "names", new) for name, new in crafted_models.names().items()),
+        *(HostileFiles(name, "card", {**model(), **new}) for name, new in crafted.cards().items()),
+        *(HostileFiles(name, "names", new) for name, new in crafted.names().items()),
     ]
     return [trial for trial in found if "100 MB" not in trial.name]
 
 
 def test_crafted_files_are_refused_or_read(worker):
-    for trial in random.Random(0).sample(crafted(), 30):
+    for trial in random.Random(0).sample(quick_trials(), 30):
         assert outcome_of(trial, worker) in (ACCEPTED, REFUSED), trial.name
 
 
@@ -189,7 +186,7 @@ class Careless:
 
 def test_file_that_is_left_is_lost(monkeypatch):
     trials = [HostileFiles("a.png: bad", "image", {"a.png": b""})]
-    monkeypatch.setattr(hostile, "crafted", lambda: trials)
+    monkeypatch.setattr(hostile, "crafted_trials", lambda: trials)
     monkeypatch.setattr(hostile, "damaged", lambda numbers, each: [])
     monkeypatch.setattr(hostile, "Worker", lambda: FakePool())
     *_, count = hostile.files(random.Random(0))
