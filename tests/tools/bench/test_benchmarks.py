@@ -397,7 +397,7 @@ def test_what_a_sweep_costs(file):
 
 
 def test_no_sweep_measured_is_said(file):
-    assert estimate.costs() == estimate.sweep() == estimate.estimate() == readme.NOT_MEASURED
+    assert estimate.costs() == estimate.sweep() == estimate.estimate() == estimate.NOT_MEASURED
 
 
 def test_finished_experiments_are_pretended(tmp_path):
