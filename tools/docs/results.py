@@ -47,7 +47,7 @@ def recipes() -> str:
         "test accuracy, mean ± std",
         "lowest",
         "seeds",
-        "training time, share of the article's",
+        "training, share of the article's time",
         "minutes, two cores",
     )
     rows = []
