@@ -34,7 +34,9 @@ WRITTEN = {
 def code_of(text: str) -> list[str]:
     """Lines of the shell blocks without their output, then the inline code."""
     lines = []
-    for language, block in re.findall(r"^ *```(\w*)\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL):
+    for language, block in re.findall(
+        r"^ *```([^\n`]*)\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL
+    ):
         found = [line.strip() for line in block.splitlines()]
         if language == "console":
             found = [line.removeprefix("$ ") for line in found if line.startswith("$ ")]
