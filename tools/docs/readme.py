@@ -39,7 +39,7 @@ def reliability() -> str:
             tried, lost = counts[name]["tried"], len(counts[name]["lost"])
             seen = ", ".join(f"{what}: {times}" for what, times in counts[name]["details"].items())
             rows.append((campaign.what, f"{tried:,}", str(lost or "nothing"), seen))
-    return markdown_table(("what is tried", "trials", "lost", "outcomes"), rows)
+    return markdown_table("what is tried | trials | lost | outcomes", rows)
 
 
 class Part(NamedTuple):

@@ -30,7 +30,7 @@ def conditions() -> str:
         if any(_was_run(row) for row in found.values()):
             cells = (_cell(row, letters[key]) for key, row in found.items())
             rows.append((condition.what, condition.how, *cells))
-    titles = ("what differs", "how", *(LEVELS[name].title for name in levels))
+    titles = " | ".join(["what differs | how", *(LEVELS[name].title for name in levels)])
     return "\n".join([markdown_table(titles, rows), "", *_machines(levels), "", *_not_run(levels)])
 
 
@@ -83,14 +83,8 @@ def moves() -> str:
     if not levels:
         return _NOT_RUN
     titles = (
-        "data",
-        "bytes",
-        "conditions",
-        "first output that differs",
-        "accuracy, points",
-        "NMI",
-        "loss",
-        "images in another cluster",
+        "data | bytes | conditions | first output that differs | accuracy, points | NMI | loss "
+        "| images in another cluster"
     )
     rows = [
         (LEVELS[name].title, *row) for name, level in levels.items() for row in _moved_rows(level)
@@ -150,5 +144,5 @@ def costs() -> str:
         for name, row in level["conditions"].items()
         if "train_seconds" in row
     ]
-    table = markdown_table(("what differs", "training, share of the reference's time"), rows)
+    table = markdown_table("what differs | training, share of the reference's time", rows)
     return f"{table}\n\nThe reference took {reference:.0f} s; one run each."

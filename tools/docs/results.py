@@ -43,12 +43,8 @@ TARGETS = {
 def recipes() -> str:
     """One row for each recipe that has been run: accuracy, seeds and training time."""
     titles = (
-        "recipe",
-        "test accuracy, mean ± std",
-        "lowest",
-        "seeds",
-        "training, share of the article's time",
-        "minutes, two cores",
+        "recipe | test accuracy, mean ± std | lowest | seeds "
+        "| training, share of the article's time | minutes, two cores"
     )
     rows = []
     trainings = read_benchmark().get("trainings", {})
@@ -103,7 +99,7 @@ def results() -> str:
             if values:
                 rows.append((title, name, form.mean(values), form(min(values)), form(max(values))))
                 title = ""
-    return markdown_table(("recipe, last epoch", "metric", "mean ± std", "lowest", "highest"), rows)
+    return markdown_table("recipe, last epoch | metric | mean ± std | lowest | highest", rows)
 
 
 def targets() -> str:
@@ -117,7 +113,7 @@ def targets() -> str:
             *_cost_goals(recipe, target, measured),
         )
     ]
-    return markdown_table(("recipe", "what", "target", "reached", "verdict"), rows)
+    return markdown_table("recipe | what | target | reached | verdict", rows)
 
 
 # Name, target, value reached, and whether that is enough.

@@ -30,13 +30,8 @@ def speed() -> str:
             )
         )
     titles = (
-        "recipe",
-        "training",
-        "share of the article's time",
-        "preparation",
-        "pairs per second",
-        "share of the float32 peak",
-        "peak memory",
+        "recipe | training | share of the article's time | preparation | pairs per second "
+        "| share of the float32 peak | peak memory"
     )
     return markdown_table(titles, rows)
 
@@ -61,8 +56,8 @@ def details() -> str:
         (f"`{stage}`", f"{cost['seconds']:,.0f} s", f"{cost['peak_mb']:,.0f} MB")
         for stage, cost in measured["stages"].items()
     ]
-    titles = (f"stage of `{DEFAULT}`", "time", "peak memory")
-    return f"{said}\n\n{markdown_table(titles, rows)}"
+    table = markdown_table(f"stage of `{DEFAULT}` | time | peak memory", rows)
+    return f"{said}\n\n{table}"
 
 
 def memory() -> str:
@@ -77,7 +72,7 @@ def memory() -> str:
     # A million images have as many MB as one has bytes.
     needs = {fixed + times * IMAGE_SIZE**2: name for name, (fixed, times) in stated.items()}
     most = max(needs)
-    table = markdown_table(("stage", "fixed part", "multiple of the training images"), rows)
+    table = markdown_table("stage | fixed part | multiple of the training images", rows)
     return f"{table}\n\nSo a million images need {most / 1000:.1f} GB, for `{needs[most]}`."
 
 
@@ -94,7 +89,7 @@ def methods() -> str:
         (name, PERCENT(row["acc"]), f"{row['seconds']:,.0f} s", f"{row['peak_mb']:,} MB")
         for name, row in sorted(found.items(), key=lambda item: item[1]["acc"])
     ]
-    return markdown_table(("method", "accuracy, test", "time", "peak memory"), rows)
+    return markdown_table("method | accuracy, test | time | peak memory", rows)
 
 
 def prediction() -> str:

@@ -31,7 +31,15 @@ SECONDS = Format(1, 0, " s")
 MINUTES = Format(1 / 60, 1, "")
 
 
-def markdown_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table with one row for each sequence of cells."""
-    lines = [titles, ["---"] * len(titles), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+def markdown_table(titles: str, rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table.
+
+    Args:
+        titles: Titles of the columns, separated by " | ".
+        rows: Cells of each row, as many as there are titles.
+
+    Returns:
+        The lines of the table, without a line break at the end.
+    """
+    rule = " | ".join("---" for _ in titles.split(" | "))
+    return "\n".join(f"| {line} |" for line in (titles, rule, *map(" | ".join, rows)))
