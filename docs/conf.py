@@ -7,13 +7,15 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import TextLexer, get_lexer_for_filename
 from pygments.util import ClassNotFound
-from sphinx.application import Sphinx
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
@@ -110,18 +112,18 @@ def _page_of(name: str) -> str:
     return name if name.endswith(".html") else f"{name}.html"
 
 
-def localise_page(_: Sphinx, docname: str, source: list[str]) -> None:
+def localise_page(_: "Sphinx", docname: str, source: list[str]) -> None:
     """Rewrite the links of a page."""
     if not docname.startswith("api/"):
         source[0] = localise(source[0], DOCS)
 
 
-def localise_included(_: Sphinx, path: Path, __: str, source: list[str]) -> None:
+def localise_included(_: "Sphinx", path: Path, __: str, source: list[str]) -> None:
     """Rewrite the links of a file that a page includes."""
     source[0] = localise(source[0], (DOCS / path).parent)
 
 
-def repository_pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
+def repository_pages(app: "Sphinx") -> Iterator[tuple[str, dict[str, Any], str]]:
     """Yield a page with the text of each file of the repository that a page links to."""
     formatter = HtmlFormatter(prestyles="white-space: pre-wrap")
     for name in sorted(_shown):
@@ -143,7 +145,7 @@ def repository_pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
         )
 
 
-def write_reference(_: Sphinx) -> None:
+def write_reference(_: "Sphinx") -> None:
     """Write docs/api/, a page for each sub-package with a section for each of its modules."""
     folder = DOCS / "api"
     folder.mkdir(exist_ok=True)
@@ -175,7 +177,7 @@ _MARKUP = re.compile(r"\\|\*+|\||(?<=\w)_(?!\w)")
 
 
 def plain_docstring(
-    _: Sphinx, __: str, ___: str, ____: object, _____: object, lines: list[str]
+    _: "Sphinx", __: str, ___: str, ____: object, _____: object, lines: list[str]
 ) -> None:
     """Prepare a docstring for Sphinx: backticks mark code, other characters are plain text."""
     parts = _CODE.split("\n".join(lines))
@@ -188,7 +190,7 @@ def _escaped(match: re.Match[str]) -> str:
     return "".join(f"\\{character}" for character in match[0])
 
 
-def setup(app: Sphinx) -> None:
+def setup(app: "Sphinx") -> None:
     """Connect the functions above to Sphinx's events."""
     # The diagram in README.md is shown as text: drawing it needs a script from the network.
     app.add_lexer("mermaid", TextLexer)
