@@ -31,6 +31,8 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_click",
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_build"]
@@ -41,7 +43,10 @@ nitpicky = True
 # names.
 nitpick_ignore_regex = [("py:.*", r"(?!iic\b).*|.*\._.*")]
 
-myst_enable_extensions = ["deflist"]
+# Single backticks mark code, and two hyphens begin an option.
+default_role = "code"
+smartquotes_action = "qe"
+
 # Links to headings work as they do on the repository's web page.
 myst_heading_anchors = 4
 myst_url_schemes = {
@@ -51,7 +56,6 @@ myst_url_schemes = {
 
 autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_member_order = "bysource"
-napoleon_use_ivar = True
 napoleon_use_rtype = False
 autodoc_typehints = "signature"
 # Optional libraries may not be installed. TensorFlow is imported: annotations use its types.
@@ -186,6 +190,24 @@ def plain_docstring(
     lines[:] = "".join(parts).split("\n")
 
 
+def literal_examples(_: "Sphinx", __: object, lines: list[str]) -> None:
+    """Keep the columns of examples in the description of a command."""
+    examples = [line.startswith("| ") for line in lines]
+    texts = [line.removeprefix("| ") for line in lines]
+    if any(examples):
+        lines[:] = [f"   {t}" if is_one else t for t, is_one in zip(texts, examples, strict=True)]
+        first = examples.index(True)
+        lines[first:first] = [".. code-block:: text", ""]
+
+
+def without_aliases(
+    _: "Sphinx", __: str, ___: str, member: object, skip: bool, ____: object
+) -> bool | None:
+    """Skip the fields of named tuples, whose docstrings only repeat their number."""
+    alias = (getattr(member, "__doc__", None) or "").startswith("Alias for field number")
+    return True if alias or skip else None
+
+
 def _escaped(match: re.Match[str]) -> str:
     return "".join(f"\\{character}" for character in match[0])
 
@@ -198,5 +220,7 @@ def setup(app: "Sphinx") -> None:
     app.connect("source-read", localise_page)
     app.connect("include-read", localise_included)
     app.connect("html-collect-pages", repository_pages)
+    app.connect("sphinx-click-process-description", literal_examples)
+    app.connect("autodoc-skip-member", without_aliases)
     # Before napoleon, which reads the sections of a docstring.
     app.connect("autodoc-process-docstring", plain_docstring, priority=100)
