@@ -29,7 +29,7 @@ SIZES = (30_000, 60_000, 120_000, 240_000)
 TEST = 10_000  # test images
 
 
-class Run(NamedTuple):
+class StageRun(NamedTuple):
     """A stage to measure.
 
     Attributes:
@@ -44,13 +44,15 @@ class Run(NamedTuple):
 
 
 RUNS = {
-    "download of your own NPZ file": Run("download"),
-    "augment": Run("augment"),
-    "neighbors": Run("neighbors", most=120_000),
-    "train with a committee": Run("train", 120_000, {"committee": {"members": 2, "epochs": 1}}),
-    "train": Run("train", most=120_000),
-    "evaluate": Run("evaluate"),
-    "report": Run("report"),
+    "download of your own NPZ file": StageRun("download"),
+    "augment": StageRun("augment"),
+    "neighbors": StageRun("neighbors", most=120_000),
+    "train with a committee": StageRun(
+        "train", 120_000, {"committee": {"members": 2, "epochs": 1}}
+    ),
+    "train": StageRun("train", most=120_000),
+    "evaluate": StageRun("evaluate"),
+    "report": StageRun("report"),
 }
 
 

@@ -119,9 +119,9 @@ def test_sizes_are_measured_up_to_the_limit_of_each_run(file, tmp_path, monkeypa
     monkeypatch.setattr(memory, "TEST", 2)
     monkeypatch.setattr(memory, "SIZES", (2, 3, 12))
     runs = {
-        "a": memory.Run("augment", 12),
-        "b": memory.Run("train", 3, {"committee": {"members": 2}}),
-        "c": memory.Run("train", 12),
+        "a": memory.StageRun("augment", 12),
+        "b": memory.StageRun("train", 3, {"committee": {"members": 2}}),
+        "c": memory.StageRun("train", 12),
     }
     monkeypatch.setattr(memory, "RUNS", runs)
     monkeypatch.setattr(memory, "run_stage", run_stage)
