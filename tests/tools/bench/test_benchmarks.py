@@ -187,6 +187,14 @@ def test_stage_costs_are_measured_in_a_copy_of_the_code(
     assert row["preparing_seconds"] > 0
 
 
+def test_scratch_copy_can_time_the_articles_step(at_root):
+    """The step is timed by a module of tools, which is not installed."""
+    with stage_costs.scratch_copy() as folder:
+        command = (sys.executable, "-m", "tools.bench.steps")
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        assert "give the name of one recipe" in done.stderr
+
+
 def test_failing_stage_is_named(at_root, tmp_path):
     (tmp_path / "params.yaml").write_text("seed: x\n")
     with pytest.raises(InputError, match="stages.augment: failed, see above"):
