@@ -84,7 +84,8 @@ audit: $(VENV)/.audit ## ask for known advisories about all that is pinned (need
 	@$(RUN) python -m tools.docs.audit
 
 docs: $(VENV)/.docs ## build the documentation site, docs/_build/index.html; warnings are errors
-	@$(RUN) sphinx-build --quiet --fresh-env --fail-on-warning docs docs/_build
+	@rm -rf docs/_build
+	@$(RUN) sphinx-build --quiet --fail-on-warning docs docs/_build
 	@echo docs/_build/index.html
 
 readme: $(VENV)/.run ## rewrite the generated parts of README.md
