@@ -92,7 +92,7 @@ class IICModel(keras.Model):
             losses = [iic_loss(a, b, data.alpha) for a, b in zip(z, z_t, strict=True)]
             loss = (1 - share) * losses[0] + share * losses[1]
             if self._loss.teaching_weight > 0:
-                first, second = data.places
+                first, second = data.indices
                 taught = (self._teach(z[0], first) + self._teach(z_t[0], second)) / 2
                 loss += self._loss.teaching_weight * taught
         weights = self.network.trainable_variables

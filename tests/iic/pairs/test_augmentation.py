@@ -12,16 +12,16 @@ from iic.pairs.augmentation import (
     make_pair,
     operation_examples,
 )
-from iic.pairs.draws import DRAWS, make_draws
+from iic.pairs.draws import DRAW_NAMES, make_draws
 from iic.pairs.geometry import distortion_matrix, rotation_matrix, sample, warp
 from iic.pairs.noise import FIELD_GRID, normal_noise, smooth_field
 
 
 def draws_with(n: int = 1, **columns: float) -> Draws:
     """Draws of zero but for the named columns."""
-    unit = np.zeros((n, len(DRAWS)), np.float32)
+    unit = np.zeros((n, len(DRAW_NAMES)), np.float32)
     for name, value in columns.items():
-        unit[:, DRAWS.index(name)] = value
+        unit[:, DRAW_NAMES.index(name)] = value
     return Draws(tf.constant(unit), seeds(n))
 
 

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from iic.pairs.draws import DRAWS, SYMMETRIC_DRAWS, make_draws, views_of_epoch
+from iic.pairs.draws import DRAW_NAMES, SYMMETRIC_DRAWS, make_draws, views_of_epoch
 
 
 def test_shapes_types_and_ranges():
     arrays = make_draws(seed=3, views=4, images=500)
     draws, seeds = arrays["draws"], arrays["noise_seeds"]
-    assert draws.shape == (4, 500, len(DRAWS))
+    assert draws.shape == (4, 500, len(DRAW_NAMES))
     assert draws.dtype == np.float32
     assert seeds.shape == (4, 500)
     assert seeds.dtype == np.uint32

@@ -22,8 +22,7 @@ from iic.cli.main import main
 from iic.core.errors import InputError
 from iic.core.files import read_arrays, read_table, write_arrays
 from iic.evaluation.card import ModelCard, write_card
-from iic.model.features import embed
-from iic.model.network import build_network, predict
+from iic.model.network import build_network, embed, predict
 from iic.model.store import hash_of_weights, save_network
 from iic.render.pictures import sprite
 from iic.serving.explore import write_page
