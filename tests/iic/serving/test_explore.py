@@ -718,7 +718,9 @@ def test_what_does_not_belong_together_is_named(folder, digits):
         write_page(Path("model"), "train", 100, Path("out.html"))
     other = card().model_copy(update={"weights_sha256": "0" * 64})
     write_card(other, folder / "model-card.json")
-    with pytest.raises(InputError, match=r"model-card.json: of other weights than those in model"):
+    with pytest.raises(
+        InputError, match=r"model-card.json: describes other weights than those in model"
+    ):
         explored()
     (folder / "model-card.json").unlink()
     write_labels(folder / "data/labels.npz", digits.test_labels[:39])
