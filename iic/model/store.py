@@ -1,6 +1,6 @@
 """The files of a trained model: writing, checking and loading them.
 
-Only load_network imports TensorFlow, not this module.
+Importing it imports neither TensorFlow nor h5py; load_network does.
 """
 
 import hashlib
@@ -9,7 +9,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 from pydantic import ValidationError
 
@@ -19,6 +18,7 @@ from iic.core.params import ModelParams
 from iic.core.validation import explain_first
 
 if TYPE_CHECKING:
+    import h5py
     import keras
 
 CONFIG, WEIGHTS = "model.json", "model.weights.h5"
@@ -131,6 +131,9 @@ def _check_weights(path: Path, params: ModelParams) -> None:
     All numbers have to be stored plainly in this file. So loading it opens no other file and
     allocates no more memory than the file has bytes, whatever it claims to contain.
     """
+    # Imported late: `iic info` needs this module, but not HDF5.
+    import h5py
+
     check_plain(path)
     sizes: list[int] = []
     bytes_held = 0
@@ -152,7 +155,7 @@ def _check_weights(path: Path, params: ModelParams) -> None:
         raise ValueError(f"it has {sum(sizes):,} weights instead of {count_parameters(params):,}")
 
 
-def _check_array(name: str, array: h5py.Dataset) -> None:
+def _check_array(name: str, array: "h5py.Dataset") -> None:
     """Raise ValueError unless the array consists of plain floating-point numbers."""
     # Compression and other filters need chunks.
     if array.dtype.kind != "f" or array.chunks or array.external or array.is_virtual:
