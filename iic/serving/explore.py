@@ -9,7 +9,7 @@ import numpy as np
 from iic.core.errors import InputError
 from iic.core.files import read_arrays, write_text
 from iic.evaluation.card import card_of
-from iic.model.features import embed
+from iic.model.network import embed
 from iic.model.store import load_network
 from iic.pipeline.paths import IMAGES, LABELS
 from iic.serving.explore_page import Explored, project, render_explorer

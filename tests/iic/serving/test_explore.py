@@ -22,8 +22,7 @@ from iic.cli.main import main
 from iic.core.errors import InputError
 from iic.core.files import read_arrays, read_table, write_arrays
 from iic.evaluation.card import ModelCard, write_card
-from iic.model.features import embed
-from iic.model.network import build_network, predict
+from iic.model.network import build_network, embed, predict
 from iic.model.store import hash_of_weights, save_network
 from iic.render.pictures import sprite
 from iic.serving.explore import write_page
@@ -719,7 +718,9 @@ def test_what_does_not_belong_together_is_named(folder, digits):
         write_page(Path("model"), "train", 100, Path("out.html"))
     other = card().model_copy(update={"weights_sha256": "0" * 64})
     write_card(other, folder / "model-card.json")
-    with pytest.raises(InputError, match=r"model-card.json: of other weights than those in model"):
+    with pytest.raises(
+        InputError, match=r"model-card.json: describes other weights than those in model"
+    ):
         explored()
     (folder / "model-card.json").unlink()
     write_labels(folder / "data/labels.npz", digits.test_labels[:39])

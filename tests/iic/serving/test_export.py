@@ -337,7 +337,9 @@ def test_a_folder_that_cannot_be_replaced_comes_back(place, here, quick, monkeyp
 def test_a_card_of_another_network_is_refused(place, here, tiny_params):
     folder = Path(shutil.copytree(place, here / "copy"))
     write_card(make_card(tiny_params.model, "0" * 64), card_path(folder / "model"))
-    with pytest.raises(InputError, match="of other weights than those in .*; run `dvc repro eval"):
+    with pytest.raises(
+        InputError, match="describes other weights than those in .*; run `dvc repro eval"
+    ):
         export_here(folder)
 
 

@@ -108,7 +108,7 @@ def test_json_is_for_programs(model, card, data):
 def test_a_card_of_other_weights_is_missing_too(model):
     write_card(CARD, card_path(model))
     text = info()
-    assert "  model-card.json: of other weights than those in model; run" in text
+    assert "  model-card.json: describes other weights than those in model; run" in text
     assert "training" not in rows(text)
 
 

@@ -119,7 +119,7 @@ def test_a_card_of_other_weights_is_refused(pipeline_run, files, tmp_path):
     card = json.loads((pipeline_run / "model-card.json").read_text())
     card["weights_sha256"] = "0" * 64
     (tmp_path / "model-card.json").write_text(json.dumps(card))
-    with pytest.raises(InputError, match="of other weights than those in"):
+    with pytest.raises(InputError, match="describes other weights than those in"):
         cli.main(
             ["predict", "--model", str(tmp_path / "model"), str(files / "light")],
             standalone_mode=False,
