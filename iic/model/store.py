@@ -9,7 +9,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 from pydantic import ValidationError
 
@@ -19,6 +18,7 @@ from iic.core.params import ModelParams
 from iic.core.validation import explain_first
 
 if TYPE_CHECKING:
+    import h5py
     import keras
 
 CONFIG, WEIGHTS = "model.json", "model.weights.h5"
@@ -111,6 +111,9 @@ def _check_weights(path: Path, params: ModelParams) -> None:
     All of them stand in this file: neither is another one opened, nor more built or unpacked than
     the file has bytes, whatever it claims.
     """
+    # Imported late: `iic info` needs this module, but not HDF5.
+    import h5py
+
     check_plain(path)
     sizes: list[int] = []
     bytes_held = 0
@@ -132,7 +135,7 @@ def _check_weights(path: Path, params: ModelParams) -> None:
         raise ValueError(f"{sum(sizes):,} numbers instead of {count_parameters(params):,}")
 
 
-def _check_array(name: str, array: h5py.Dataset) -> None:
+def _check_array(name: str, array: "h5py.Dataset") -> None:
     """Raise ValueError for more than floating-point numbers."""
     # Whatever is packed, or made by a filter, comes in chunks.
     if array.dtype.kind != "f" or array.chunks or array.external or array.is_virtual:
