@@ -120,6 +120,11 @@ def errors_figure(table: np.ndarray, names: tuple[Sequence[str], Sequence[str]])
     return figure
 
 
+def is_annotated(table: np.ndarray) -> bool:
+    """Whether counts are written into the cells; if not, the colours use a square-root scale."""
+    return max(table.shape) <= _MAX_ANNOTATED
+
+
 def _joint_beside(
     p_ij: np.ndarray, order: np.ndarray, names: Sequence[str], title: str
 ) -> tuple[Figure, Axes]:
@@ -147,7 +152,7 @@ def _draw_confusion(
 ) -> None:
     """Draw counts as shares of their row, since classes differ in size."""
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    annotated = max(table.shape) <= _MAX_ANNOTATED
+    annotated = is_annotated(table)
     # In many columns the shares are small; a linear scale would show nearly all of them as dark.
     norm = Normalize(0, 100) if annotated else PowerNorm(0.5, 0, 100)
     image = axis.imshow(100 * shares, cmap=COLOR_MAP, norm=norm, aspect="auto")

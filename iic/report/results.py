@@ -127,12 +127,15 @@ def overclusters(run: Run) -> Picture:
         source = f"{SNAPSHOTS} (cluster_test, overcluster_test)"
     order = np.lexsort((-table.max(axis=0), majority_match(table)))
     used = int((table.sum(axis=0) > 0).sum())
+    cells = (
+        "numbers are counts" if matrices.is_annotated(table) else "colours on a square-root scale"
+    )
     return Picture(
         "overclusters.png",
         f"Overclusters by {whole}",
         f"Test images by {whole} and overcluster ({k} outputs), with the overclusters grouped by "
-        f"their majority {whole}; colours on a square-root scale. The images of a {whole} are "
-        "spread over several overclusters, its styles.",
+        f"their majority {whole}; {cells}. The images of a {whole} are spread over several "
+        "overclusters, its styles.",
         f"Heat map of {len(table)} rows and {k} columns, {used} of them with images. Bright cells "
         f"form steps: most images of an overcluster belong to one {whole}.",
         source,

@@ -658,25 +658,25 @@ function selectAll(images, both = false) {
 
 function memberPart(kind, id) {
   const row = element("div", {});
-  const order = highestFirst => `${highestFirst ? "highest" : "lowest"} confidence first`;
-  const fill = highestFirst => row.replaceChildren(grid(ranked(kind, id, highestFirst), `Members, ${order(highestFirst)}`));
+  const order = highestFirst => `${highestFirst ? "highest" : "lowest"} first`;
+  const fill = highestFirst => row.replaceChildren(grid(ranked(kind, id, highestFirst), `Members by confidence, ${order(highestFirst)}`));
   const choice = highestFirst => {
     const radio = element("input", { type: "radio", name: "order", checked: highestFirst, onchange: () => fill(highestFirst) });
     return element("label", {}, [radio, order(highestFirst)]);
   };
   fill(true);
-  const choices = [element("legend", {}, ["Order"]), choice(true), choice(false)];
+  const choices = [element("legend", {}, ["Confidence"]), choice(true), choice(false)];
   return element("section", { "aria-label": "Members" }, [element("fieldset", { class: "switch" }, choices), row]);
 }
 
 /* Groups of the other head that share images with a group, and the overclusters with the nearest centroids. */
 function relatives(kind, id, images) {
-  const near = (data.groups[kind]?.near[id] ?? []).map(([group, far]) => [group, `distance ${far.toPrecision(2)}`]);
+  const near = (data.groups[kind]?.near[id] ?? []).map(([group, far]) => [group, far.toPrecision(2)]);
   const shared = other => other === kind ? [] : tally(other, images).map(([group, count]) => [group, counted(count)]);
   const parts = [
     ["Overclusters of these images", "overcluster", shared("overcluster")],
     ["Clusters of these images", "cluster", shared("cluster")],
-    [kind === "cluster" ? "Nearest overclusters of other clusters" : "Nearest overclusters", "overcluster", near],
+    [`Nearest overclusters${kind === "cluster" ? " of other clusters" : ""}, with distance`, "overcluster", near],
   ];
   const filled = parts.filter(([, , rows]) => rows.length);
   return filled.flatMap(([title, other, rows]) => [element("h3", {}, [title]), groupList(other, rows, title)]);
