@@ -140,7 +140,7 @@ def headlines(run: Run) -> list[Row]:
         "nmi": ("NMI, test", _number, "normalised mutual information of clusters and classes, "
                 "from 0 to 1"),
         "ari": ("ARI, test", _number, "adjusted Rand index of clusters and classes: 0 for chance, "
-                "1 for equal partitions"),
+                "1 for identical partitions"),
         "over_acc": ("Overclustering accuracy, test", _percent, f"accuracy with each of the "
                      f"{over_k} overclusters counted as its majority class"),
         "mutual_information": ("Mutual information", _nats, "clustering head, training pairs; at "
@@ -151,7 +151,7 @@ def headlines(run: Run) -> list[Row]:
         "confidence": ("Confidence, test", _percent, "mean probability of an image's cluster"),
         "clusters_used": ("Clusters used", _count, f"clusters with test images, of {k}"),
         "stability": ("Stability", _number, "adjusted Rand index of the test images' clusters in "
-                      "two trainings: 0 for chance, 1 for equal partitions"),
+                      "two trainings: 0 for chance, 1 for identical partitions"),
         "loss": ("Loss", _number, "loss of the last epoch; depends on alpha"),
     }  # fmt: skip
     return [

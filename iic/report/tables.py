@@ -56,6 +56,9 @@ def reliability(confidence: np.ndarray, is_correct: np.ndarray | None) -> list[B
     Args:
         confidence: Confidence (m,) of each image: the probability of its cluster.
         is_correct: Whether each image (m,) lies in the cluster of its class; None without labels.
+
+    Returns:
+        One bin for each range between two values of EDGES.
     """
     place = np.digitize(confidence, EDGES[1:-1])
     bins = []
