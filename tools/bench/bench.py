@@ -12,13 +12,13 @@ from typing import Any
 
 from iic.core.errors import InputError
 from iic.core.machine import machine
-from iic.experiments.cli import run_main, run_module
 from iic.experiments.recipes import DEFAULT, recipe_params
 from iic.experiments.sweep.cluster import check_installed
 from tools.bench import predictions, scaling, steps, sweeps
 from tools.bench import stage_costs as pipeline
 from tools.bench.alternatives import METHODS, UMAP
 from tools.bench.results import read_benchmark, write_benchmark
+from tools.command import run_main, run_module
 
 # How often each is trained; `best` takes a quarter of an hour. `article` is timed by its steps,
 # since it would take hours.

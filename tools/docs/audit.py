@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from iic.core.errors import InputError, reason_of
-from iic.experiments.cli import run_main
+from tools.command import run_main
 from tools.docs.pins import requirements
 
 # Packages without data that are named.

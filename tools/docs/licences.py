@@ -9,7 +9,7 @@ from pathlib import Path
 
 from iic.core.errors import InputError
 from iic.core.files import write_text
-from iic.experiments.cli import run_main
+from tools.command import run_main
 from tools.docs.pins import Pin, pins, requirements
 
 PAGE = Path("docs/licences.md")

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from iic.core.constants import IMAGE_SIZE
 from iic.core.errors import InputError
 from iic.core.files import write_text
-from iic.experiments.cli import run_main
 from iic.experiments.recipes import DEFAULT, recipe_names, recipe_params
 from iic.experiments.seeds import rows_of
 from tools.bench import estimate
@@ -20,6 +19,7 @@ from tools.bench.estimate import NOT_MEASURED
 from tools.bench.memory import bounds
 from tools.bench.results import read_benchmark
 from tools.chaos.campaigns import CAMPAIGNS, read_counts
+from tools.command import run_main
 from tools.docs import reproducibility
 
 # Of a figure: scale, digits and unit.

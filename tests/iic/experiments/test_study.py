@@ -1,4 +1,4 @@
-"""Grids, the claims' statistics, and a tiny study from the queue to its page."""
+"""Grids, the statistics of claims, DVC's queue, and a tiny study from the queue to its page."""
 
 import csv
 import os
@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT, TINY, environment, run
 
 from iic.core.errors import InputError
-from iic.experiments import queue
+from iic.experiments import commands, queue
 from iic.experiments.claims import (
     COLUMNS,
     FAILS,
@@ -22,7 +22,7 @@ from iic.experiments.claims import (
     OPEN,
     UNMEASURED,
     Claim,
-    figure,
+    format_value,
     interval,
     judge,
     paired,
@@ -31,8 +31,7 @@ from iic.experiments.claims import (
 from iic.experiments.grid import Experiment, experiments_of, read_grid
 from iic.experiments.measures import Result, accuracies, crossed_sevens, ownership
 from iic.experiments.recipes import recipe_params
-from iic.experiments.study import PANELS, outputs_of
-from iic.experiments.study import main as study_main
+from iic.experiments.study import PANELS, outputs_of, run_study
 from iic.experiments.tables import read_results, write_results
 from iic.pairs.schedule import Schedule
 from iic.report.sevens import bar_width, crossed
@@ -55,7 +54,7 @@ def write_grid(tmp_path, at_root):
     return write
 
 
-def test_the_articles_grid_is_what_its_text_says(at_root):
+def test_the_articles_grid_has_the_variants_that_its_comments_describe(at_root):
     grid = read_grid(GRID)
     experiments = experiments_of(grid, GRID)
     assert len(experiments) == len(grid.variants) * 5
@@ -82,7 +81,7 @@ def test_the_articles_grid_is_what_its_text_says(at_root):
     }  # fmt: skip
 
 
-def test_names_and_options_follow_the_values_and_not_their_spelling(write_grid):
+def test_names_and_options_depend_on_values_and_not_on_their_spelling(write_grid):
     variants = [
         "  a:\n    augment: {ops: [rotation, noise]}\n    loss: {alpha: 2}\n",
         "  a:\n    loss: {alpha: 2.0}\n    augment: {ops: [noise, rotation]}\n",
@@ -106,12 +105,15 @@ def test_names_and_options_follow_the_values_and_not_their_spelling(write_grid):
     [
         ("recipe: fast\nseeds: [0]\nvariants:\n  a: {loss: {alhpa: 1}}\n", "alhpa: unknown key"),
         ("recipe: fasst\nseeds: [0]\nvariants:\n  a: {}\n", "fasst: no such recipe"),
-        ("recipe: fast\nseeds: [0, 0]\nvariants:\n  a: {}\n", "seeds: names a seed twice"),
+        ("recipe: fast\nseeds: [0, 0]\nvariants:\n  a: {}\n", "seeds: a seed is listed twice"),
         ("recipe: fast\nseeds: [-1]\nvariants:\n  a: {}\n", "seeds: seed: -1"),
-        ("recipe: fast\nseeds: []\nvariants:\n  a: {}\n", "seeds: List should have at least 1"),
-        ("recipe: fast\nseeds: [0]\nvariants:\n  A b: {}\n", "variants: A b: "),
-        ('recipe: fast\nseeds: [0]\nvariants:\n  "\\e[2J": {}\n', r"variants: \x1b[2J: "),
-        ("recipe: fast\nseeds: [0]\nvariant:\n  a: {}\n", "variants: Field required"),
+        ("recipe: fast\nseeds: []\nvariants:\n  a: {}\n", "should have at least 1 item"),
+        ("recipe: fast\nseeds: [0]\nvariants:\n  A b: {}\n", "'A b' should match pattern"),
+        (
+            'recipe: fast\nseeds: [0]\nvariants:\n  "\\e[2J": {}\n',
+            r"'\x1b[2J' should match pattern",
+        ),
+        ("recipe: fast\nseeds: [0]\nvariant:\n  a: {}\n", "mine.yaml: variant"),
         (
             "recipe: fast\nseeds: [0]\nvariants:\n  a: {loss: {alpha: 2}}\n"
             "  b: {loss: {alpha: 2.0}}\n",
@@ -120,21 +122,21 @@ def test_names_and_options_follow_the_values_and_not_their_spelling(write_grid):
         (
             "recipe: fast\nseeds: [0, 1]\nvariants: {a: {}}\n"
             "claims: [{says: s, variant: b, column: acc, reaches: 0.5}]\n",
-            "claims: 'b' is no variant",
+            "claims: 'b' is not a variant",
         ),
         (
             "recipe: fast\nseeds: [0]\nvariants: {a: {}}\nfigures: {both: [a, b]}\n",
-            "figures.both: 'b' is no variant",
+            "figures.both: 'b' is not a variant",
         ),
         (
             "recipe: fast\nseeds: [0]\nvariants: {a: {}}\n"
             "claims: [{says: s, variant: a, column: acc, about: 0.5, reaches: 0.5}]\n",
-            "needs one of higher_than, about, reaches and within",
+            "needs exactly one of higher_than, about, reaches and within",
         ),
         (
             "recipe: fast\nseeds: [0]\nvariants: {a: {}}\n"
             "claims: [{says: s, variant: a, column: accu, reaches: 0.5}]\n",
-            "'accu' is no column (one of acc, ",
+            "'accu' is not a column (one of acc, ",
         ),
         (
             "recipe: fast\nseeds: [0]\nvariants: {a: {}}\n"
@@ -152,19 +154,19 @@ def test_a_mistake_in_a_grid_is_named(write_grid, text, message):
     assert "mine.yaml" in str(caught.value) or "recipe" in message
 
 
-def test_each_grid_has_files_of_its_own(write_grid):
+def test_each_grid_has_its_own_files(write_grid):
     article = outputs_of(read_grid(GRID), GRID)
     assert article.table == Path("reports/studies/article.csv")
     assert article.page == Path("reports/studies/article.md")
     mine = write_grid("recipe: fast\nseeds: [0]\nvariants:\n  history: {}\n")
     outputs = outputs_of(read_grid(mine), mine)
-    assert outputs.curves == Path("reports/studies/article-mine-curves.csv")
-    assert outputs.pictures == {"curves": Path("reports/studies/article-mine-curves.png")}
-    assert set(article.pictures) == {"operations", "alphas"}
-    assert len({*article[:3], *article.pictures.values()}) == 5
+    assert outputs.curves == Path("reports/studies/mine-curves.csv")
+    assert outputs.figures == {"curves": Path("reports/studies/mine-curves.png")}
+    assert set(article.figures) == {"operations", "alphas"}
+    assert len({*article[:3], *article.figures.values()}) == 5
 
 
-def test_the_grid_of_moves_differs_in_moves_alone(at_root):
+def test_pairs_in_the_grid_of_moves_differ_only_in_moves(at_root):
     path = Path("studies/moves.yaml")
     experiments = {(e.variant, e.seed): e.params for e in experiments_of(read_grid(path), path)}
     assert len(experiments) == 24
@@ -174,7 +176,7 @@ def test_the_grid_of_moves_differs_in_moves_alone(at_root):
             assert params.with_values(loss={"teaching_weight": 1.0}) == pair
 
 
-def test_a_column_that_says_nothing_of_the_data_is_a_dash():
+def test_a_column_with_a_missing_value_is_a_dash():
     assert summary("crossed_held", [float("nan"), 0.5]) == "-"
 
 
@@ -183,25 +185,25 @@ def test_a_missing_grid_is_named(at_root):
         read_grid(Path("studies/none.yaml"))
 
 
-def test_an_interval_by_hand():
+def test_an_interval_equals_one_computed_by_hand():
     # Mean 3, standard deviation sqrt(2.5), 4 degrees of freedom: t = 2.776.
     half = 2.776445 * np.sqrt(2.5 / 5)
     assert interval([1.0, 2.0, 3.0, 4.0, 5.0]) == pytest.approx((3 - half, 3 + half), abs=1e-5)
     assert interval([0.5, 0.5, 0.5]) == (0.5, 0.5)
 
 
-def test_differences_are_of_the_same_seed():
+def test_differences_are_taken_seed_by_seed():
     assert paired({0: 3.0, 2: 5.0, 7: 1.0}, {7: 0.5, 2: 1.0, 9: 4.0}) == [4.0, 0.5]
 
 
-def test_figures_have_their_unit():
-    assert figure("acc", 0.98765) == "98.77 %"
-    assert figure("acc", 0.01, "+") == "+1.00 %"
-    assert figure("merged", 1.2) == "1.2"
+def test_values_are_formatted_with_their_unit():
+    assert format_value("acc", 0.98765) == "98.77 %"
+    assert format_value("acc", 0.01, "+") == "+1.00 %"
+    assert format_value("merged", 1.2) == "1.2"
     assert summary("acc", [0.9, 0.8]) == "85.00 % ± 7.07 %, from 80.00 % to 90.00 %"
     assert summary("acc", [0.9, 0.8], "<br>") == "85.00 % ± 7.07 %<br>80.00 % to 90.00 %"
     assert summary("merged", [2.0]) == "2"
-    assert figure("nmi", 0.98765) == "0.9877"
+    assert format_value("nmi", 0.98765) == "0.9877"
 
 
 TABLE = {
@@ -252,13 +254,13 @@ def test_a_threshold_counts_seeds(value, verdict):
     ("value", "verdict"),
     [(0.03, f"{HOLDS}: 3 of 3 seeds"), (0.02, f"{OPEN}: 2 of 3 seeds"), (0.005, f"{FAILS}: 0 of")],
 )
-def test_a_bound_counts_seeds_on_either_side_of_zero(value, verdict):
+def test_a_bound_applies_to_both_signs(value, verdict):
     changes = {"high": {0: 0.01, 1: -0.025, 2: -0.01}}
     (finding,) = judge(claim(within=value), changes)
     assert finding.verdict.startswith(verdict)
 
 
-def test_the_articles_best_epoch_is_counted_beside_its_last_and_ours():
+def test_best_and_last_epoch_of_the_article_are_measured():
     by_epoch = np.linspace(0.5, 0.7, 120)
     by_epoch[[29, 110]] = 0.8, 0.9
     found = accuracies(by_epoch)
@@ -268,21 +270,21 @@ def test_the_articles_best_epoch_is_counted_beside_its_last_and_ours():
     assert found["change_after_100"] == pytest.approx(by_epoch[119] - by_epoch[99])
 
 
-def test_what_lies_beyond_a_short_training_is_not_measured():
+def test_epochs_beyond_a_short_training_are_not_measured():
     short, exact = accuracies(np.linspace(0.5, 0.7, 4)), accuracies(np.linspace(0.5, 0.7, 100))
     assert np.isnan([short["acc_100"], short["change_after_100"], exact["change_after_100"]]).all()
     assert exact["acc_100"] == exact["acc"] == exact["best_acc"] == 0.7
     assert short["best_epoch"] == 4
 
 
-def test_merged_and_split_digits_by_hand():
-    # Digit 0 owns two clusters, 1 owns one, 2 none; the last cluster is empty and no one's.
+def test_merged_and_split_digits_equal_counts_by_hand():
+    # Digit 0 is the majority of two clusters, 1 of one, 2 of none; the last cluster is empty.
     clusters = np.array([[9, 8, 0, 0], [0, 1, 9, 0], [2, 0, 8, 0]])
     assert ownership(clusters) == {"merged": 1, "split": 1}
     assert ownership(np.diag([5, 5, 5])) == {"merged": 0, "split": 0}
 
 
-def test_crossed_sevens_are_looked_for_in_one_overcluster():
+def test_crossed_sevens_are_measured_in_one_overcluster():
     images = np.stack([seven(bar) for bar in (True, True, True, False, False, True)])
     predictions = {
         "label": np.array(["7", "7", "7", "7", "7", "1"]),
@@ -295,7 +297,7 @@ def test_crossed_sevens_are_looked_for_in_one_overcluster():
     assert nothing == {"crossed_held": 0.0, "crossed_pure": 0.0}
 
 
-def test_a_claim_about_each_seed_needs_one_seed_alone(write_grid):
+def test_a_claim_about_each_seed_needs_only_one_seed(write_grid):
     path = write_grid(
         "recipe: fast\nseeds: [0]\nvariants: {a: {}}\n"
         "claims: [{says: s, variant: a, column: change_after_100, within: 0.005}]\n"
@@ -303,21 +305,21 @@ def test_a_claim_about_each_seed_needs_one_seed_alone(write_grid):
     assert len(read_grid(path).claims) == 1
 
 
-def test_the_articles_recipe_is_run_beyond_its_last_epoch_and_else_as_it_is(at_root):
+def test_the_articles_recipe_is_only_changed_in_the_number_of_epochs(at_root):
     path = Path("studies/article-recipe.yaml")
     recipe = recipe_params("article")
     for experiment in experiments_of(read_grid(path), path):
         params = experiment.params
         assert params.train.epochs > 100
         assert params.with_values(train={"epochs": recipe.train.epochs}) == recipe
-        # The settings stay what they are from the first step to the last.
+        # The schedule is constant.
         schedule = Schedule(params, steps=100)
         assert {schedule.at(step) for step in range(100)} == {schedule.at(0)}
         assert params.train.learning_rate == params.train.learning_rate_final
 
 
 @pytest.mark.parametrize("kind", [{"reaches": 0.5}, {"within": 0.5}, {"higher_than": ["low"]}])
-def test_what_was_not_measured_is_no_verdict(kind):
+def test_a_missing_value_gives_no_verdict(kind):
     table = {"high": {0: float("nan"), 1: 0.9}, "low": {0: 0.1, 1: 0.2}}
     assert judge(claim(**kind), table) == [("-", UNMEASURED)]
 
@@ -329,14 +331,14 @@ def result(name: str, variant: str, value: float) -> Result:
 
 @pytest.fixture
 def stored(tmp_path):
-    """Paths of two tables, and the two results in them."""
+    """Return the paths of both tables, and the two results in them."""
     paths = tmp_path / "runs.csv", tmp_path / "epochs.csv"
     results = [result("one", "a", 0.25), result("two", "b", float("nan"))]
     write_results(results, *paths)
     return paths, results
 
 
-def test_tables_give_back_what_was_written(stored):
+def test_tables_are_read_back_as_written(stored):
     paths, results = stored
     found = read_results(*paths)
     assert list(found) == ["one", "two"]
@@ -349,11 +351,11 @@ def test_tables_give_back_what_was_written(stored):
             np.testing.assert_array_equal(got.curves[name], curve)
 
 
-def test_tables_that_are_not_there_hold_nothing(tmp_path):
+def test_missing_tables_have_no_results(tmp_path):
     assert read_results(tmp_path / "runs.csv", tmp_path / "epochs.csv") == {}
 
 
-def test_a_run_without_its_epochs_or_without_a_column_is_none(stored):
+def test_runs_without_epochs_or_a_column_are_left_out(stored):
     (runs, epochs), _ = stored
     whole = epochs.read_text()
     epochs.write_text("".join(line for line in whole.splitlines(True) if not line.startswith("b,")))
@@ -381,7 +383,7 @@ def test_a_damaged_table_is_named_with_its_remedy(stored, table, damage):
 
 
 def seven(bar: bool) -> np.ndarray:
-    """A seven with a slanted stem, and a bar through it if wanted."""
+    """Draw a seven with a slanted stem, with or without a bar through it."""
     image = np.zeros((28, 28), np.uint8)
     image[4:6, 8:20] = 255
     for row in range(6, 24):
@@ -391,7 +393,7 @@ def seven(bar: bool) -> np.ndarray:
     return image
 
 
-def test_a_bar_through_the_stem_is_seen_and_the_stroke_on_top_is_not():
+def test_a_seven_is_crossed_only_if_a_bar_goes_through_its_stem():
     np.testing.assert_array_equal(crossed(np.stack([seven(True), seven(False)])), [True, False])
     assert bar_width(seven(False) / 255) < 2
     assert bar_width(np.zeros((28, 28))) == 0
@@ -412,7 +414,7 @@ claims:
 
 
 def results(folder: Path) -> dict[str, str]:
-    """Commit of each finished experiment by its name."""
+    """Return the commit of each finished experiment by its name."""
     lines = run("git", "for-each-ref", "refs/exps", cwd=folder).stdout.splitlines()
     return {ref.split("/")[-1]: commit for commit, _, ref in map(str.split, lines) if "seed" in ref}
 
@@ -427,13 +429,13 @@ Worker status: {workers}
 
 @pytest.fixture
 def queue_says(monkeypatch):
-    """Let DVC's queue say one thing after another; the last one again and again."""
+    """Make the queue's status one text after another; the last one is repeated."""
 
     def says(*answers: str) -> None:
         left = list(answers)
         monkeypatch.setattr(queue, "_POLL_SECONDS", 0.0)
         monkeypatch.setattr(queue, "_finished", set)
-        monkeypatch.setattr(queue, "_put_in_queue", lambda waiting: None)
+        monkeypatch.setattr(queue, "_add_to_queue", lambda waiting: None)
         monkeypatch.setattr(queue, "_start_worker", lambda jobs: None)
         monkeypatch.setattr(queue, "_status", lambda: left.pop(0) if len(left) > 1 else left[0])
 
@@ -458,12 +460,12 @@ def test_a_result_is_waited_for(queue_says, wanted):
 @pytest.mark.parametrize(
     ("answers", "message"),
     [
-        ([said("Running"), said("Failed")], "failed: wanted; `dvc queue logs NAME` says why"),
-        ([said("Running"), "No experiment tasks"], "no longer in DVC's queue: wanted; what was"),
-        ([said("Running"), said("Running", "0 active, 0 idle")], "DVC's worker has died; what was"),
+        ([said("Running"), said("Failed")], "failed: wanted; `dvc queue logs NAME` shows why"),
+        ([said("Running"), "No experiment tasks"], "no longer in DVC's queue: wanted; finished"),
+        ([said("Running"), said("Running", "0 active, 0 idle")], "DVC's worker has died; finished"),
     ],
 )
-def test_waiting_ends_when_nothing_is_to_come(queue_says, wanted, answers, message):
+def test_waiting_ends_if_no_result_can_come(queue_says, wanted, answers, message):
     queue_says(*answers)
     with pytest.raises(InputError, match=message):
         list(queue.run_missing([wanted]))
@@ -480,29 +482,23 @@ def test_jobs_share_the_cores(monkeypatch, jobs, threads):
     names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
     for name in names:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(queue.subprocess, "run", start)
+    monkeypatch.setattr(commands.subprocess, "run", start)
     monkeypatch.setattr(queue.os, "cpu_count", lambda: 4)
     queue._start_worker(jobs)
     ((command, env),) = started
-    assert command[-2:] == ["--jobs", str(jobs)]
+    assert command[-2:] == ("--jobs", str(jobs))
     assert [env.get(name) for name in names] == [threads] * 3
 
 
-def test_a_worker_that_does_not_start_says_why(tmp_path, monkeypatch):
+def test_the_error_says_why_a_worker_does_not_start(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", environment()["PATH"])
-    with pytest.raises(InputError, match=r"dvc queue start: .*not inside of a DVC repository"):
+    with pytest.raises(InputError, match=r"dvc queue start .*: .*not inside of a DVC repository"):
         queue._start_worker(1)
 
 
-def test_no_job_is_refused_before_anything_is_queued(at_root, monkeypatch):
-    monkeypatch.setattr(queue, "_dvc", lambda *arguments, **options: pytest.fail("asked DVC"))
-    with pytest.raises(InputError, match="--jobs 0: at least one"):
-        study_main(["studies/article.yaml", "--jobs", "0"])
-
-
 def kill_all_below(folder: Path) -> int:
-    """Kill the processes that work in a folder, as if the machine had gone down."""
+    """Kill all processes that work in a folder, as if the machine had failed."""
     killed = 0
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -510,7 +506,7 @@ def kill_all_below(folder: Path) -> int:
                 os.kill(int(process.name), signal.SIGKILL)
                 killed += 1
         except OSError:
-            continue  # ended meanwhile, or not ours
+            continue  # it has ended, or belongs to another user
     return killed
 
 
@@ -521,18 +517,19 @@ def test_a_study_resumes_after_a_kill_and_repeats_nothing(pipeline_run, tmp_path
     # Its run-cache has one of the two runs.
     shutil.copytree(pipeline_run, clone, symlinks=True)
     (clone / "studies/small.yaml").write_text(SMALL)
-    # Looks more often at the queue, and as long for its worker.
+    # Poll the queue more often, but wait as long for the worker.
     code = (
-        "from experiments import queue, study\n"
+        "from pathlib import Path\n"
+        "from iic.experiments import queue, study\n"
         "queue._POLL_SECONDS, queue._PATIENCE = 1.0, 60\n"
-        "study.main(['studies/small.yaml'])"
+        "study.run_study(Path('studies/small.yaml'))"
     )
     command = [sys.executable, "-c", code]
     variables = environment() | {"PYTHONPATH": str(clone)}
     first = subprocess.Popen(command, cwd=clone, env=variables, stderr=subprocess.DEVNULL)
-    give_up = time.monotonic() + 900  # of a loaded machine, too
-    # The first row comes while the other still runs.
-    while not (clone / "reports/studies/article-small.csv").exists():
+    give_up = time.monotonic() + 900  # enough for a busy machine
+    # The first row appears while the second experiment still runs.
+    while not (clone / "reports/studies/small.csv").exists():
         assert first.poll() is None
         assert time.monotonic() < give_up
         time.sleep(1)
@@ -545,22 +542,22 @@ def test_a_study_resumes_after_a_kill_and_repeats_nothing(pipeline_run, tmp_path
     assert len(before) == 1
     assert len(after) == 2
     assert before.items() <= after.items()
-    with (clone / "reports/studies/article-small.csv").open() as file:
+    with (clone / "reports/studies/small.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["variant"], row["seed"]) for row in rows] == [("all", "0"), ("noise", "0")]
     assert len({row["nmi"] for row in rows}) == 2
-    with (clone / "reports/studies/article-small-curves.csv").open() as file:
+    with (clone / "reports/studies/small-curves.csv").open() as file:
         epochs = list(csv.DictReader(file))
     assert len(epochs) == 2 * TINY["train.epochs"]
     assert {"loss", "cluster_mutual_information", "acc", "over_acc", "alpha"} < set(epochs[0])
 
 
-def test_a_page_is_made_of_tables_alone(write_grid, tmp_path, monkeypatch):
-    """As in a clone, which has the tables and none of the experiments."""
+def test_the_page_is_made_from_the_tables_alone(write_grid, tmp_path, monkeypatch):
+    """As in a fresh clone, which has the tables but not the experiments."""
     path = write_grid(SMALL.replace("[0]", "[0, 1]") + CLAIM)
     grid = read_grid(path)
     wanted = experiments_of(grid, path)
-    monkeypatch.setattr("iic.experiments.study.REPORTS", tmp_path)
+    monkeypatch.setattr("iic.experiments.study.STUDIES", tmp_path)
     outputs = outputs_of(grid, path)
     curves = {panel: np.array([0.5, 0.75]) for panel in PANELS}
     made = [
@@ -569,13 +566,13 @@ def test_a_page_is_made_of_tables_alone(write_grid, tmp_path, monkeypatch):
     ]
     no_hundredth = [r._replace(columns=r.columns | {"acc_100": np.nan}) for r in made]
     write_results(no_hundredth, outputs.table, outputs.curves)
-    monkeypatch.setattr(queue, "_dvc", lambda *arguments, **_: pytest.fail(str(arguments)))
-    study_main([str(path)])
+    monkeypatch.setattr(queue, "output_of", lambda *words, **_: pytest.fail(str(words)))
+    run_study(path)
     page = outputs.page.read_text("utf-8")
     assert "| Four operations beat noise. | `all` - `noise`: " in page
     accuracy = summary("acc", [3 / 8, 4 / 8])
     assert f"| `noise` | {accuracy.replace(', from ', '<br>')} |" in page
     assert "Mean ± standard deviation over 2 seeds" in page
     assert "`acc_100`" not in page
-    for picture in outputs.pictures.values():
-        assert picture.read_bytes().startswith(b"\x89PNG")
+    for figure in outputs.figures.values():
+        assert figure.read_bytes().startswith(b"\x89PNG")
