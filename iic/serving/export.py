@@ -107,7 +107,8 @@ def check_installed(name: str) -> None:
     for package in FORMATS[name].packages:
         if importlib.util.find_spec(package) is None:
             raise InputError(
-                f"{package}: not installed; `make exporters` installs requirements/export.txt"
+                f"{package}: not installed; `make setup EXTRAS=export` installs "
+                "requirements/export.txt"
             )
 
 

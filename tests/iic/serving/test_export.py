@@ -1,4 +1,4 @@
-"""Exported files against the network. `make test-export` adds the formats of optional packages."""
+"""Exported files against the network. `make test-extras` adds the formats of optional packages."""
 
 import importlib.util
 import json
@@ -356,7 +356,8 @@ def test_a_package_that_is_missing_is_one_line(place, here, monkeypatch, name, p
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name != package or None)
     said = end_of_main(monkeypatch, "export", "--model", f"{place}/model", "--format", name)
     assert said == (
-        f"error: {package}: not installed; `make exporters` installs requirements/export.txt"
+        f"error: {package}: not installed; `make setup EXTRAS=export` installs "
+        "requirements/export.txt"
     )
     assert not list(here.iterdir())
 
