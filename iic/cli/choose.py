@@ -33,7 +33,7 @@ def choose(
     it is too large, clusters are split arbitrarily, differently for each seed. Trainings that have
     results already are not run.
     """
-    from iic.experiments.choose import choose as run_choose
+    from iic.experiments.choose import choose_k
 
     with queue_errors():
-        run_choose(numbers, recipe, settings, pairs, jobs, again)
+        choose_k(numbers, recipe, settings, pairs, jobs, again)

@@ -17,6 +17,6 @@ def repair(everything: bool) -> None:
     and removes damaged files from DVC's cache; `dvc repro` then makes them again. `make repro`
     runs this command first.
     """
-    from iic.experiments.repair import repair as repair_repository
+    from iic.experiments.repair import repair_repository
 
     repair_repository(everything=everything)

@@ -22,5 +22,5 @@ def study(grid: Path, jobs: int, again: bool) -> None:
     from iic.experiments.study import run_study
 
     with queue_errors():
-        outputs = run_study(grid, jobs, again=again)
-    click.echo(outputs.page)
+        paths = run_study(grid, jobs, again=again)
+    click.echo(paths.page)

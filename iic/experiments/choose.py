@@ -56,7 +56,7 @@ class Choice:
         return self.mutual_information / math.log(self.k)
 
 
-def choose(
+def choose_k(
     numbers: Sequence[int],
     recipe: str,
     settings: Sequence[str],
@@ -95,7 +95,7 @@ def choose(
 def pairs_of_runs(
     numbers: Sequence[int], recipe: str, settings: Sequence[str], pairs: int
 ) -> list[Experiment]:
-    """Return an experiment for each number of clusters and each pair of seeds; see `choose`."""
+    """Return an experiment for each number of clusters and each pair of seeds; see `choose_k`."""
     base = with_overrides(recipe_params(recipe), read_settings(settings), "settings")
     images = _fingerprint(Path(base.data.path)) if base.data.name == "custom" else ""
     experiments = []

@@ -82,13 +82,13 @@ def render_comparison(runs: Sequence[ComparedRun], test_images: np.ndarray) -> s
         settings=differing(runs),
         metrics=METRICS,
         best={name: max(run.metrics[name] for run in runs) for name in SCORES},
-        curves=data_uri("png", png(_curves(runs))),
-        confusions=[(run.name, data_uri("png", png(_confusion(run)))) for run in runs],
+        curves=data_uri("png", png(_curves_figure(runs))),
+        confusions=[(run.name, data_uri("png", png(_confusion_figure(run)))) for run in runs],
         disputed=len(all_disputed),
         shown=len(shown),
         columns=_SPRITE_COLUMNS,
         sprite=data_uri("png", sprite(test_images[shown], _SPRITE_COLUMNS)),
-        data=_json(runs, shown),
+        data=_script_data(runs, shown),
     )
 
 
@@ -107,7 +107,7 @@ def disputed(runs: Sequence[ComparedRun]) -> np.ndarray:
     return np.flatnonzero((predicted != predicted[0]).any(axis=0))
 
 
-def _curves(runs: Sequence[ComparedRun]) -> Figure:
+def _curves_figure(runs: Sequence[ComparedRun]) -> Figure:
     panels = [
         ("Accuracy, test", "share of images"),
         ("Loss", "nats"),
@@ -135,7 +135,7 @@ def classes_of(run: ComparedRun) -> list[str]:
     return sorted(names, key=natural_order)
 
 
-def _confusion(run: ComparedRun) -> Figure:
+def _confusion_figure(run: ComparedRun) -> Figure:
     """Draw the confusion matrix; images in a cluster without a class are left out."""
     classes = classes_of(run)
     numbers = {name: number for number, name in enumerate(classes)}
@@ -147,7 +147,7 @@ def _confusion(run: ComparedRun) -> Figure:
     return matrices.confusion_figure(table, short_names(classes), plain_text(run.name))
 
 
-def _json(runs: Sequence[ComparedRun], shown: np.ndarray) -> str:
+def _script_data(runs: Sequence[ComparedRun], shown: np.ndarray) -> str:
     """Return the data of the disputed images for the page's script."""
     content = {
         "runs": [run.name for run in runs],

@@ -65,7 +65,7 @@ def result_of(experiment: Experiment, test_images: np.ndarray) -> Result:
         "evenness": curves["cluster_marginal_entropy"][-1] / np.log(clusters.shape[1]),
         "over_acc": purity(overclusters),
         "over_digits": np.isin(np.arange(len(classes)), majority_match(overclusters)).sum(),
-        **(crossed_sevens(predictions, test_images) if is_handwritten else _NO_SEVENS),
+        **(measure_crossed_sevens(predictions, test_images) if is_handwritten else _NO_SEVENS),
     }
     return Result(
         name,
@@ -108,7 +108,9 @@ def ownership(clusters: np.ndarray) -> dict[str, int]:
 _NO_SEVENS = {"crossed_held": np.nan, "crossed_pure": np.nan}
 
 
-def crossed_sevens(predictions: dict[str, np.ndarray], test_images: np.ndarray) -> dict[str, float]:
+def measure_crossed_sevens(
+    predictions: dict[str, np.ndarray], test_images: np.ndarray
+) -> dict[str, float]:
     """Measure how well one overcluster gathers the crossed sevens.
 
     Args:

@@ -40,7 +40,7 @@ _OBJECT_FOLDER, _OBJECT_NAME = re.compile(r"[0-9a-f]{2}"), re.compile(r"[0-9a-f]
 _RUN_NAME = re.compile(r"[0-9a-f]{64}")
 
 
-def repair(*, everything: bool) -> None:
+def repair_repository(*, everything: bool) -> None:
     """Repair DVC's lock files and remove damaged files from its cache; report each on stderr.
 
     Args:

@@ -33,7 +33,7 @@ PANELS = {
 }
 
 
-class Outputs(NamedTuple):
+class StudyFiles(NamedTuple):
     """Paths of a study's files.
 
     Attributes:
@@ -49,7 +49,7 @@ class Outputs(NamedTuple):
     figures: dict[str, Path]
 
 
-def run_study(path: Path, jobs: int = 1, *, again: bool = False) -> Outputs:
+def run_study(path: Path, jobs: int = 1, *, again: bool = False) -> StudyFiles:
     """Run the missing experiments of a grid, then write its tables, figures and page.
 
     Args:
@@ -65,22 +65,22 @@ def run_study(path: Path, jobs: int = 1, *, again: bool = False) -> Outputs:
     """
     grid = read_grid(path)
     wanted = experiments_of(grid, path)
-    outputs = outputs_of(grid, path)
+    paths = files_of_study(grid, path)
     if again:
         remove_results(wanted)
-    _complete_tables(wanted, outputs, jobs, again=again)
+    _complete_tables(wanted, paths, jobs, again=again)
     # Read back, so that new and old results are rounded alike.
-    stored = read_results(outputs.table, outputs.curves)
+    stored = read_results(paths.table, paths.curves)
     results = [stored[experiment.name] for experiment in wanted]
-    for name, figure in outputs.figures.items():
+    for name, figure in paths.figures.items():
         write_bytes(
             figure, png(variants_figure(list(PANELS.values()), _curves(results, grid, name)))
         )
-    write_text(outputs.page, render_study(results, grid, path, outputs))
-    return outputs
+    write_text(paths.page, render_study(results, grid, path, paths))
+    return paths
 
 
-def outputs_of(grid: Grid, path: Path) -> Outputs:
+def files_of_study(grid: Grid, path: Path) -> StudyFiles:
     """Return the paths of the files about a grid.
 
     Args:
@@ -88,7 +88,7 @@ def outputs_of(grid: Grid, path: Path) -> Outputs:
         path: Path of the grid's file.
     """
     name = grid.report or path.stem
-    return Outputs(
+    return StudyFiles(
         table=STUDIES / f"{name}.csv",
         curves=STUDIES / f"{name}-curves.csv",
         page=STUDIES / f"{name}.md",
@@ -97,10 +97,10 @@ def outputs_of(grid: Grid, path: Path) -> Outputs:
 
 
 def _complete_tables(
-    wanted: Sequence[Experiment], outputs: Outputs, jobs: int, *, again: bool
+    wanted: Sequence[Experiment], paths: StudyFiles, jobs: int, *, again: bool
 ) -> None:
     """Run what the tables lack and add each result to them."""
-    results = {} if again else read_results(outputs.table, outputs.curves)
+    results = {} if again else read_results(paths.table, paths.curves)
     results = {e.name: results[e.name] for e in wanted if e.name in results}
     images: dict[str, np.ndarray] = {}
     for experiment in run_missing([e for e in wanted if e.name not in results], jobs):
@@ -110,7 +110,7 @@ def _complete_tables(
         results[experiment.name] = result_of(experiment, images[data])
         sys.stderr.write(f"{len(results)} of {len(wanted)}: {experiment.name}\n")
         rows = [results[e.name] for e in wanted if e.name in results]
-        write_results(rows, outputs.table, outputs.curves)
+        write_results(rows, paths.table, paths.curves)
 
 
 def _curves(results: Sequence[Result], grid: Grid, figure: str) -> dict[str, list[np.ndarray]]:
@@ -123,14 +123,14 @@ def _curves(results: Sequence[Result], grid: Grid, figure: str) -> dict[str, lis
     }
 
 
-def render_study(results: Sequence[Result], grid: Grid, path: Path, outputs: Outputs) -> str:
+def render_study(results: Sequence[Result], grid: Grid, path: Path, paths: StudyFiles) -> str:
     """Render the page of a study as Markdown.
 
     Args:
         results: Result of each experiment of the grid.
         grid: Grid.
         path: Path of the grid's file.
-        outputs: Paths of the study's files.
+        paths: Paths of the study's files.
     """
     columns = {name: _by_variant(results, name) for name in COLUMNS}
     measured = {
@@ -158,9 +158,9 @@ def render_study(results: Sequence[Result], grid: Grid, path: Path, outputs: Out
             }
             for variant in grid.variants
         },
-        table=outputs.table.name,
-        curves=outputs.curves.name,
-        figures={name: figure.name for name, figure in outputs.figures.items()},
+        table=paths.table.name,
+        curves=paths.curves.name,
+        figures={name: figure.name for name, figure in paths.figures.items()},
     )
 
 

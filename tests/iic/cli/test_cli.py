@@ -118,7 +118,7 @@ def test_a_mistake_is_one_line(folder, monkeypatch, capsys, words, status, messa
 
 @pytest.mark.parametrize(
     ("function", "words"),
-    [("study.run_study", ["study", "mine.yaml"]), ("choose.choose", ["choose", "5"])],
+    [("study.run_study", ["study", "mine.yaml"]), ("choose.choose_k", ["choose", "5"])],
 )
 def test_an_interruption_tells_that_the_worker_goes_on(monkeypatch, function, words):
     def interrupted(*arguments: object, **options: object) -> None:

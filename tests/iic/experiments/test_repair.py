@@ -11,7 +11,7 @@ from conftest import flip_a_bit, run
 from iic.cli.main import main
 from iic.core.errors import InputError
 from iic.experiments import repair as repair_module
-from iic.experiments.repair import repair
+from iic.experiments.repair import repair_repository
 from iic.pipeline.inputs import md5_of, outputs_in
 
 RWLOCK, LOCK = ".dvc/tmp/rwlock", "dvc.lock"
@@ -33,7 +33,7 @@ def test_a_half_written_lock_file_is_repaired(clone, name, share, capsys):
     before = (clone / LOCK).read_bytes()
     content = (clone / name).read_bytes()
     (clone / name).write_bytes(content[: int(share * len(content))])
-    repair(everything=False)
+    repair_repository(everything=False)
     assert capsys.readouterr().err == f"{name}: half-written, since DVC was killed; repaired\n"
     assert (clone / LOCK).read_bytes() == before
     assert (clone / RWLOCK).exists() == (name == LOCK)
@@ -53,7 +53,7 @@ def test_a_damaged_database_of_dvc_is_one_line(clone, monkeypatch):
 def test_complete_files_stay(clone, capsys):
     before = (clone / LOCK).read_bytes()
     (clone / RWLOCK).write_text('{"write": {}, "read": {}}')
-    repair(everything=False)
+    repair_repository(everything=False)
     assert (clone / LOCK).read_bytes() == before
     assert (clone / RWLOCK).exists()
     assert not capsys.readouterr().err
@@ -62,11 +62,11 @@ def test_complete_files_stay(clone, capsys):
 def test_locks_of_ended_processes_are_removed_though_their_numbers_are_in_use(clone):
     uses = {"write": {}, "read": {"/x": [{"pid": os.getpid(), "cmd": "dvc repro"}]}}
     (clone / RWLOCK).write_text(json.dumps(uses))
-    repair(everything=False)
+    repair_repository(everything=False)
     assert (clone / RWLOCK).exists()
     # From before this process started.
     os.utime(clone / RWLOCK, (1_000_000_000, 1_000_000_000))
-    repair(everything=False)
+    repair_repository(everything=False)
     assert not (clone / RWLOCK).exists()
 
 
@@ -75,7 +75,7 @@ def test_a_dvc_lock_without_the_hash_of_an_output_is_restored(clone):
     start = before.index("    outs:")
     (clone / LOCK).write_text(before[: before.index("\n", before.index("path:", start)) + 1])
     assert [*outputs_in(clone / LOCK)] == []
-    repair(everything=False)
+    repair_repository(everything=False)
     assert (clone / LOCK).read_text() == before
 
 
@@ -84,14 +84,14 @@ def test_a_lock_file_that_is_being_written_is_left_alone(clone, monkeypatch):
     monkeypatch.setattr(
         repair_module.time, "sleep", lambda seconds: (clone / RWLOCK).write_text("{}")
     )
-    repair(everything=False)
+    repair_repository(everything=False)
     assert (clone / RWLOCK).read_text() == "{}"
 
 
 def test_a_merge_conflict_is_left_to_the_user(clone):
     merged = "<<<<<<< HEAD\n" + (clone / LOCK).read_text()
     (clone / LOCK).write_text(merged)
-    repair(everything=False)
+    repair_repository(everything=False)
     assert (clone / LOCK).read_text() == merged
 
 
@@ -100,7 +100,7 @@ def test_without_git_dvc_lock_is_removed_and_made_from_the_cache(clone):
     run("dvc", "config", "core.no_scm", "true", cwd=clone)
     before = (clone / LOCK).read_bytes()
     (clone / LOCK).write_bytes(before[:900])
-    repair(everything=False)
+    repair_repository(everything=False)
     assert not (clone / LOCK).exists()
     output = run("dvc", "repro", "evaluate", cwd=clone).stdout
     assert output.count("is cached - skipping run") == 5
@@ -119,7 +119,7 @@ def test_a_damaged_object_is_removed(clone, capsys, name):
     file = stored(clone, name)
     others = {path for path in file.parents[1].rglob("*") if path.is_file()} - {file}
     flip_a_bit(file)
-    repair(everything=False)
+    repair_repository(everything=False)
     assert capsys.readouterr().err == f"{file}: damaged; removed, `dvc repro` makes it again\n"
     assert {path for path in file.parents[1].rglob("*") if path.is_file()} == others
 
@@ -127,7 +127,7 @@ def test_a_damaged_object_is_removed(clone, capsys, name):
 def test_repro_makes_removed_objects_again(clone):
     before, file = (clone / LOCK).read_bytes(), stored(clone, "data/neighbors.npz")
     flip_a_bit(file)  # the output is a link to it
-    repair(everything=False)
+    repair_repository(everything=False)
     run("dvc", "repro", cwd=clone)
     assert (clone / LOCK).read_bytes() == before
     outputs = dict(outputs_in(clone / LOCK))
@@ -142,7 +142,7 @@ def test_a_damaged_output_is_restored_from_the_cache(clone, capsys):
     shutil.copy2(object_, path)  # a copy, so that the object stays intact
     run("dvc", "status", cwd=clone)  # so that DVC has checked it
     flip_a_bit(path)
-    repair(everything=False)
+    repair_repository(everything=False)
     assert not capsys.readouterr().err
     assert object_.exists()
     run("dvc", "repro", cwd=clone)
@@ -162,12 +162,12 @@ def test_a_damaged_output_is_restored_from_the_cache(clone, capsys):
 def test_a_damaged_run_cache_entry_is_removed(clone, capsys, old, new):
     entries = sorted((clone / ".dvc/cache/runs").glob("*/*/*"))
     (entry,) = (entry for entry in entries if "stages.augment" in entry.read_text())
-    repair(everything=False)
+    repair_repository(everything=False)
     assert not capsys.readouterr().err
     head, sign, tail = entry.read_bytes().rpartition(old)
     assert sign
     entry.write_bytes(head + new + tail)
-    repair(everything=False)
+    repair_repository(everything=False)
     assert capsys.readouterr().err == f"{entry}: damaged; removed, `dvc repro` makes it again\n"
     assert [path for path in entries if not path.exists()] == [entry]
 
@@ -180,7 +180,7 @@ def test_empty_folders_of_the_run_cache_are_removed(clone):
     (begun / ".begun.tmp").touch()
     (entry,) = (entry for entry in runs.glob("*/*/[!.]*") if "stages.augment" in entry.read_text())
     entry.write_text("cmd: python -m stages.augment\n")
-    repair(everything=False)
+    repair_repository(everything=False)
     assert not empty.exists()
     assert (begun / ".begun.tmp").exists()
     # All stages but the one without its entry come from the cache.
@@ -196,9 +196,9 @@ def test_other_objects_are_checked_with_all(clone, capsys):
     other.parent.mkdir(exist_ok=True)
     for file in (other, unfinished):
         file.write_text("of another experiment")
-    repair(everything=False)
+    repair_repository(everything=False)
     assert other.exists()
-    repair(everything=True)
+    repair_repository(everything=True)
     assert capsys.readouterr().err.startswith(str(other))
     assert not other.exists()
     assert unfinished.exists()
@@ -210,11 +210,11 @@ def test_links_to_removed_objects_are_removed(clone):
     path.unlink()
     path.symlink_to(object_)
     flip_a_bit(object_)
-    repair(everything=False)
+    repair_repository(everything=False)
     assert not path.is_symlink()
 
 
 def test_outside_of_a_repository_the_error_names_the_remedy(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="run from the repository's top folder"):
-        repair(everything=False)
+        repair_repository(everything=False)

@@ -29,9 +29,9 @@ from iic.experiments.claims import (
     summary,
 )
 from iic.experiments.grid import Experiment, experiments_of, read_grid
-from iic.experiments.measures import Result, accuracies, crossed_sevens, ownership
+from iic.experiments.measures import Result, accuracies, measure_crossed_sevens, ownership
 from iic.experiments.recipes import recipe_params
-from iic.experiments.study import PANELS, outputs_of, run_study
+from iic.experiments.study import PANELS, files_of_study, run_study
 from iic.experiments.tables import read_results, write_results
 from iic.pairs.schedule import Schedule
 from iic.report.sevens import bar_width, crossed
@@ -155,13 +155,13 @@ def test_a_mistake_in_a_grid_is_named(write_grid, text, message):
 
 
 def test_each_grid_has_its_own_files(write_grid):
-    article = outputs_of(read_grid(GRID), GRID)
+    article = files_of_study(read_grid(GRID), GRID)
     assert article.table == Path("reports/studies/article.csv")
     assert article.page == Path("reports/studies/article.md")
     mine = write_grid("recipe: fast\nseeds: [0]\nvariants:\n  history: {}\n")
-    outputs = outputs_of(read_grid(mine), mine)
-    assert outputs.curves == Path("reports/studies/mine-curves.csv")
-    assert outputs.figures == {"curves": Path("reports/studies/mine-curves.png")}
+    paths = files_of_study(read_grid(mine), mine)
+    assert paths.curves == Path("reports/studies/mine-curves.csv")
+    assert paths.figures == {"curves": Path("reports/studies/mine-curves.png")}
     assert set(article.figures) == {"operations", "alphas"}
     assert len({*article[:3], *article.figures.values()}) == 5
 
@@ -290,10 +290,10 @@ def test_crossed_sevens_are_measured_in_one_overcluster():
         "label": np.array(["7", "7", "7", "7", "7", "1"]),
         "overcluster": np.array([4, 4, 2, 4, 0, 2]),
     }
-    found = crossed_sevens(predictions, images)
+    found = measure_crossed_sevens(predictions, images)
     assert found["crossed_held"] == pytest.approx(2 / 3)
     assert found["crossed_pure"] == pytest.approx(2 / 3)
-    nothing = crossed_sevens(predictions, np.stack([seven(False)] * 6))
+    nothing = measure_crossed_sevens(predictions, np.stack([seven(False)] * 6))
     assert nothing == {"crossed_held": 0.0, "crossed_pure": 0.0}
 
 
@@ -558,21 +558,21 @@ def test_the_page_is_made_from_the_tables_alone(write_grid, tmp_path, monkeypatc
     grid = read_grid(path)
     wanted = experiments_of(grid, path)
     monkeypatch.setattr("iic.experiments.study.STUDIES", tmp_path)
-    outputs = outputs_of(grid, path)
+    paths = files_of_study(grid, path)
     curves = {panel: np.array([0.5, 0.75]) for panel in PANELS}
     made = [
         Result(e.name, e.variant, e.params.seed, dict.fromkeys(COLUMNS, number / 8), curves)
         for number, e in enumerate(wanted, start=1)
     ]
     no_hundredth = [r._replace(columns=r.columns | {"acc_100": np.nan}) for r in made]
-    write_results(no_hundredth, outputs.table, outputs.curves)
+    write_results(no_hundredth, paths.table, paths.curves)
     monkeypatch.setattr(queue, "output_of", lambda *words, **_: pytest.fail(str(words)))
     run_study(path)
-    page = outputs.page.read_text("utf-8")
+    page = paths.page.read_text("utf-8")
     assert "| Four operations beat noise. | `all` - `noise`: " in page
     accuracy = summary("acc", [3 / 8, 4 / 8])
     assert f"| `noise` | {accuracy.replace(', from ', '<br>')} |" in page
     assert "Mean ± standard deviation over 2 seeds" in page
     assert "`acc_100`" not in page
-    for figure in outputs.figures.values():
+    for figure in paths.figures.values():
         assert figure.read_bytes().startswith(b"\x89PNG")
