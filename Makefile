@@ -17,7 +17,7 @@ TESTS_export  := -m exporters
 TESTED := $(or $(filter remotes cluster export,$(EXTRAS)),remotes cluster export)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-long test-extras lint format bench chaos readme lock clean
+.PHONY: help setup repro test test-long test-extras lint format bench chaos readme lock docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,11 @@ bench: $(VENV)/.bench $(VENV)/.cluster ## measure recipes, stages and other meth
 chaos: $(VENV)/.dev ## try to break the pipeline, and count what is lost (an hour and a half)
 	@$(RUN) python -m tools.chaos.campaigns
 
+docs: $(VENV)/.docs ## build the documentation site, docs/_build/index.html; warnings are errors
+	@rm -rf docs/_build
+	@$(RUN) sphinx-build --quiet --fail-on-warning docs docs/_build
+	@echo docs/_build/index.html
+
 readme: $(VENV)/.run ## rewrite the generated parts of README.md and docs/
 	@$(RUN) python -m tools.docs.readme
 
@@ -60,10 +65,11 @@ lock: ## pin the requirements again (needs uv; see docs/CONTRIBUTING.md)
 	$(LOCK) pyproject.toml --extra cluster -c requirements/run.txt -o requirements/cluster.txt
 	$(LOCK) pyproject.toml --extra export -c requirements/run.txt -o requirements/export.txt
 	$(LOCK) --group bench -c requirements/run.txt -o requirements/bench.txt
-	$(LOCK) --group audit -c requirements/run.txt -o requirements/audit.txt
+	$(LOCK) --group audit -c requirements/run.txt -c requirements/dev.txt -o requirements/audit.txt
+	$(LOCK) --group docs -c requirements/run.txt -c requirements/dev.txt -o requirements/docs.txt
 
 clean: ## remove the environment and caches of tools, but no result
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache dvclive iic.egg-info
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build docs/_build docs/api dvclive iic.egg-info
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; ok = (3, 11) <= v < (3, 14); \
