@@ -1,4 +1,4 @@
-"""Silence for libraries that talk below Python, where no logging level reaches them."""
+"""Silence for libraries that write to standard error from C++, past Python's logging."""
 
 import os
 import sys
@@ -11,9 +11,9 @@ from iic.core.errors import InputError
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hold back what is written to standard error, and show it only if something unforeseen fails.
+    """Hold back standard error inside the block; show it only after an unexpected error.
 
-    TensorFlow and converters write notes on the processor and on themselves to it, from C++.
+    TensorFlow and the converters print notes about the processor and themselves.
     """
     sys.stderr.flush()
     before = os.dup(2)

@@ -32,7 +32,7 @@ def check_inputs() -> None:
         if name in written and Path(name).exists() and md5_of(Path(name)) != written[name]:
             raise InputError(
                 f"{name}: damaged, its MD5 is not that in {LOCK}; "
-                "run `python -m iic.experiments.repair --all` and then the same again"
+                "run `iic repair --all` and then the same command again"
             )
 
 

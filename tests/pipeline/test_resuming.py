@@ -126,7 +126,7 @@ def test_a_damaged_state_is_named_and_not_used(data, params, state, tmp_path, ca
         train(data, params, [again], tmp_path)
     assert again.epochs == [0]
     assert "network.npz: not a readable NPZ file" in caplog.text
-    assert "training begins anew" in caplog.text
+    assert "training starts from the first epoch" in caplog.text
     # And the same state is there again.
     assert file.read_bytes() == state
 
@@ -256,7 +256,7 @@ def test_a_killed_pipeline_ends_with_the_same_lock(tmp_path, pipeline_run):
     command = ("dvc", "repro", "--force", "--single-item", "train")
     stop_after_an_epoch(signal.SIGKILL, *command, clone=clone)
     again = run("dvc", "repro", "train", cwd=clone)
-    assert "going on after epoch" in again.stderr
+    assert "resuming after epoch" in again.stderr
     assert not list(clone.glob(".resume/*"))
     assert (clone / "dvc.lock").read_bytes() == before
 
@@ -270,7 +270,7 @@ def test_an_experiment_beside_the_workspace_goes_on_too(tmp_path, pipeline_run, 
     command = ("dvc", "exp", "run", "--temp", "--name", "mine", "-S", "train.epochs=8")
     stop_after_an_epoch(how, *command, clone=clone)
     again = run(*command, cwd=clone)
-    assert "going on after epoch" in again.stderr
+    assert "resuming after epoch" in again.stderr
     assert not list(clone.glob(".resume/*"))
     assert "mine" in run("dvc", "exp", "list", cwd=clone).stdout
     assert not run("git", "status", "--porcelain", cwd=clone).stdout

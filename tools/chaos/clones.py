@@ -18,7 +18,7 @@ from iic.experiments.recipes import options_of, read_settings, recipe_params, wi
 from iic.pipeline.inputs import md5_of, outputs_in
 from iic.pipeline.paths import LOCK
 from iic.pipeline.resume import FOLDER as STATES
-from tools.processes import Ending, call, ending_of
+from tools.command import Ending, call, ending_of
 
 CACHE, TMP = Path(".dvc/cache"), Path(".dvc/tmp")
 # Where the DVC of a copy keeps its databases, outside of the repository.
@@ -26,7 +26,7 @@ SITE = Path("../site")
 # Settings of a small pipeline, on top of the recipe `tour`, which takes the 1,797 digits.
 SMALL = ("model.widths=[8,8,16]", "train.epochs=3", "augment.views=4")
 # Repairs what an interrupted DVC has left behind.
-REPAIR = (sys.executable, "-m", "iic.experiments.repair")
+REPAIR = (sys.executable, "-m", "iic.cli", "repair")
 # All outputs are these or lie below them.
 _OUTPUTS = ("data", "model", "model-card.json", "reports")
 _FOLDER = ".dir"

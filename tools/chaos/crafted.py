@@ -341,12 +341,14 @@ def models() -> dict[str, _Files]:
     """Return files that replace those of a valid model, by name."""
     wide = [4096] * 8
     huge = count_parameters(MODEL.model_copy(update={"widths": wide, "head_widths": wide}))
-    configs: Sequence[dict[str, object]] = (
-        {"widths": wide, "head_widths": wide}, {"widths": [1 << 60]}, {"widths": [1] * 100_000},
-        {"clusters": 10_000, "overclusters": 10_000}, {"\x1b[2J\n": 1},
-        {"class_name": "Lambda", "config": "__import__('os')"},
-        {"module": "keras", "class_name": "Functional"},
-    )  # fmt: skip
+    configs: Mapping[str, Mapping[str, object]] = {
+        "layers as wide as can be": {"widths": wide, "head_widths": wide},
+        "wider than can be": {"widths": [1 << 60]}, "many layers": {"widths": [1] * 100_000},
+        "many clusters": {"clusters": 10_000, "overclusters": 10_000},
+        "keys that are code": {"class_name": "Lambda", "config": "__import__('os')"},
+        "a model of Keras": {"module": "keras", "class_name": "Functional"},
+        "keys that steer a terminal": {"\x1b[2J\n": 1},
+    }  # fmt: skip
     changes: Mapping[str, Callable[[h5py.File], object]] = {
         "external link": _external_link,
         "external link beside enough numbers": _external_link_and_more,
@@ -376,11 +378,11 @@ def models() -> dict[str, _Files]:
     unstored = _weights(partial(_only, numbers=huge))
     return {
         **{f"model: settings {name}": {_CONFIG: new} for name, new in _json_files().items()},
-        **{f"model: {str(values)[:60]!a}": _config(values) for values in configs},
+        **{f"model: {name}": _config(values) for name, values in configs.items()},
         **{f"weights: {name}": _weights(change) for name, change in changes.items()},
         **{f"weights: {name}": {_WEIGHTS: content} for name, content in contents.items()},
         "weights: as many as a huge network has, none of them stored": {
-            **_config(configs[0]), **unstored},
+            **_config(configs["layers as wide as can be"]), **unstored},
     }  # fmt: skip
 
 

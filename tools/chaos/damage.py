@@ -24,7 +24,7 @@ from iic.pipeline.resume import FOLDER as STATES
 from tools.chaos import clones
 from tools.chaos.clones import CACHE, Count, copy_of, fault_of, objects_of
 from tools.chaos.faults import WRITTEN
-from tools.processes import ending_of, start
+from tools.command import ending_of, start
 
 # Shares of the trials.
 _CUT, _APART, _SILENT = 0.3, 0.5, 0.6

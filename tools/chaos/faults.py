@@ -23,7 +23,7 @@ from iic.pipeline.paths import LOCK
 from iic.pipeline.resume import FOLDER as STATES
 from tools.chaos import clones
 from tools.chaos.clones import CACHE, SITE, TMP, Count, fault_of
-from tools.processes import Ending, call, ending_of, start
+from tools.command import Ending, call, ending_of, start
 
 # The files and folders that each stage writes, in this order.
 WRITTEN: Mapping[str, Sequence[str]] = {

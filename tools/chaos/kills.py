@@ -17,7 +17,7 @@ from pathlib import Path
 from iic.experiments.scratch import STAGES
 from iic.pipeline.paths import LOCK
 from tools.chaos.clones import CACHE, Count, finished_clone, lost, make_repro
-from tools.processes import start
+from tools.command import start
 
 
 def on_digits(numbers: random.Random) -> Iterator[Count]:
@@ -46,7 +46,7 @@ def _killed(
             ending = make_repro(clone)
             details = {
                 f"killed in {stage}": True,
-                "training went on": "going on after epoch" in ending.said,
+                "training went on": "resuming after epoch" in ending.said,
                 "lock file repaired": "half-written" in ending.said,
             }
             count.add(lost(clone, lock, ending), *(what for what in details if details[what]))

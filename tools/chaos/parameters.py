@@ -39,8 +39,8 @@ from iic.pipeline.resume import FOLDER as STATES
 from iic.pipeline.stage import read_params, run
 from iic.report.paths import BENCHMARK
 from tools.chaos.clones import Count, cloned, fault_of, written
+from tools.command import call, ending_of
 from tools.determinism.measure import declared_outputs
-from tools.processes import call, ending_of
 
 # Limits of a refusal, in seconds of processor time and in MB.
 _SECONDS, _MEMORY = 5.0, 200.0

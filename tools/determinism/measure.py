@@ -30,14 +30,13 @@ from iic.core.params import Params
 from iic.data.datasets import COLLECTIONS, IdxFile
 from iic.data.download import Source, fetch, sources_of
 from iic.evaluation.paths import CLASS_COLUMNS, METRICS, PREDICTIONS
-from iic.experiments.cli import run_main
 from iic.experiments.recipes import read_settings, recipe_params, with_overrides
 from iic.experiments.scratch import STAGES, copy_code, write_params
 from iic.model.matching import contingency_table, hungarian_match
 from iic.pipeline.costs import COSTS, read_costs
 from iic.pipeline.paths import MEASUREMENTS, PIPELINE
+from tools.command import call, ending_of, run_main
 from tools.determinism.conditions import CONDITIONS, LEVELS, Condition
-from tools.processes import call, ending_of
 
 DETERMINISM = MEASUREMENTS / "determinism.json"
 _TRIED = ("same", "others", "failed")

@@ -15,7 +15,7 @@ from iic.pipeline.inputs import md5_of
 from tools.chaos import clones, damage, faults
 from tools.chaos.clones import fault_of
 from tools.chaos.faults import Fault
-from tools.processes import Ending
+from tools.command import Ending
 
 NAMED = "data/draws.npz"
 

@@ -11,7 +11,7 @@ from iic.core.errors import InputError
 from tools.chaos import campaigns, clones, kills
 from tools.chaos.campaigns import Campaign
 from tools.chaos.clones import Count
-from tools.processes import Ending
+from tools.command import Ending
 
 
 def test_stage_is_read_from_the_output_of_dvc():

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from iic.core.errors import InputError
-from tools.processes import call, ending_of
+from tools.command import call, ending_of
 
 
 @pytest.mark.parametrize(("terminal", "expected"), [(True, "True True"), (False, "False False")])
