@@ -234,11 +234,11 @@ _OTHER = st.builds(bytes.__add__, st.sampled_from(_OTHER_FILES), _COMMENTS)
 # Strategies of invalid files by kind, and how many of 500 trials each gets.
 KINDS: Mapping[str, tuple[st.SearchStrategy[InvalidFile], int]] = {
     **{kind: (_edited(kind), trials) for kind, trials in (
-        ("wrong value", 120), ("wrong number", 40), ("misspelt key", 40), ("missing key", 20),
+        ("wrong value", 120), ("wrong number", 40), ("misspelt key", 40), ("missing key", 30),
         ("repeated key", 20), ("broken line", 40))},
     "two mistakes": (_edited("two mistakes", keys=2), 20),
     **{kind: (_of_section(kind), trials) for kind, trials in (
-        ("missing section", 20), ("repeated section", 20), ("unknown key", 40))},
+        ("missing section", 10), ("repeated section", 20), ("unknown key", 40))},
     "contradiction": (_contradiction(), 20),
     "odd bytes": (_ODD_FILES, 40),
     "cut off": (_whole("cut off", _CUT_OFF), 20),
