@@ -19,8 +19,8 @@ from iic.data.images import (
     ArraySource,
     FileSource,
     Ground,
+    ImageSource,
     Reading,
-    Source,
     ground_of,
     read_images,
     tell_skipped,
@@ -52,7 +52,7 @@ _LONGEST, _MOST_LABELS = 255, 2**16
 class Part:
     """Images of one split, or of all; labels (n,) are None where there are none."""
 
-    source: Source
+    source: ImageSource
     labels: Sequence[str] | None
 
 

@@ -57,7 +57,7 @@ class Batch(NamedTuple):
     images: np.ndarray
 
 
-class Source(Protocol):
+class ImageSource(Protocol):
     """Images in a fixed order."""
 
     @property
@@ -230,7 +230,9 @@ class Ground:
         return self.otherwise > _CLEAR * self.judged
 
 
-def ground_of(sources: Sequence[Source], reading: Reading, *, by_content: bool = False) -> Ground:
+def ground_of(
+    sources: Sequence[ImageSource], reading: Reading, *, by_content: bool = False
+) -> Ground:
     """Tell white on black from black on white: one answer for all images.
 
     A single picture may well have more ink than paper on its border (a coat that fills the frame),
@@ -268,7 +270,7 @@ def ground_of(sources: Sequence[Source], reading: Reading, *, by_content: bool =
 
 
 def read_images(
-    source: Source, ground: Ground, reading: Reading, skipped: Callable[[InputError], None]
+    source: ImageSource, ground: Ground, reading: Reading, skipped: Callable[[InputError], None]
 ) -> Iterator[Batch]:
     """All images of a source in order, BATCH_SIZE of them at a time.
 
@@ -296,7 +298,7 @@ def read_images(
 
 
 def _prepare_or_tell(
-    source: Source, index: int, ground: Ground, reading: Reading
+    source: ImageSource, index: int, ground: Ground, reading: Reading
 ) -> np.ndarray | InputError:
     try:
         return _prepare(source, index, ground, reading)
@@ -304,7 +306,7 @@ def _prepare_or_tell(
         return error
 
 
-def _prepare(source: Source, index: int, ground: Ground, reading: Reading) -> np.ndarray:
+def _prepare(source: ImageSource, index: int, ground: Ground, reading: Reading) -> np.ndarray:
     name = source.names[index]
     if reading.color == "refuse" and _unless_unreadable(is_colorful, source, index):
         raise InputError(f"{name}: in colour; allow grey (data.color)")
@@ -315,11 +317,11 @@ def _prepare(source: Source, index: int, ground: Ground, reading: Reading) -> np
         raise InputError(f"{name}: {error}") from error
 
 
-def _grey(source: Source, index: int) -> np.ndarray:
+def _grey(source: ImageSource, index: int) -> np.ndarray:
     return _unless_unreadable(grey_of, source, index)
 
 
-def _unless_unreadable(look: Callable[[Image.Image], _T], source: Source, index: int) -> _T:
+def _unless_unreadable(look: Callable[[Image.Image], _T], source: ImageSource, index: int) -> _T:
     try:
         return look(source.read(index))
     except (ValueError, MemoryError) as error:

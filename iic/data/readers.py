@@ -17,7 +17,7 @@ import numpy as np
 from iic.core.errors import InputError, reason_of
 from iic.core.files import is_writable_name, open_arrays, read_array
 from iic.data.datasets import IdxFile, parse_idx
-from iic.data.images import SUFFIXES, ArraySource, FileSource, Source
+from iic.data.images import SUFFIXES, ArraySource, FileSource, ImageSource
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ _TOO_MANY_BYTES = (
 _HEADER_BYTES = 2**16 + 10
 
 
-def sources_of(path: Path, max_images: int) -> list[Source]:
+def sources_of(path: Path, max_images: int) -> list[ImageSource]:
     """All images at a path: an image file, a folder of them, an NPZ or an IDX file.
 
     Args:
@@ -71,7 +71,7 @@ def sources_of(path: Path, max_images: int) -> list[Source]:
     return [FileSource(str(path), [path])]
 
 
-def _folder_sources(folder: Path, max_images: int) -> list[Source]:
+def _folder_sources(folder: Path, max_images: int) -> list[ImageSource]:
     idx = [path for path in idx_files(folder) if _rank(path) == 3]
     if idx:
         return [ArraySource(str(path), read_idx(path, max_images)) for path in idx]
