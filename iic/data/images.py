@@ -50,7 +50,7 @@ class Reading:
     broken: Literal["refuse", "skip"] = "refuse"
 
 
-class Batch(NamedTuple):
+class ImageBatch(NamedTuple):
     """Some images of a source: their indices in it, and (n, 28, 28) uint8, light on dark."""
 
     indices: list[int]
@@ -271,7 +271,7 @@ def ground_of(
 
 def read_images(
     source: ImageSource, ground: Ground, reading: Reading, skipped: Callable[[InputError], None]
-) -> Iterator[Batch]:
+) -> Iterator[ImageBatch]:
     """All images of a source in order, BATCH_SIZE of them at a time.
 
     Args:
@@ -334,7 +334,7 @@ def _sorted_out(
     results: Iterable[tuple[int, np.ndarray | InputError]],
     reading: Reading,
     skipped: Callable[[InputError], None],
-) -> Batch:
+) -> ImageBatch:
     """Images apart from errors, the first of which is raised unless it is to be skipped."""
     indices, images = [], []
     for index, result in results:
@@ -345,7 +345,7 @@ def _sorted_out(
             skipped(result)
         else:
             raise result
-    return Batch(indices, np.array(images, np.uint8))
+    return ImageBatch(indices, np.array(images, np.uint8))
 
 
 # So many images that were left out are named.
