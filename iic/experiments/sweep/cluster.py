@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from iic.core.errors import InputError
 from iic.experiments.sweep import task as tasks
-from iic.experiments.sweep.task import Outcome, Place, Source, Task
+from iic.experiments.sweep.task import Checkout, Outcome, Place, Task
 
 _LOOK_SECONDS = 0.5
 _REACH_SECONDS = 10.0
@@ -155,7 +155,7 @@ def place_of(ray: ModuleType, needs: Needs, scratch: str | None, packages: dict[
     return Place(needs.cores, gpus, scratch, packages)
 
 
-def prepare_machines(ray: ModuleType, source: Source, place: Place, needs: Needs) -> None:
+def prepare_machines(ray: ModuleType, checkout: Checkout, place: Place, needs: Needs) -> None:
     """Bring the shared data to each machine, and see that tasks can run there.
 
     Raises:
@@ -176,7 +176,7 @@ def prepare_machines(ray: ModuleType, source: Source, place: Place, needs: Needs
     prepare = ray.remote(num_cpus=0, max_retries=0)(tasks.prepare)
     waiting = {
         prepare.options(scheduling_strategy=on(node["NodeID"], soft=False)).remote(
-            source, place
+            checkout, place
         ): node["NodeManagerAddress"]
         for node in fit
     }

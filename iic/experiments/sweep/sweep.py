@@ -27,8 +27,8 @@ from iic.experiments.sweep.cluster import (
 from iic.experiments.sweep.progress import Progress
 from iic.experiments.sweep.task import (
     SHARED_STAGES,
+    Checkout,
     Outcome,
-    Source,
     Task,
     environment,
     installed,
@@ -87,24 +87,24 @@ def sweep(path: Path, settings: Settings, *, dry_run: bool = False) -> None:
     _check(settings)
     if not dry_run:
         check_installed()
-    source = source_of(settings)
-    finished = finished_in(source)
+    checkout = checkout_of(settings)
+    finished = finished_in(checkout)
     missing = [e for e in experiments if e.name not in finished]
     _say(
-        f"{len(experiments)} experiments on {source.commit[:7]}: {len(experiments) - len(missing)} "
-        f"have results, {len(missing)} to run"
+        f"{len(experiments)} experiments on {checkout.commit[:7]}: "
+        f"{len(experiments) - len(missing)} have results, {len(missing)} to run"
     )
     if dry_run:
         for experiment in missing:
             sys.stdout.write(f"{experiment.name} {' '.join(experiment.options)}\n")
         return
-    failed = _run(missing, source, settings) if missing else []
+    failed = _run(missing, checkout, settings) if missing else []
     for outcome in failed:
         last = outcome.log.rstrip().splitlines()[-_SHOWN_LINES:]
         _say("\n".join([f"\n{outcome.name}:", *(f"    {line}" for line in last)]))
     if settings.cluster is not None:
         gone = {outcome.name for outcome in failed}
-        _pull([e.name for e in experiments if e.name not in gone], source, settings)
+        _pull([e.name for e in experiments if e.name not in gone], checkout, settings)
     if failed:
         names = ", ".join(outcome.name for outcome in failed)
         raise InputError(f"failed: {names}; logs are in {LOGS}/, all others are finished")
@@ -126,7 +126,7 @@ def _check(settings: Settings) -> None:
         raise InputError(f"--gpus {gpus:g}: a whole number, or a share of one GPU from 0.01")
 
 
-def source_of(settings: Settings) -> Source:
+def checkout_of(settings: Settings) -> Checkout:
     """Where tasks get code and data; raises InputError if that is not what is here."""
     changed = _git("status", "--porcelain", "--", *_STATE).splitlines()
     if changed:
@@ -138,9 +138,9 @@ def source_of(settings: Settings) -> Source:
     if settings.cluster is None:
         # A cache has the layout of a remote, so on one machine it is one.
         cache = str(Path(_dvc("cache", "dir").strip()).absolute())
-        return Source(_folder_url(Path.cwd()), commit, "cache", cache, settings.run_cache)
+        return Checkout(_folder_url(Path.cwd()), commit, "cache", cache, settings.run_cache)
     git = _git_url(settings.git_remote or _ORIGIN, commit)
-    return Source(git, commit, _remote(settings.remote), run_cache=settings.run_cache)
+    return Checkout(git, commit, _remote(settings.remote), run_cache=settings.run_cache)
 
 
 def _folder_url(folder: Path) -> str:
@@ -204,24 +204,24 @@ def _remote(name: str | None) -> str:
     return chosen
 
 
-def finished_in(source: Source) -> set[str]:
+def finished_in(checkout: Checkout) -> set[str]:
     """Names of the commit's experiments that are published."""
-    lines = _git("ls-remote", source.git, source.reference()).splitlines()
+    lines = _git("ls-remote", checkout.git, checkout.reference()).splitlines()
     return {line.rpartition("/")[2] for line in lines}
 
 
-def _run(missing: Sequence[Experiment], source: Source, settings: Settings) -> list[Outcome]:
+def _run(missing: Sequence[Experiment], checkout: Checkout, settings: Settings) -> list[Outcome]:
     """Run experiments; return those that have failed, whose logs are then in LOGS."""
     for old in LOGS.glob("*.log"):
         old.unlink()
     if settings.cluster is not None:
         # What the tasks would else make anew; and whether the remote lets us in.
-        _dvc("push", "--remote", source.remote, *SHARED_STAGES)
+        _dvc("push", "--remote", checkout.remote, *SHARED_STAGES)
     failed = []
     with connected(settings.cluster) as ray:
         place = place_of(ray, settings.needs, settings.scratch, installed(_PACKAGES))
-        prepare_machines(ray, source, place, settings.needs)
-        wanted = [Task(e.name, tuple(e.options), source, place) for e in missing]
+        prepare_machines(ray, checkout, place, settings.needs)
+        wanted = [Task(e.name, tuple(e.options), checkout, place) for e in missing]
         progress = Progress(len(wanted))
         with progress.shown():
             for outcome in run_tasks(ray, wanted, settings.needs, progress.update):
@@ -232,10 +232,10 @@ def _run(missing: Sequence[Experiment], source: Source, settings: Settings) -> l
     return failed
 
 
-def _pull(names: Sequence[str], source: Source, settings: Settings) -> None:
+def _pull(names: Sequence[str], checkout: Checkout, settings: Settings) -> None:
     """Bring experiments here, with all that they have in the DVC remote."""
     _say(f"pulling {len(names)} experiments; `make show` lists them")
-    options = ["--remote", source.remote, *(["--run-cache"] if source.run_cache else [])]
+    options = ["--remote", checkout.remote, *(["--run-cache"] if checkout.run_cache else [])]
     # A command line has room for so many names. Those that are here may lack what a pull that was
     # cut off did not bring.
     for some in (names[i : i + 500] for i in range(0, len(names), 500)):

@@ -44,7 +44,7 @@ os._exit(subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL).returncode & 255
 
 
 @dataclass(frozen=True)
-class Source:
+class Checkout:
     """What tasks take and where they put their results.
 
     Attributes:
@@ -90,13 +90,13 @@ class Task:
     Attributes:
         name: of the experiment.
         options: of `dvc exp run`.
-        source: of code and data, and where results go.
+        checkout: of code and data, and where results go.
         place: what it takes of a machine.
     """
 
     name: str
     options: tuple[str, ...]
-    source: Source
+    checkout: Checkout
     place: Place
 
 
@@ -156,14 +156,14 @@ def run(task: Task, tell: Callable[[str], None]) -> Outcome:
     )
 
 
-def prepare(source: Source, place: Place) -> str:
+def prepare(checkout: Checkout, place: Place) -> str:
     """Why no task can run on this machine, or nothing; its cache then has the shared data."""
     lines: list[str] = []
     try:
         _check_packages(place.packages)
         with _scratch(place) as folder:
             shell = _Shell(folder / "clone", place, lines)
-            _clone(shell, source)
+            _clone(shell, checkout)
             _pull_shared(shell)
             shell.network("git", "push", "--quiet", "--dry-run", "origin", "HEAD:refs/exps/any")
     except (_StepFailedError, OSError) as error:
@@ -194,36 +194,36 @@ def _check_packages(packages: Mapping[str, str]) -> None:
 
 def _run(task: Task, tell: Callable[[str], None], lines: list[str]) -> str:
     _check_packages(task.place.packages)
-    source = task.source
+    checkout = task.checkout
     with _scratch(task.place) as folder:
         shell = _Shell(folder / "clone", task.place, lines)
         tell("clones")
-        reference = source.reference(task.name)
-        if reference in shell.network("git", "ls-remote", source.git, reference):
+        reference = checkout.reference(task.name)
+        if reference in shell.network("git", "ls-remote", checkout.git, reference):
             return "found"
-        _clone(shell, source)
+        _clone(shell, checkout)
         tell("pulls")
         _pull_shared(shell)
         tell("starts")
         _run_experiment(shell, task, folder / "cache/runs", tell)
         tell("pushes")
-        shell.network("dvc", "push", *_if(source.run_cache, "--run-cache"))
+        shell.network("dvc", "push", *_if(checkout.run_cache, "--run-cache"))
         shell.network("dvc", "exp", "push", "--no-cache", "origin", task.name)
     return "done"
 
 
-def _clone(shell: "_Shell", source: Source) -> None:
+def _clone(shell: "_Shell", checkout: Checkout) -> None:
     """The commit alone, without what came before it."""
     shell.run("git", "init", "--quiet")
-    shell.run("git", "remote", "add", "origin", source.git)
-    shell.network("git", "fetch", "--quiet", "--depth", "1", "origin", source.commit)
+    shell.run("git", "remote", "add", "origin", checkout.git)
+    shell.network("git", "fetch", "--quiet", "--depth", "1", "origin", checkout.commit)
     shell.run("git", "checkout", "--quiet", "--detach", "FETCH_HEAD")
     cache = shell.folder.parent / "cache"
-    url = f'    url = "{source.remote_url}"\n' if source.remote_url is not None else ""
+    url = f'    url = "{checkout.remote_url}"\n' if checkout.remote_url is not None else ""
     # As `dvc config --local` would write it, which takes a second for these lines.
     (shell.folder / ".dvc/config.local").write_text(
-        f'[core]\n    remote = {source.remote}\n[cache]\n    dir = "{cache}"\n'
-        f"['remote \"{source.remote}\"']\n{url}    verify = true\n",
+        f'[core]\n    remote = {checkout.remote}\n[cache]\n    dir = "{cache}"\n'
+        f"['remote \"{checkout.remote}\"']\n{url}    verify = true\n",
         encoding="utf-8",
     )
 
@@ -247,7 +247,7 @@ def _run_experiment(
             tell(f"runs {line.split(chr(39))[1]}")
 
     # `--pull` brings the run-cache first, and then outputs of trainings that it knows.
-    pull = _if(task.source.run_cache, "--pull")
+    pull = _if(task.checkout.run_cache, "--pull")
     shell.run("dvc", "exp", "run", *pull, "--name", task.name, *task.options, heard=heard)
     for record in _files(records) if pulled is None else pulled:
         record.unlink()

@@ -22,8 +22,8 @@ from iic.core.errors import InputError
 from iic.experiments.sweep import cluster, task
 from iic.experiments.sweep.cluster import Needs
 from iic.experiments.sweep.progress import Progress, duration, seconds_left
-from iic.experiments.sweep.sweep import Settings, finished_in, source_of, sweep
-from iic.experiments.sweep.task import Outcome, Place, Source, Task
+from iic.experiments.sweep.sweep import Settings, checkout_of, finished_in, sweep
+from iic.experiments.sweep.task import Checkout, Outcome, Place, Task
 
 GRID = """\
 recipe: default
@@ -37,36 +37,36 @@ variants:
 
 
 @pytest.fixture
-def source(pipeline_run, tmp_path) -> Source:
+def checkout(pipeline_run, tmp_path) -> Checkout:
     """Of a finished pipeline: a bare repository, and its cache as the DVC remote."""
     hub = tmp_path / "my hüb.git"
     run("git", "clone", "--quiet", "--bare", str(pipeline_run), str(hub), cwd=tmp_path)
     cache = shutil.copytree(pipeline_run / ".dvc/cache", tmp_path / "cache")
     head = run("git", "rev-parse", "HEAD", cwd=pipeline_run).stdout.strip()
-    return Source(f"file://{hub}", head, "share", str(cache))
+    return Checkout(f"file://{hub}", head, "share", str(cache))
 
 
-def make_task(source: Source, tmp_path: Path, *options: str, packages=None) -> Task:
-    return Task("mine", options, source, Place(1, 0.0, str(tmp_path), packages or {}))
+def make_task(checkout: Checkout, tmp_path: Path, *options: str, packages=None) -> Task:
+    return Task("mine", options, checkout, Place(1, 0.0, str(tmp_path), packages or {}))
 
 
-def published(source: Source) -> list[str]:
-    found = run("git", "ls-remote", source.git, "refs/exps/*", cwd=Path("/"))
+def published(checkout: Checkout) -> list[str]:
+    found = run("git", "ls-remote", checkout.git, "refs/exps/*", cwd=Path("/"))
     return found.stdout.split()[1::2]
 
 
-def test_a_task_publishes_what_it_gave_and_never_again(source, tmp_path):
+def test_a_task_publishes_what_it_gave_and_never_again(checkout, tmp_path):
     told: list[str] = []
-    mine = make_task(source, tmp_path, "-S", "report.label=3")
+    mine = make_task(checkout, tmp_path, "-S", "report.label=3")
     outcome = task.run(mine, told.append)
     assert outcome.status == "done", outcome.log
     # All but the report comes from the remote.
     assert told == ["clones", "pulls", "starts", "runs report", "pushes"]
     assert list(outcome.steps) == told
     assert sum(outcome.steps.values()) == pytest.approx(outcome.seconds, abs=0.1)
-    assert published(source) == [source.reference("mine")]
+    assert published(checkout) == [checkout.reference("mine")]
     hub = tmp_path / "my hüb.git"
-    params = run("git", "show", f"{source.reference('mine')}:params.yaml", cwd=hub).stdout
+    params = run("git", "show", f"{checkout.reference('mine')}:params.yaml", cwd=hub).stdout
     assert "label: 3" in params
     # The clone is gone, the cache stays for the next task.
     top = tmp_path / f"iic-sweep-{os.getuid()}"
@@ -79,7 +79,7 @@ def test_a_task_publishes_what_it_gave_and_never_again(source, tmp_path):
 
 @pytest.mark.long
 @pytest.mark.parametrize("run_cache", [True, False])
-def test_a_training_that_the_remote_knows_is_taken_if_wanted(source, tmp_path, run_cache):
+def test_a_training_that_the_remote_knows_is_taken_if_wanted(checkout, tmp_path, run_cache):
     """The commit's own, its lock file gone; records that were there are not pushed again."""
     copy = tmp_path / "copy"
     run("git", "clone", "--quiet", str(tmp_path / "my hüb.git"), str(copy), cwd=tmp_path)
@@ -87,11 +87,11 @@ def test_a_training_that_the_remote_knows_is_taken_if_wanted(source, tmp_path, r
     run(*_COMMIT, "no lock", cwd=copy)
     run("git", "push", "--quiet", "origin", "main", cwd=copy)
     head = run("git", "rev-parse", "HEAD", cwd=copy).stdout.strip()
-    records = Path(source.remote_url) / "runs"
+    records = Path(checkout.remote_url) / "runs"
     before = {path: path.stat().st_mtime_ns for path in records.rglob("*") if path.is_file()}
-    source = replace(source, commit=head, run_cache=run_cache)
+    checkout = replace(checkout, commit=head, run_cache=run_cache)
     told: list[str] = []
-    outcome = task.run(make_task(source, tmp_path, "-S", "seed=0", "train"), told.append)
+    outcome = task.run(make_task(checkout, tmp_path, "-S", "seed=0", "train"), told.append)
     assert outcome.status == "done", outcome.log
     assert ("runs train" in told) is not run_cache
     assert before.items() <= {path: path.stat().st_mtime_ns for path in before}.items()
@@ -100,22 +100,22 @@ def test_a_training_that_the_remote_knows_is_taken_if_wanted(source, tmp_path, r
 _COMMIT = ("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--message")
 
 
-def test_a_task_that_fails_publishes_nothing_and_says_why(source, tmp_path):
-    outcome = task.run(make_task(source, tmp_path, "-S", "augment.views=-1"), lambda _: None)
+def test_a_task_that_fails_publishes_nothing_and_says_why(checkout, tmp_path):
+    outcome = task.run(make_task(checkout, tmp_path, "-S", "augment.views=-1"), lambda _: None)
     assert outcome.status == "failed"
     assert "error: params.yaml: augment.views" in outcome.log
     assert outcome.log.splitlines()[-1].startswith("exit status")
-    assert published(source) == []
+    assert published(checkout) == []
     assert not list(tmp_path.glob("iic-sweep-*/task-*"))
 
 
-def test_a_machine_with_other_packages_does_no_work(source, tmp_path):
+def test_a_machine_with_other_packages_does_no_work(checkout, tmp_path):
     for packages, said in (
         ({"numpy": "0.1"}, f"numpy {task.installed(['numpy'])['numpy']} on "),
         ({"no-such-package": "1"}, "no-such-package missing on "),
     ):
         told: list[str] = []
-        outcome = task.run(make_task(source, tmp_path, packages=packages), told.append)
+        outcome = task.run(make_task(checkout, tmp_path, packages=packages), told.append)
         assert outcome.status == "failed"
         assert outcome.log.startswith(said)
         assert told == []
@@ -123,20 +123,20 @@ def test_a_machine_with_other_packages_does_no_work(source, tmp_path):
     assert here["python"] == f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def test_a_machine_is_prepared_or_says_what_is_wrong(source, tmp_path, monkeypatch):
+def test_a_machine_is_prepared_or_says_what_is_wrong(checkout, tmp_path, monkeypatch):
     place = Place(1, 0.0, str(tmp_path), {})
-    assert task.prepare(source, place) == ""
+    assert task.prepare(checkout, place) == ""
     files = list((tmp_path / f"iic-sweep-{os.getuid()}/files").rglob("*"))
     assert sum(path.is_file() for path in files) == 4  # images, labels, draws, neighbours
     monkeypatch.setattr(task, "_PAUSE_SECONDS", 0.0)
-    nowhere = replace(source, git="file:///nowhere.git")
+    nowhere = replace(checkout, git="file:///nowhere.git")
     assert "'/nowhere.git' does not appear to be a git repository" in task.prepare(nowhere, place)
-    hub = Path(source.git.removeprefix("file://"))
+    hub = Path(checkout.git.removeprefix("file://"))
     (hub / "hooks/pre-receive").write_text("#!/bin/sh\nexit 1\n")
-    assert task.prepare(source, place) == ""  # A dry run asks no hook.
+    assert task.prepare(checkout, place) == ""  # A dry run asks no hook.
     (tmp_path / "open").mkdir()
     (tmp_path / "open" / f"iic-sweep-{os.getuid()}").mkdir(mode=0o755)
-    said = task.prepare(source, replace(place, scratch=str(tmp_path / "open")))
+    said = task.prepare(checkout, replace(place, scratch=str(tmp_path / "open")))
     assert "open to other users; remove it or choose another --scratch" in said
 
 
@@ -228,10 +228,10 @@ THERE = Settings("10.0.0.1:6379", NEEDS)
 
 
 def test_on_one_machine_the_repository_is_its_own_remote(clone):
-    source = source_of(HERE)
-    assert source.git == f"file://{clone}"
-    assert source.remote_url == str(clone / ".dvc/cache")
-    assert finished_in(source) == set()
+    checkout = checkout_of(HERE)
+    assert checkout.git == f"file://{clone}"
+    assert checkout.remote_url == str(clone / ".dvc/cache")
+    assert finished_in(checkout) == set()
 
 
 @pytest.mark.parametrize(
@@ -241,18 +241,18 @@ def test_what_is_not_committed_is_named(clone, name):
     with Path(name).open("a") as file:
         file.write("# changed\n")
     with pytest.raises(InputError, match=f"^{name}: not committed; .*`git commit`"):
-        source_of(HERE)
+        checkout_of(HERE)
 
 
 def test_a_grid_need_not_be_committed(clone):
     Path("studies/mine.yaml").write_text(GRID + "title: New\n")
-    assert source_of(HERE).git == f"file://{clone}"
+    assert checkout_of(HERE).git == f"file://{clone}"
 
 
 def test_each_thing_that_other_machines_would_lack_is_named_in_turn(clone, tmp_path):
     def refused() -> str:
         with pytest.raises(InputError) as caught:
-            source_of(THERE)
+            checkout_of(THERE)
         return str(caught.value)
 
     assert refused().startswith("--git-remote origin: no such Git remote")
@@ -265,7 +265,7 @@ def test_each_thing_that_other_machines_would_lack_is_named_in_turn(clone, tmp_p
     run("dvc", "remote", "add", "--local", "--default", "own", "/srv/iic", cwd=clone)
     assert refused().startswith("no DVC remote in .dvc/config")
     with pytest.raises(InputError, match="^DVC remote own: not in .dvc/config"):
-        source_of(Settings("10.0.0.1:6379", NEEDS, remote="own"))
+        checkout_of(Settings("10.0.0.1:6379", NEEDS, remote="own"))
     run("dvc", "remote", "add", "--default", "near", "../near", cwd=clone)
     assert refused().startswith(".dvc/config: not committed")
     run("git", "commit", "--quiet", "--all", "--message", "near", cwd=clone)
@@ -275,7 +275,7 @@ def test_each_thing_that_other_machines_would_lack_is_named_in_turn(clone, tmp_p
     run("git", "commit", "--quiet", "--all", "--message", "whole path", cwd=clone)
     run("git", "push", "--quiet", "origin", "main", cwd=clone)
     head = run("git", "rev-parse", "HEAD", cwd=clone).stdout.strip()
-    assert source_of(THERE) == Source(f"file://{hub}", head, "near")
+    assert checkout_of(THERE) == Checkout(f"file://{hub}", head, "near")
     run("dvc", "remote", "modify", "near", "url", "https://example.org/iic", cwd=clone)
     run("git", "commit", "--quiet", "--all", "--message", "HTTP", cwd=clone)
     run("git", "push", "--quiet", "origin", "main", cwd=clone)
@@ -310,14 +310,14 @@ def test_a_grid_whose_name_no_experiment_can_have_is_refused(clone):
 
 
 def test_a_dry_run_prints_what_is_missing(clone, capsys):
-    source = source_of(HERE)
+    checkout = checkout_of(HERE)
     sweep(Path("studies/mine.yaml"), HERE, dry_run=True)
     printed = capsys.readouterr()
     lines = printed.out.splitlines()
     names = [line.split()[0] for line in lines]
     assert [line.split(" ", 1)[1] for line in lines] == ["-S loss.alpha=3.0", "-S loss.alpha=4.0"]
     assert "2 experiments" in printed.err
-    run("git", "update-ref", source.reference(names[0]), "HEAD", cwd=clone)
+    run("git", "update-ref", checkout.reference(names[0]), "HEAD", cwd=clone)
     sweep(Path("studies/mine.yaml"), HERE, dry_run=True)
     printed = capsys.readouterr()
     assert printed.out.splitlines() == lines[1:]
