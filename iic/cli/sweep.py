@@ -65,9 +65,9 @@ def sweep(
     """
     # Here, since other subcommands need neither DVC nor Ray.
     from iic.experiments.sweep.cluster import Needs
-    from iic.experiments.sweep.sweep import Settings
+    from iic.experiments.sweep.sweep import SweepSettings
     from iic.experiments.sweep.sweep import sweep as run_sweep
 
     needs = Needs(cores, memory, gpus, retries)
-    settings = Settings(cluster, needs, git_remote, remote, scratch, run_cache)
+    settings = SweepSettings(cluster, needs, git_remote, remote, scratch, run_cache)
     run_sweep(grid, settings, dry_run=dry_run)

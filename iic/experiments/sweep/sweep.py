@@ -51,7 +51,7 @@ _SHOWN_LINES = 15
 
 
 @dataclass(frozen=True)
-class Settings:
+class SweepSettings:
     """How a sweep runs.
 
     Attributes:
@@ -71,7 +71,7 @@ class Settings:
     run_cache: bool = True
 
 
-def sweep(path: Path, settings: Settings, *, dry_run: bool = False) -> None:
+def sweep(path: Path, settings: SweepSettings, *, dry_run: bool = False) -> None:
     """Run what is missing of a grid and bring all of it here.
 
     Args:
@@ -110,7 +110,7 @@ def sweep(path: Path, settings: Settings, *, dry_run: bool = False) -> None:
         raise InputError(f"failed: {names}; logs are in {LOGS}/, all others are finished")
 
 
-def _check(settings: Settings) -> None:
+def _check(settings: SweepSettings) -> None:
     """Raise InputError for settings that would have no effect, or another one on each machine."""
     if settings.cluster == "":
         raise InputError("--cluster: an address is missing, such as 10.0.0.1:6379")
@@ -126,7 +126,7 @@ def _check(settings: Settings) -> None:
         raise InputError(f"--gpus {gpus:g}: a whole number, or a share of one GPU from 0.01")
 
 
-def checkout_of(settings: Settings) -> Checkout:
+def checkout_of(settings: SweepSettings) -> Checkout:
     """Where tasks get code and data; raises InputError if that is not what is here."""
     changed = _git("status", "--porcelain", "--", *_STATE).splitlines()
     if changed:
@@ -210,7 +210,9 @@ def finished_in(checkout: Checkout) -> set[str]:
     return {line.rpartition("/")[2] for line in lines}
 
 
-def _run(missing: Sequence[Experiment], checkout: Checkout, settings: Settings) -> list[Outcome]:
+def _run(
+    missing: Sequence[Experiment], checkout: Checkout, settings: SweepSettings
+) -> list[Outcome]:
     """Run experiments; return those that have failed, whose logs are then in LOGS."""
     for old in LOGS.glob("*.log"):
         old.unlink()
@@ -232,7 +234,7 @@ def _run(missing: Sequence[Experiment], checkout: Checkout, settings: Settings) 
     return failed
 
 
-def _pull(names: Sequence[str], checkout: Checkout, settings: Settings) -> None:
+def _pull(names: Sequence[str], checkout: Checkout, settings: SweepSettings) -> None:
     """Bring experiments here, with all that they have in the DVC remote."""
     _say(f"pulling {len(names)} experiments; `make show` lists them")
     options = ["--remote", checkout.remote, *(["--run-cache"] if checkout.run_cache else [])]

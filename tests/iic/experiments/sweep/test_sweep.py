@@ -22,7 +22,7 @@ from iic.core.errors import InputError
 from iic.experiments.sweep import cluster, task
 from iic.experiments.sweep.cluster import Needs
 from iic.experiments.sweep.progress import Progress, duration, seconds_left
-from iic.experiments.sweep.sweep import Settings, checkout_of, finished_in, sweep
+from iic.experiments.sweep.sweep import SweepSettings, checkout_of, finished_in, sweep
 from iic.experiments.sweep.task import Checkout, Outcome, Place, Task
 
 GRID = """\
@@ -223,8 +223,8 @@ def clone(plain, tmp_path, monkeypatch) -> Iterator[Path]:
 
 
 NEEDS = Needs(cores=1, memory=1.0, gpus=None, retries=0)
-HERE = Settings(None, NEEDS)
-THERE = Settings("10.0.0.1:6379", NEEDS)
+HERE = SweepSettings(None, NEEDS)
+THERE = SweepSettings("10.0.0.1:6379", NEEDS)
 
 
 def test_on_one_machine_the_repository_is_its_own_remote(clone):
@@ -265,7 +265,7 @@ def test_each_thing_that_other_machines_would_lack_is_named_in_turn(clone, tmp_p
     run("dvc", "remote", "add", "--local", "--default", "own", "/srv/iic", cwd=clone)
     assert refused().startswith("no DVC remote in .dvc/config")
     with pytest.raises(InputError, match="^DVC remote own: not in .dvc/config"):
-        checkout_of(Settings("10.0.0.1:6379", NEEDS, remote="own"))
+        checkout_of(SweepSettings("10.0.0.1:6379", NEEDS, remote="own"))
     run("dvc", "remote", "add", "--default", "near", "../near", cwd=clone)
     assert refused().startswith(".dvc/config: not committed")
     run("git", "commit", "--quiet", "--all", "--message", "near", cwd=clone)
