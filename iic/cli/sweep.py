@@ -65,8 +65,7 @@ def sweep(
     """
     # Here, since other subcommands need neither DVC nor Ray.
     from iic.experiments.sweep.cluster import Needs
-    from iic.experiments.sweep.sweep import SweepSettings
-    from iic.experiments.sweep.sweep import sweep as run_sweep
+    from iic.experiments.sweep.driver import SweepSettings, run_sweep
 
     needs = Needs(cores, memory, gpus, retries)
     settings = SweepSettings(cluster, needs, git_remote, remote, scratch, run_cache)

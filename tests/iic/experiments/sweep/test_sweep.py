@@ -21,8 +21,8 @@ from iic.cli.main import cli, main
 from iic.core.errors import InputError
 from iic.experiments.sweep import cluster, task
 from iic.experiments.sweep.cluster import Needs
+from iic.experiments.sweep.driver import SweepSettings, checkout_of, finished_in, run_sweep
 from iic.experiments.sweep.progress import Progress, duration, seconds_left
-from iic.experiments.sweep.sweep import SweepSettings, checkout_of, finished_in, sweep
 from iic.experiments.sweep.task import Checkout, Outcome, Place, Task
 
 GRID = """\
@@ -300,25 +300,25 @@ def test_each_thing_that_other_machines_would_lack_is_named_in_turn(clone, tmp_p
 )
 def test_settings_without_a_meaning_are_refused(clone, changes, message):
     with pytest.raises(InputError, match=f"^{message}"):
-        sweep(Path("studies/mine.yaml"), replace(THERE, **changes), dry_run=True)
+        run_sweep(Path("studies/mine.yaml"), replace(THERE, **changes), dry_run=True)
 
 
 def test_a_grid_whose_name_no_experiment_can_have_is_refused(clone):
     Path("study/My grid.yaml").write_text(GRID)
     with pytest.raises(InputError, match="^study/My grid.yaml: its name begins those of exp"):
-        sweep(Path("study/My grid.yaml"), HERE, dry_run=True)
+        run_sweep(Path("study/My grid.yaml"), HERE, dry_run=True)
 
 
 def test_a_dry_run_prints_what_is_missing(clone, capsys):
     checkout = checkout_of(HERE)
-    sweep(Path("studies/mine.yaml"), HERE, dry_run=True)
+    run_sweep(Path("studies/mine.yaml"), HERE, dry_run=True)
     printed = capsys.readouterr()
     lines = printed.out.splitlines()
     names = [line.split()[0] for line in lines]
     assert [line.split(" ", 1)[1] for line in lines] == ["-S loss.alpha=3.0", "-S loss.alpha=4.0"]
     assert "2 experiments" in printed.err
     run("git", "update-ref", checkout.reference(names[0]), "HEAD", cwd=clone)
-    sweep(Path("studies/mine.yaml"), HERE, dry_run=True)
+    run_sweep(Path("studies/mine.yaml"), HERE, dry_run=True)
     printed = capsys.readouterr()
     assert printed.out.splitlines() == lines[1:]
     assert "1 have results, 1 to run" in printed.err
@@ -327,7 +327,7 @@ def test_a_dry_run_prints_what_is_missing(clone, capsys):
 def test_ray_is_asked_for_before_any_work(clone, monkeypatch):
     monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="ray: not installed; `make cluster`"):
-        sweep(Path("studies/mine.yaml"), HERE)
+        run_sweep(Path("studies/mine.yaml"), HERE)
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ def test_an_interruption_says_what_is_kept(monkeypatch):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("iic.experiments.sweep.sweep.sweep", interrupted)
+    monkeypatch.setattr("iic.experiments.sweep.driver.run_sweep", interrupted)
     monkeypatch.setattr(sys, "argv", ["iic", "sweep", "studies/mine.yaml"])
     with pytest.raises(SystemExit) as caught:
         main()

@@ -71,7 +71,7 @@ class SweepSettings:
     run_cache: bool = True
 
 
-def sweep(path: Path, settings: SweepSettings, *, dry_run: bool = False) -> None:
+def run_sweep(path: Path, settings: SweepSettings, *, dry_run: bool = False) -> None:
     """Run what is missing of a grid and bring all of it here.
 
     Args:
