@@ -147,7 +147,7 @@ def test_a_broken_file_stops_it_and_leaves_nothing(pipeline_run, files, tmp_path
     predict(pipeline_run, bad, good, "--skip-broken")
     said = capsys.readouterr()
     assert [row["path"] for row in rows(said.out)] == [str(good)]
-    assert "1 of 2 images left out" in said.err
+    assert "1 of 2 images skipped" in said.err
     assert "bad.png" in said.err
 
 
@@ -170,15 +170,15 @@ def test_a_file_whose_name_cannot_be_written_down_is_refused(
         main()
     said = str(stopped.value.code)
     assert said.isprintable()
-    assert said.endswith(": the name is not UTF-8 or holds control characters; rename it")
+    assert said.endswith(": the name is not UTF-8 or contains control characters; rename it")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["predict", "nowhere.png"], "error: nowhere.png: not found"),
-        (["predict", "params.yaml"], "error: params.yaml: no image (PNG, JPEG, BMP, TIFF, WebP)"),
-        (["predict", "data/labels.npz"], "error: data/labels.npz: holds train_labels"),
+        (["predict", "params.yaml"], "error: params.yaml: not an image (PNG, JPEG, BMP"),
+        (["predict", "data/labels.npz"], "error: data/labels.npz: contains the arrays"),
         (["predict", "data/images.npz", "--model", "none"], "error: none: no readable model"),
         (["predict", "data/images.npz", "--out", "x.txt"], "a name that ends in .csv or .jsonl"),
         (
