@@ -1,7 +1,7 @@
-"""Run a grid on a Ray cluster, or with Ray on this machine: `iic sweep`.
+"""Driver of `iic sweep`: runs a grid on a Ray cluster, or with Ray on this machine.
 
-Each experiment runs in a clone of the committed state and is published to the Git repository and
-the DVC remote. What can be seen there is finished, whoever asks and whenever.
+Each experiment runs in a clone of the commit and publishes its results to the Git repository and
+the DVC remote. A published experiment is complete and never runs again.
 """
 
 import os
@@ -37,11 +37,11 @@ from iic.experiments.sweep.task import (
 from iic.report.paths import BENCHMARK
 
 _CONFIG = Path(".dvc/config")
-# What decides a result beside the options of an experiment.
+# Paths that affect a result, in addition to the options of an experiment.
 _STATE = (
     "iic", "stages", "dvc.yaml", "dvc.lock", "params.yaml", str(BENCHMARK), str(_CONFIG)
 )  # fmt: skip
-# A worker with others of these would give other results.
+# Packages whose versions affect a result.
 _PACKAGES = [
     "dvc", "keras", "matplotlib", "numpy", "pillow", "scikit-learn", "scipy", "tensorflow"
 ]  # fmt: skip
@@ -52,15 +52,15 @@ _SHOWN_LINES = 15
 
 @dataclass(frozen=True)
 class SweepSettings:
-    """How a sweep runs.
+    """Settings of a sweep.
 
     Attributes:
-        cluster: address of Ray's head; None = Ray on this machine.
-        needs: of each task.
-        git_remote: name of the Git remote that the machines share; None = origin.
-        remote: name of the DVC remote that they share; None = the default one.
-        scratch: folder for clones on each machine; None = the system's.
-        run_cache: whether trainings that the DVC remote knows are taken from there.
+        cluster: Address of the cluster's head; None = Ray on this machine.
+        needs: Resources of one task.
+        git_remote: Name of the Git remote that the machines share; None = origin.
+        remote: Name of the DVC remote that the machines share; None = the default remote.
+        scratch: Folder for clones on each machine; None = the system's temporary folder.
+        run_cache: Whether to reuse trainings from the run-cache of the DVC remote.
     """
 
     cluster: str | None
@@ -72,16 +72,16 @@ class SweepSettings:
 
 
 def run_sweep(path: Path, settings: SweepSettings, *, dry_run: bool = False) -> None:
-    """Run what is missing of a grid and bring all of it here.
+    """Run the missing experiments of a grid and pull the results of all of them.
 
     Args:
-        path: a file in studies/.
-        settings: where and how.
-        dry_run: only print what would run.
+        path: Grid, a YAML file in studies/.
+        settings: Settings of the sweep.
+        dry_run: Whether to only print the missing experiments.
 
     Raises:
-        InputError: the grid, the repository or a remote is not fit for it, before any work; or
-            experiments have failed, after all others have finished.
+        InputError: The grid, the repository or a remote cannot be used, raised before any work; or
+            experiments have failed, raised after all others have finished.
     """
     experiments = experiments_of(read_grid(path), path)
     _check(settings)
@@ -107,36 +107,43 @@ def run_sweep(path: Path, settings: SweepSettings, *, dry_run: bool = False) -> 
         _pull([e.name for e in experiments if e.name not in gone], checkout, settings)
     if failed:
         names = ", ".join(outcome.name for outcome in failed)
-        raise InputError(f"failed: {names}; logs are in {LOGS}/, all others are finished")
+        raise InputError(
+            f"failed: {names}; logs are in {LOGS}/; all other experiments have finished"
+        )
 
 
 def _check(settings: SweepSettings) -> None:
-    """Raise InputError for settings that would have no effect, or another one on each machine."""
+    """Raise an InputError for settings that have no effect or differ between machines."""
     if settings.cluster == "":
-        raise InputError("--cluster: an address is missing, such as 10.0.0.1:6379")
+        raise InputError("--cluster: the address is missing, for example 10.0.0.1:6379")
     for option, value in (("--git-remote", settings.git_remote), ("--remote", settings.remote)):
         if settings.cluster is None and value is not None:
-            raise InputError(f"{option} {value}: only with --cluster; on one machine none is used")
+            raise InputError(f"{option} {value}: only valid with --cluster; leave it out")
     if settings.scratch is not None and not Path(settings.scratch).is_absolute():
         raise InputError(
-            f"--scratch {settings.scratch}: give the whole path, it is for all machines"
+            f"--scratch {settings.scratch}: must be an absolute path, which all machines use"
         )
     gpus = settings.needs.gpus
     if gpus is not None and gpus != int(gpus) and not 0.01 <= gpus < 1:
-        raise InputError(f"--gpus {gpus:g}: a whole number, or a share of one GPU from 0.01")
+        raise InputError(f"--gpus {gpus:g}: must be an integer, or a fraction from 0.01 to 1")
 
 
 def checkout_of(settings: SweepSettings) -> Checkout:
-    """Where tasks get code and data; raises InputError if that is not what is here."""
+    """Determine the commit and the remotes that the tasks use.
+
+    Raises:
+        InputError: Changes are not committed or not pushed, or the machines could not reach a
+            remote.
+    """
     changed = _git("status", "--porcelain", "--", *_STATE).splitlines()
     if changed:
         raise InputError(
-            f"{changed[0][3:]}: not committed; a sweep runs what is committed, so `git commit` or "
-            "`git stash` it first"
+            f"{changed[0][3:]}: not committed; a sweep runs the commit, so `git commit` or "
+            "`git stash` the change first"
         )
     commit = _git("rev-parse", "HEAD").strip()
     if settings.cluster is None:
-        # A cache has the layout of a remote, so on one machine it is one.
+        # The DVC cache has the layout of a remote, so it serves as one.
         cache = str(Path(_dvc("cache", "dir").strip()).absolute())
         return Checkout(_folder_url(Path.cwd()), commit, "cache", cache, settings.run_cache)
     git = _git_url(settings.git_remote or _ORIGIN, commit)
@@ -144,68 +151,67 @@ def checkout_of(settings: SweepSettings) -> Checkout:
 
 
 def _folder_url(folder: Path) -> str:
-    """As a URL, since a shallow clone of a plain path is a whole one; DVC decodes no escapes."""
+    """Return a folder as a URL, since Git ignores --depth for a path; DVC decodes no escapes."""
     if set(str(folder)) & set("%#?"):
-        raise InputError(f"{folder}: %, # and ? mean something else in a URL; rename the folder")
+        raise InputError(f"{folder}: %, # and ? have a special meaning in URLs; rename the folder")
     return f"file://{folder.absolute()}"
 
 
 def _git_url(remote: str, commit: str) -> str:
     if remote not in _git("remote").split():
         raise InputError(
-            f"--git-remote {remote}: no such Git remote, through which the machines get the code; "
-            "`git remote add` one, or name another"
+            f"--git-remote {remote}: no such Git remote; the machines clone from it, so add it "
+            "with `git remote add` or name another"
         )
     _git("fetch", "--quiet", remote)
     if not _git("branch", "--remotes", "--contains", commit, "--list", f"{remote}/*").strip():
         raise InputError(
-            f"commit {commit[:7]}: not on {remote}, where the machines look; `git push`"
+            f"commit {commit[:7]}: not on {remote}, from which the machines clone; run `git push`"
         )
-    # As written: a rule that puts a token into it is this machine's.
+    # The URL as written, since `insteadOf` rules of this machine may add a token to it.
     url = _git("config", "--get", f"remote.{remote}.url").strip()
     if urlsplit(url).password:
         raise InputError(
-            f"--git-remote {remote}: its URL holds a password, which would travel to all machines; "
-            "leave it out and give each machine a credential helper"
+            f"--git-remote {remote}: the URL contains a password, which would be sent to all "
+            "machines; remove it and set up a credential helper on each machine"
         )
     return _folder_url(Path(url)) if Path(url).is_dir() else url
 
 
 def _remote(name: str | None) -> str:
-    """Name of the DVC remote, if machines that clone the repository would find it."""
-    # As written: DVC itself tells no whole path from one that it has made whole.
+    """Return the name of the DVC remote; raise an InputError if a clone could not use it."""
+    # The file as written, since DVC makes relative paths absolute when it reads the file.
     config = ConfigParser(interpolation=None)
     try:
         config.read_string(read_text(_CONFIG, "restore it", "save it as UTF-8"))
     except Error as error:
-        raise InputError(f"{_CONFIG}: damaged; `git restore {_CONFIG}` brings it back") from error
+        raise InputError(f"{_CONFIG}: damaged; run `git restore {_CONFIG}`") from error
     chosen = name or config.get("core", "remote", fallback=None)
     if not chosen:
         raise InputError(
-            "no DVC remote in .dvc/config, through which the machines share results; "
-            "docs/sharing.md tells how to add one"
+            "no DVC remote in .dvc/config; the machines share results through it, and "
+            "docs/sharing.md describes how to add one"
         )
     url = config.get(f"'remote \"{chosen}\"'", "url", fallback=None)
     if url is None:
         raise InputError(
-            f"DVC remote {chosen}: not in .dvc/config, so other machines do not know it; "
+            f"DVC remote {chosen}: not in .dvc/config, which the machines read; run "
             f"`dvc remote add {chosen} URL` and commit the file"
         )
     url = url.strip("'\"")
     if url.startswith(("http://", "https://")):
         raise InputError(
-            f"DVC remote {chosen}: {url} can only be read; docs/sharing.md names kinds that take "
-            "results"
+            f"DVC remote {chosen}: {url} is read-only; docs/sharing.md lists writable remotes"
         )
     if "://" not in url and not Path(url).is_absolute():
         raise InputError(
-            f"DVC remote {chosen}: {url} would be another folder in each clone; give its whole path"
+            f"DVC remote {chosen}: {url} is another folder in each clone; use an absolute path"
         )
     return chosen
 
 
 def finished_in(checkout: Checkout) -> set[str]:
-    """Names of the commit's experiments that are published."""
+    """Return the names of the published experiments of the commit."""
     lines = _git("ls-remote", checkout.git, checkout.reference()).splitlines()
     return {line.rpartition("/")[2] for line in lines}
 
@@ -213,11 +219,11 @@ def finished_in(checkout: Checkout) -> set[str]:
 def _run(
     missing: Sequence[Experiment], checkout: Checkout, settings: SweepSettings
 ) -> list[Outcome]:
-    """Run experiments; return those that have failed, whose logs are then in LOGS."""
+    """Run experiments; return the failed outcomes and write their logs to LOGS."""
     for old in LOGS.glob("*.log"):
         old.unlink()
     if settings.cluster is not None:
-        # What the tasks would else make anew; and whether the remote lets us in.
+        # Saves the tasks from computing these stages, and fails early without write access.
         _dvc("push", "--remote", checkout.remote, *SHARED_STAGES)
     failed = []
     with connected(settings.cluster) as ray:
@@ -235,11 +241,11 @@ def _run(
 
 
 def _pull(names: Sequence[str], checkout: Checkout, settings: SweepSettings) -> None:
-    """Bring experiments here, with all that they have in the DVC remote."""
-    _say(f"pulling {len(names)} experiments; `make show` lists them")
+    """Pull experiments with their files from the DVC remote."""
+    _say(f"pulling {len(names)} experiments; `dvc exp show` lists them")
     options = ["--remote", checkout.remote, *(["--run-cache"] if checkout.run_cache else [])]
-    # A command line has room for so many names. Those that are here may lack what a pull that was
-    # cut off did not bring.
+    # In parts, since the length of a command line is limited. Experiments that are already here
+    # are pulled too, since an interrupted pull may have left files out.
     for some in (names[i : i + 500] for i in range(0, len(names), 500)):
         _dvc("exp", "pull", *options, settings.git_remote or _ORIGIN, *some)
 
@@ -261,6 +267,6 @@ def _command(*words: str) -> str:
         words, capture_output=True, text=True, check=False, env=os.environ | environment()
     )
     if done.returncode != 0:
-        said = " ".join((done.stderr or done.stdout).split())
-        raise InputError(masked(f"{' '.join(words[:3])}: {said}"))
+        printed = " ".join((done.stderr or done.stdout).split())
+        raise InputError(masked(f"{' '.join(words[:3])}: {printed}"))
     return done.stdout

@@ -114,8 +114,8 @@ def test_the_benchmark_is_not_of_other_images_in_the_same_format(at_root, monkey
     ("section", "message"),
     [
         ("alternatives", "no_such_module: not installed; `make bench` installs"),
-        ("sweep", "ray: not installed; `make cluster` installs"),
-        ("traffic", "ray: not installed; `make cluster` installs"),
+        ("sweep", "ray: not installed; run `make setup EXTRAS=cluster`"),
+        ("traffic", "ray: not installed; run `make setup EXTRAS=cluster`"),
     ],
 )
 def test_what_is_not_installed_is_said_before_anything_is_measured(
