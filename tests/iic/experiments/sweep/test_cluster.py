@@ -1,4 +1,4 @@
-"""Sweeps on a real Ray cluster of three machines that may be lost: `make test-extras`."""
+"""Sweeps on a Ray cluster of three machines that may be lost: `make test-extras EXTRAS=cluster`."""
 
 import re
 import shutil
