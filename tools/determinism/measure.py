@@ -28,7 +28,7 @@ from iic.core.files import read_json, read_table, write_text
 from iic.core.machine import instructions, machine, usable_cores
 from iic.core.params import Params
 from iic.data.datasets import COLLECTIONS, IdxFile
-from iic.data.download import Source, fetch, sources_of
+from iic.data.download import Origin, fetch, origins_of
 from iic.evaluation.paths import CLASS_COLUMNS, METRICS, PREDICTIONS
 from iic.experiments.recipes import read_settings, recipe_params, with_overrides
 from iic.experiments.scratch import STAGES, copy_code, write_params
@@ -208,13 +208,13 @@ def keep_data(params: Params, folder: Path) -> Params:
     collection = COLLECTIONS[params.data.name]
     local = Path(params.data.local_dir) if params.data.local_dir else None
 
-    def read(source: Source, file: IdxFile) -> bytes:
-        content = source.read(file)
+    def read(origin: Origin, file: IdxFile) -> bytes:
+        content = origin.read(file)
         (folder / file.name).write_bytes(content)
         return content
 
-    sources = sources_of(collection, local)
-    fetch(collection, [Source(source.name, partial(read, source)) for source in sources])
+    origins = origins_of(collection, local)
+    fetch(collection, [Origin(origin.name, partial(read, origin)) for origin in origins])
     return params.with_values(data={"local_dir": str(folder)})
 
 

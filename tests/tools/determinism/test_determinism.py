@@ -299,15 +299,15 @@ def test_interpreter_with_other_packages_is_refused(tmp_path):
 def test_data_are_downloaded_once(monkeypatch, tmp_path, params):
     asked = []
 
-    def fetch(collection, sources):
-        asked.append(sources[0].read(collection.files["test_labels"]))
+    def fetch(collection, origins):
+        asked.append(origins[0].read(collection.files["test_labels"]))
 
     def read(file: IdxFile) -> bytes:
         return file.name.encode()
 
     monkeypatch.setattr(determinism, "fetch", fetch)
-    source = determinism.Source("mirror", read)
-    monkeypatch.setattr(determinism, "sources_of", lambda collection, local: [source])
+    origin = determinism.Origin("mirror", read)
+    monkeypatch.setattr(determinism, "origins_of", lambda collection, local: [origin])
     kept = determinism.keep_data(params, tmp_path)
     assert kept == params.with_values(data={"local_dir": str(tmp_path)})
     name = COLLECTIONS["mnist"].files["test_labels"].name
