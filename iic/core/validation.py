@@ -6,8 +6,7 @@ from collections.abc import Collection
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from iic.core.errors import reason_of
-from iic.core.yaml_text import shorten, shown_key
+from iic.core.errors import reason_of, shorten, shown_key
 
 # Errors listed one by one; the rest are counted.
 _MOST = 20

@@ -22,11 +22,11 @@ _NULLABLE = ("data.local_dir", "loss.alpha_final", "train.second_seed")
 _NAMES = ("recipe", "data.path", "data.local_dir", "report.label")
 # Texts of values, by what the key should be.
 _NULL = ("null", "~", "")
-_NO_SCALAR = ("{}", "{a: 1}", "[[1]]", "[{x: [y]}]", "{[]: 1, 2: 3}")
+_NO_SCALAR = ("{}", "{a: 1}", "[[1]]", "[{x: [y]}]", "{2: 3}")
 _NO_TEXT = ('""', "true", "1.5", ".nan", '"a\\nb"', '"\\0"', '"\\e[31mr"', '"\\u2028"', "x" * 5000)
 _NO_CHOICE = ("x", "7", "[mnist]", "<b>", "'; drop'", '"\\0"', "мнист", "true", ".inf", '"\\ud800"')
 _NO_NUMBER = (
-    *("high", "1,5", "1_000", "0x10", "0o17", "1:30", "5%", "1e", "++1", "½", "\u0661", "true"),
+    *("high", "1,5", "0x", "1:30", "5%", "1e", "++1", "½", "\u0661", "true"),
     *("<script>", "=1+1", "2024-01-01", ".nan", ".inf", "-.inf", "-1", "-0.5", "-1e-300", "1e309"),
     *("1e12", "1 000", '"1.0"', '"\\0"', "9" * 400, "9" * 5000),
 )
@@ -149,9 +149,9 @@ def repeated_key(draw: st.DrawFn) -> Variant:
     again = draw(st.sampled_from([line(leaf), line_of(leaf, "5.0")]))
     if leaf[0] and draw(st.booleans()):
         content = f"{text()}{leaf[0]}:\n{again}\n".encode()
-        return Variant(f"section {dotted(leaf)}", content, (f": {leaf[0]}: stands in",))
+        return Variant(f"section {dotted(leaf)}", content, (f"the key '{leaf[0]}', line",))
     content = with_lines({leaf: f"{line(leaf)}\n{again}"})
-    return Variant(f"{dotted(leaf)}, {again}", content, (f"{named(leaf)}stands in line ",))
+    return Variant(f"{dotted(leaf)}, {again}", content, (f"the key '{leaf[1]}', line ",))
 
 
 @st.composite
