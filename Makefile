@@ -3,8 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 # DVC starts `python` and `dvc` from PATH, so the environment has to come first on it.
-# TensorFlow would else begin with notes on the processor.
-RUN    := PATH="$(CURDIR)/$(BIN):$$PATH" TF_CPP_MIN_LOG_LEVEL=2
+RUN    := PATH="$(CURDIR)/$(BIN):$$PATH"
 LOCK   := uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
           --generate-hashes --no-header --no-annotate
 

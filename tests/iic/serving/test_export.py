@@ -16,7 +16,6 @@ from conftest import ROOT, run
 
 from iic.cli import export as command
 from iic.cli.main import main
-from iic.cli.quiet import quiet
 from iic.core.errors import InputError
 from iic.core.files import write_arrays
 from iic.core.params import ModelParams
@@ -24,6 +23,7 @@ from iic.evaluation.card import ModelCard, card_path, write_card
 from iic.model.assignments import Assignments
 from iic.model.network import build_network, predict
 from iic.model.store import hash_of_weights, load_network, save_network
+from iic.pipeline.quiet import quiet
 from iic.serving.export import (
     FORMATS,
     TOLERANCE,
