@@ -77,7 +77,7 @@ def test_keys_are_text_whatever_they_look_like():
         ("recipe: default", 'recipe: "\\u2028"', r"recipe: '\u2028' should be one line without"),
         ("path: stages", 'path: "\\e" #', r"data.path: '\x1b' should be one line without"),
         ('label: "7"', 'label: "\\0"', r"report.label: '\x00' should be one line without"),
-        ("batch_size: 250", "batch_size: 1", "train.batch_size: 1 should be at least 2: one pair"),
+        ("batch_size: 250", "batch_size: 1", "train.batch_size: 1 should be at least 2: a single"),
         ("batch_size: 250", "batch_size: 0", "train.batch_size: 0 should be greater than or"),
         ("seed: 0", f"seed: {'9' * 5000}", f"seed: '{'9' * 56}... should be an integer"),
         ("seed: 0", 'seed: 0\n"\\e[1m\\n": 1', r"'\x1b[1m\n': unknown key"),
@@ -127,7 +127,9 @@ def test_a_committee_without_teaching_weight_is_refused(params_text):
 
 def test_too_many_clusters_for_moving_overclusters_are_refused(params_text):
     (line,) = refused(override(params_text, {"model.clusters": 10_000}))
-    assert line.startswith("params.yaml: model.clusters: 500,000 parts of overclusters and 10,000 ")
+    assert line.startswith(
+        "params.yaml: model.clusters: 500,000 parts of overclusters that may move"
+    )
     for values in (
         {"model.clusters": 500},
         {"model.clusters": 10_000, "loss.teaching_weight": 0.0, "committee.members": 0},
