@@ -17,7 +17,7 @@ JOBS   ?= 1
 AGAIN  ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-long test-remotes test-cluster test-export remotes cluster exporters lint format recipe seeds study show compare bench chaos audit readme lock clean
+.PHONY: help repro test test-long test-remotes test-cluster test-export remotes cluster exporters lint format recipe seeds study show compare bench chaos audit docs readme lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -82,6 +82,11 @@ chaos: $(VENV)/.dev ## try to break the pipeline, and count what is lost (an hou
 audit: $(VENV)/.audit ## ask for known advisories about all that is pinned (needs the network)
 	@$(RUN) python -m tools.docs.audit
 
+docs: $(VENV)/.docs ## build the documentation site, docs/_build/index.html; warnings are errors
+	@rm -rf docs/_build
+	@$(RUN) sphinx-build --quiet --fail-on-warning docs docs/_build
+	@echo docs/_build/index.html
+
 readme: $(VENV)/.run ## rewrite the generated parts of README.md
 	@$(RUN) python -m tools.docs.readme
 
@@ -92,10 +97,11 @@ lock: ## pin the requirements again (needs uv; see CONTRIBUTING.md)
 	$(LOCK) pyproject.toml --extra cluster -c requirements/run.txt -o requirements/cluster.txt
 	$(LOCK) pyproject.toml --extra export -c requirements/run.txt -o requirements/export.txt
 	$(LOCK) --group bench -c requirements/run.txt -o requirements/bench.txt
-	$(LOCK) --group audit -c requirements/run.txt -o requirements/audit.txt
+	$(LOCK) --group audit -c requirements/run.txt -c requirements/dev.txt -o requirements/audit.txt
+	$(LOCK) --group docs -c requirements/run.txt -c requirements/dev.txt -o requirements/docs.txt
 
 clean: ## remove the environment and caches of tools, but no result
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache dvclive iic.egg-info
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build docs/_build docs/api dvclive iic.egg-info
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; ok = (3, 11) <= v < (3, 14); \
@@ -109,4 +115,8 @@ $(VENV)/.run: $(VENV)/bin/python requirements/run.txt pyproject.toml
 
 $(VENV)/.dev $(VENV)/.bench $(VENV)/.remotes $(VENV)/.cluster $(VENV)/.export $(VENV)/.audit: $(VENV)/.%: $(VENV)/.run requirements-%.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-$*.txt
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.run requirements/docs.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
 	@touch $@

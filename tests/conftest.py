@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -23,6 +24,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from iic.core.params import Params, parse_params
 from iic.data.datasets import Dataset, digits_dataset
 from iic.experiments.scratch import copy_working_tree
+
+if TYPE_CHECKING:
+    from iic.pairs.batches import TrainingData
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -71,6 +75,27 @@ def tiny_params(params_text: str) -> Params:
 @pytest.fixture(scope="session")
 def digits() -> Dataset:
     return digits_dataset()
+
+
+def make_training_data(digits: Dataset, images: int, views: int) -> "TrainingData":
+    """The first training images of the digits with draws and 20 neighbours, and 50 test images."""
+    from iic.pairs.batches import TrainingData
+    from iic.pairs.draws import make_draws
+    from iic.pairs.neighbors import nearest_neighbors
+
+    chosen = digits.train_images[:images]
+    return TrainingData(
+        chosen,
+        digits.test_images[:50],
+        **make_draws(0, views, images),
+        neighbors=nearest_neighbors(chosen, 20),
+    )
+
+
+@pytest.fixture(scope="session")
+def small_data(digits: Dataset) -> "TrainingData":
+    """230 training images with three views."""
+    return make_training_data(digits, images=230, views=3)
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""Scores of a trained model, and its card."""
+"""Scores and tables of a trained model, and its card."""

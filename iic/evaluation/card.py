@@ -1,9 +1,10 @@
-"""What is known of a trained model beside its weights: data, settings, names of its clusters."""
+"""The card of a trained model: its data, settings, classes of its clusters, and metrics."""
 
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 
 from iic.core.errors import InputError
 from iic.core.files import is_writable_name, read_text, write_text
@@ -11,36 +12,40 @@ from iic.core.params import Fitting, Ink, Section
 from iic.core.validation import explain_first
 from iic.model.store import hash_of_weights
 
-# Of a card, and letters of a name in it; those of a hundred thousand classes are fewer.
-_BYTES = 1 << 24
-_LONGEST = 10_000
+# Upper limits of the file and, in characters, of a name; 100,000 classes need less.
+_MAX_BYTES = 1 << 24
+_MAX_NAME = 10_000
+_REMEDY = "run `dvc repro evaluate`, or `dvc pull` it"
 
 
 def _writable(name: str) -> str:
-    if not is_writable_name(name) or len(name) > _LONGEST:
-        raise ValueError(f"control characters, or more than {_LONGEST:,} letters")
+    if not is_writable_name(name) or len(name) > _MAX_NAME:
+        raise PydanticCustomError(
+            "writable",
+            f"Text should have at most {_MAX_NAME:,} characters and no control characters",
+        )
     return name
 
 
-# Of a card that others wrote, which is printed.
+# Names are checked, since they are printed and a card may come from someone else.
 Name = Annotated[str, AfterValidator(_writable)]
 _METRICS = TypeAdapter(dict[Name, float])
 
 
 class ModelCard(Section):
-    """Stored at evaluation beside the model's folder.
+    """The card of a trained model, which evaluation stores beside the model's folder.
 
     Attributes:
-        recipe: what the settings were called.
-        seed: of the training.
-        data: name of the data set.
-        size: how images of another size were made to fit.
-        ink: what was taken for ink in custom images.
-        labels: names of the classes; empty where the data have no labels.
-        clusters: class of each cluster, an index into labels; None where it has none.
-        overclusters: the most frequent class of each overcluster, likewise.
-        metrics: reports/metrics.json.
-        weights_sha256: of the weights that all this is said of.
+        recipe: Name of the settings.
+        seed: Seed of the training.
+        data: Name of the data set.
+        size: How images of other sizes were converted to the network's input size.
+        ink: Which grey values were taken for ink in custom images.
+        labels: Names of the classes; empty if the data have no labels.
+        clusters: Class of each cluster as an index into `labels`, or None.
+        overclusters: Most frequent class of each overcluster as an index into `labels`, or None.
+        metrics: Metrics of the run by name, as in reports/metrics.json.
+        weights_sha256: SHA-256 of the weights file that the card describes.
     """
 
     recipe: Name
@@ -55,11 +60,11 @@ class ModelCard(Section):
     weights_sha256: str
 
     def cluster_names(self) -> list[str | None]:
-        """Name of the class that each cluster stands for, or None."""
+        """Return the name of the class of each cluster, or None."""
         return self._names(self.clusters)
 
     def overcluster_names(self) -> list[str | None]:
-        """Name of the most frequent class of each overcluster, or None."""
+        """Return the name of the most frequent class of each overcluster, or None."""
         return self._names(self.overclusters)
 
     def _names(self, classes: list[int | None]) -> list[str | None]:
@@ -67,7 +72,7 @@ class ModelCard(Section):
 
 
 def card_path(model: Path) -> Path:
-    """Where the card of a model's folder lies: beside it, since the folder is training's own."""
+    """Return the path of a model's card, which is beside the folder that training writes."""
     return model.with_name(f"{model.name}-card.json")
 
 
@@ -77,46 +82,51 @@ def write_card(card: ModelCard, path: Path) -> None:
 
 
 def read_card(path: Path) -> ModelCard | None:
-    """Read a card; None where there is none.
+    """Read a card; return None if the file does not exist.
 
     Raises:
-        InputError: it is damaged, or its clusters name labels that it lacks.
+        InputError: The card is damaged, or a cluster's class is not in its list of labels.
     """
     if not path.exists():
         return None
     try:
-        card = ModelCard.model_validate_json(read_text(path, "", _REMEDY, _BYTES))
+        card = ModelCard.model_validate_json(read_text(path, "", _REMEDY, _MAX_BYTES))
     except ValidationError as error:
         raise InputError(f"{path}: {explain_first(error)}; {_REMEDY}") from error
     named = [label for label in (*card.clusters, *card.overclusters) if label is not None]
     if named and not 0 <= min(named) <= max(named) < len(card.labels):
-        raise InputError(f"{path}: names a label that it does not list; {_REMEDY}")
+        raise InputError(f"{path}: refers to a label that it does not list; {_REMEDY}")
     return card
 
 
 def read_metrics(path: Path) -> dict[str, float]:
-    """Metrics as evaluation stores them beside the card.
+    """Read the metrics file that evaluation writes.
+
+    Returns:
+        Metrics by name.
 
     Raises:
-        InputError: they are missing, or something else.
+        InputError: The file is missing or does not contain metrics.
     """
     try:
-        return _METRICS.validate_json(read_text(path, _REMEDY, _REMEDY, _BYTES))
+        return _METRICS.validate_json(read_text(path, _REMEDY, _REMEDY, _MAX_BYTES))
     except ValidationError as error:
         raise InputError(f"{path}: no metrics ({explain_first(error)}); {_REMEDY}") from error
 
 
 def card_of(model: Path) -> ModelCard | None:
-    """The card that lies beside a model's folder; None where there is none.
+    """Read the card of a model; return None if there is none.
+
+    Args:
+        model: Folder of the model.
 
     Raises:
-        InputError: it is damaged, or says what it says of other weights.
+        InputError: The card is damaged, or it describes other weights than the model's.
     """
     path = card_path(model)
     card = read_card(path)
     if card and card.weights_sha256 != hash_of_weights(model):
-        raise InputError(f"{path}: of other weights than those in {model}; {_REMEDY}, or remove it")
+        raise InputError(
+            f"{path}: describes other weights than those in {model}; {_REMEDY}, or remove it"
+        )
     return card
-
-
-_REMEDY = "run `dvc repro evaluate`, or `dvc pull` it"

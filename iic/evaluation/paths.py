@@ -9,5 +9,5 @@ METRICS = REPORTS / "metrics.json"
 ACCURACY = REPORTS / "accuracy.csv"
 ASSIGNMENTS = REPORTS / "assignments.csv"
 PREDICTIONS = REPORTS / "predictions.csv"
-# Columns of PREDICTIONS that hold names of classes; all others are numbers.
+# Columns of PREDICTIONS that contain names of classes; all others contain numbers.
 CLASS_COLUMNS = ("label", "predicted")

@@ -1,7 +1,6 @@
-"""What a run is worth: scores and tables with labels, and what can be said without them.
+"""Scores and tables of a run, with labels and without.
 
-Clusters are hard assignments (n,), labels indices of `names`; where nobody knows labels, both the
-labels and the names are empty.
+Labels are indices into `names`, the names of the classes. For data without labels, both are empty.
 """
 
 from collections.abc import Mapping
@@ -23,13 +22,18 @@ from iic.model.matching import (
 
 
 class Split(NamedTuple):
-    """Soft assignments of both heads, and labels (n,)."""
+    """The assignments and labels of the training or test images.
+
+    Attributes:
+        soft: Soft assignments of both heads.
+        labels: (n,) integer classes; (0,) without labels.
+    """
 
     soft: Assignments
     labels: np.ndarray
 
     def tables(self, classes: int) -> tuple[np.ndarray, np.ndarray]:
-        """Counts by class and by cluster (classes, k), of either head."""
+        """Count images by class and cluster: (classes, k) counts for each head."""
         k, over_k = self.soft.cluster.shape[1], self.soft.overcluster.shape[1]
         return (
             contingency_table(self.labels, self.soft.hard_cluster, classes, k),
@@ -40,12 +44,16 @@ class Split(NamedTuple):
 def accuracy_by_epoch(
     labels: np.ndarray, names: np.ndarray, snapshots: Mapping[str, np.ndarray]
 ) -> dict[str, list[object]]:
-    """Columns of reports/accuracy.csv, one row an epoch; without labels nothing but the epoch.
+    """Compute the columns of reports/accuracy.csv, with one row per epoch.
 
     Args:
-        labels: (m,) of the test images.
-        names: (classes,).
-        snapshots: cluster_test and overcluster_test (epochs, m), and the joints of both heads.
+        labels: (m,) integer classes of the test images; (0,) without labels.
+        names: (classes,) names of the classes; (0,) without labels.
+        snapshots: `cluster_test` and `overcluster_test`, (epochs, m) hard assignments, and
+            `cluster_joint` and `overcluster_joint`, (epochs, k, k).
+
+    Returns:
+        Columns by name; without labels only `epoch`.
     """
     heads = zip(snapshots["cluster_test"], snapshots["overcluster_test"], strict=True)
     clusters, overclusters = (
@@ -68,7 +76,18 @@ def accuracy_by_epoch(
 
 
 def scores(train: Split, test: Split, names: np.ndarray) -> dict[str, float]:
-    """What labels say; each split is matched on its own."""
+    """Compute the scores that need labels.
+
+    Each split has its own matching of clusters to classes.
+
+    Args:
+        train: Assignments and labels of the training images.
+        test: Assignments and labels of the test images.
+        names: (classes,) names of the classes.
+
+    Returns:
+        Scores by name, each 0 to 1 except `ari`, which can be negative.
+    """
     table, over_table = test.tables(len(names))
     return {
         "acc": hungarian_accuracy(table),
@@ -79,11 +98,15 @@ def scores(train: Split, test: Split, names: np.ndarray) -> dict[str, float]:
 
 
 def label_free_scores(test: Split, last: Mapping[str, float]) -> dict[str, float]:
-    """What can be said without labels.
+    """Compute the scores that need no labels.
 
     Args:
-        test: the test split.
-        last: the last epoch's row of the history.
+        test: Assignments of the test images.
+        last: Row of the last epoch in the history.
+
+    Returns:
+        Mutual information of both heads in nats, mean probability of the most probable cluster, and
+        number of clusters that contain a test image.
     """
     return {
         "mutual_information": last["cluster_mutual_information"],
@@ -94,12 +117,28 @@ def label_free_scores(test: Split, last: Mapping[str, float]) -> dict[str, float
 
 
 def stability(first: np.ndarray, second: np.ndarray) -> float:
-    """Adjusted Rand index of the clusters (m,) of two trainings: 0 for chance, 1 at most."""
+    """Compute the adjusted Rand index between the clusters of two trainings.
+
+    Args:
+        first: (m,) integer clusters of the first training.
+        second: (m,) integer clusters of the same images in the second training.
+
+    Returns:
+        1 for the same clusters, 0 on average for unrelated ones.
+    """
     return float(adjusted_rand_score(first, second))
 
 
 def classes_of_clusters(test: Split, names: np.ndarray) -> tuple[list[int | None], ...]:
-    """Class of each cluster (Hungarian) and of each overcluster (majority); None for no class."""
+    """Name the classes of the clusters (Hungarian method) and of the overclusters (majority).
+
+    Args:
+        test: Assignments and labels of the test images.
+        names: (classes,) names of the classes; (0,) without labels.
+
+    Returns:
+        For each cluster and for each overcluster, an index into `names`, or None for no class.
+    """
     if not len(names):
         return [None] * test.soft.cluster.shape[1], [None] * test.soft.overcluster.shape[1]
     table, over_table = test.tables(len(names))
@@ -110,12 +149,15 @@ def classes_of_clusters(test: Split, names: np.ndarray) -> tuple[list[int | None
 def predictions_table(
     test: Split, names: np.ndarray, classes: list[int | None]
 ) -> dict[str, np.ndarray]:
-    """Columns of reports/predictions.csv: the test split image by image.
+    """Compute the columns of reports/predictions.csv, with one row per test image.
 
     Args:
-        test: the test split.
-        names: (classes,).
-        classes: (clusters,) class of each cluster.
+        test: Assignments and labels of the test images.
+        names: (classes,) names of the classes; (0,) without labels.
+        classes: Class of each cluster, an index into `names` or None.
+
+    Returns:
+        Columns by name; `label` and `predicted` only with labels.
     """
     named: dict[str, np.ndarray] = {}
     if len(names):
@@ -132,11 +174,15 @@ def predictions_table(
 def assignments_table(
     splits: Mapping[str, Split], paths: Mapping[str, np.ndarray]
 ) -> dict[str, list[object]]:
-    """Columns of reports/assignments.csv: every image's clusters, and the first one's probability.
+    """Compute the columns of reports/assignments.csv, with one row per image of all splits.
 
     Args:
-        splits: by name.
-        paths: of each split's images; empty where they have none.
+        splits: Assignments by name of the split.
+        paths: (n,) paths of the images by name of the split; (0,) for images without paths.
+
+    Returns:
+        Columns by name: split, index, cluster, overcluster, the probability of the cluster, and,
+        if the images have paths, the path.
     """
     columns: dict[str, list[object]] = {
         name: [] for name in ("split", "index", "cluster", "overcluster", "probability")

@@ -1,1 +1,1 @@
-"""The network, its files, and what its outputs mean."""
+"""The network, its files, its assignments, and how clusters match classes."""

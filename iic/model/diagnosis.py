@@ -1,4 +1,4 @@
-"""Signs of a failed training that need no label, in plain words."""
+"""Label-free signs of a failed training, put into words."""
 
 import math
 from collections.abc import Mapping
@@ -7,11 +7,17 @@ from iic.core.constants import Head
 
 
 def diagnose(row: Mapping[str, float], clusters: Mapping[Head, int]) -> list[str]:
-    """Say what is wrong with the clusters of an epoch; empty if nothing is.
+    """Describe what is wrong with the clusters after an epoch.
+
+    A head is collapsed if it puts all test images into one cluster, and undecided if its mutual
+    information is below 1 % of ln k, the largest possible.
 
     Args:
-        row: the epoch's row of the history.
-        clusters: number of outputs of each head.
+        row: Row of the epoch in the history.
+        clusters: Number of outputs of each head.
+
+    Returns:
+        A sentence per finding; empty if there is none.
     """
     findings = []
     for head in Head:

@@ -1,32 +1,46 @@
-"""Clusters against labels: which cluster is which digit, and how good the clustering is.
+"""Matching of clusters to classes, and scores of a clustering against labels.
 
-Clusters carry no names, so accuracy needs a matching of clusters to classes first. All measures
-here compare two integer arrays (n,) of one split; higher is better.
+The numbers of clusters are arbitrary, so accuracy first needs a matching of clusters to classes.
+All scores compare labels and clusters of the same images; higher is better.
 """
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
+# The class of a cluster that is matched to none.
 UNMATCHED = -1
 
 
 def contingency_table(
     labels_true: np.ndarray, labels_pred: np.ndarray, classes: int, clusters: int
 ) -> np.ndarray:
-    """Count images by class and cluster: (classes, clusters), with empty ones kept as zeros."""
+    """Count images by class and cluster.
+
+    Args:
+        labels_true: (n,) integer classes, 0 to classes - 1.
+        labels_pred: (n,) integer clusters, 0 to clusters - 1.
+        classes: Number of classes.
+        clusters: Number of clusters.
+
+    Returns:
+        (classes, clusters) int64 counts; empty classes and clusters are kept as zeros.
+    """
     cells = labels_true.astype(np.int64) * clusters + labels_pred
     return np.bincount(cells, minlength=classes * clusters).reshape(classes, clusters)
 
 
 def hungarian_match(table: np.ndarray) -> np.ndarray:
-    """The one-to-one matching of clusters to classes that puts the most images right.
+    """Find the one-to-one matching of clusters to classes with the highest accuracy.
+
+    Kuhn: The Hungarian Method for the Assignment Problem, Naval Research Logistics Quarterly 2,
+    1955.
 
     Args:
-        table: (classes, clusters) counts.
+        table: (classes, clusters) counts of images.
 
     Returns:
-        (clusters,) class of each cluster; UNMATCHED where there are more clusters than classes.
+        (clusters,) class of each cluster; UNMATCHED for surplus clusters.
     """
     rows, columns = linear_sum_assignment(table, maximize=True)
     mapping = np.full(table.shape[1], UNMATCHED)
@@ -35,28 +49,62 @@ def hungarian_match(table: np.ndarray) -> np.ndarray:
 
 
 def majority_match(table: np.ndarray) -> np.ndarray:
-    """(clusters,) the most frequent class of each cluster; UNMATCHED for an empty one."""
+    """Find the most frequent class of each cluster.
+
+    Args:
+        table: (classes, clusters) counts of images.
+
+    Returns:
+        (clusters,) class of each cluster; UNMATCHED for an empty cluster.
+    """
     return np.where(table.sum(axis=0) > 0, table.argmax(axis=0), UNMATCHED)
 
 
 def matched_accuracy(table: np.ndarray, mapping: np.ndarray) -> float:
-    """Share of images in a cluster that is mapped to their own class."""
+    """Compute the accuracy of a mapping of clusters to classes.
+
+    Args:
+        table: (classes, clusters) counts of images.
+        mapping: (clusters,) class of each cluster, or UNMATCHED.
+
+    Returns:
+        Share of all images whose cluster is mapped to their class, 0 to 1.
+    """
     matched = np.flatnonzero(mapping != UNMATCHED)
     return float(table[mapping[matched], matched].sum() / table.sum())
 
 
 def hungarian_accuracy(table: np.ndarray) -> float:
-    """ACC: accuracy under the best one-to-one matching (Kuhn, 1955)."""
+    """Compute ACC, the accuracy under the best one-to-one matching.
+
+    Args:
+        table: (classes, clusters) counts of images.
+    """
     return matched_accuracy(table, hungarian_match(table))
 
 
 def purity(table: np.ndarray) -> float:
-    """Accuracy with each cluster mapped to its majority class; many clusters may share a class."""
+    """Compute the accuracy with each cluster mapped to its most frequent class.
+
+    Several clusters may be mapped to the same class, so purity is at least ACC.
+
+    Args:
+        table: (classes, clusters) counts of images.
+    """
     return matched_accuracy(table, majority_match(table))
 
 
 def cluster_scores(labels_true: np.ndarray, labels_pred: np.ndarray) -> dict[str, float]:
-    """NMI (over the arithmetic mean of both entropies) and ARI, which need no matching."""
+    """Compute the scores that need no matching.
+
+    Args:
+        labels_true: (n,) integer classes.
+        labels_pred: (n,) integer clusters.
+
+    Returns:
+        `nmi`, the mutual information over the arithmetic mean of both entropies, 0 to 1, and
+        `ari`, the adjusted Rand index, 0 on average for random clusters, 1 at most.
+    """
     return {
         "nmi": float(normalized_mutual_info_score(labels_true, labels_pred)),
         "ari": float(adjusted_rand_score(labels_true, labels_pred)),

@@ -1,4 +1,4 @@
-"""The article's network: a convolutional trunk shared by two heads, and its use."""
+"""The article's network, a convolutional backbone with two heads, and how to apply it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,18 +12,25 @@ from iic.core.constants import IMAGE_SIZE
 from iic.core.params import ModelParams, Precision
 from iic.model.assignments import Assignments
 
+# Number of blocks of the backbone that end in max-pooling.
 POOLINGS = 3
-# An average over about ten batches: the default of 0.99 lags behind weights that move fast.
+# Averages over about ten batches; the default of 0.99 lags behind weights that change fast.
 _MOMENTUM = 0.9
-# Somebody's own ~/.keras/keras.json may say otherwise; no result is to depend on it.
+# Results must not depend on the user's ~/.keras/keras.json.
 keras.config.set_floatx("float32")
 keras.config.set_image_data_format("channels_last")
 
 
 def build_network(params: ModelParams, precision: Precision = "float32") -> keras.Model:
-    """Images (n, 28, 28, 1) in [0, 1] -> [clustering (n, k), overclustering (n, k')] softmax.
+    """Build the network with new random weights.
 
-    With mixed_bfloat16 the layers compute in bfloat16; weights and softmax stay float32.
+    It maps images (n, 28, 28, 1) in [0, 1] to the soft assignments of the clustering head, (n, k),
+    and of the overclustering head, (n, k').
+
+    Args:
+        params: Widths and numbers of clusters.
+        precision: Precision in which the layers compute. Under "mixed_bfloat16", weights and
+            softmax stay float32.
     """
     images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), name="image")
     with _policy(precision):
@@ -32,7 +39,7 @@ def build_network(params: ModelParams, precision: Precision = "float32") -> kera
 
 @contextmanager
 def _policy(precision: Precision) -> Iterator[None]:
-    """Layers made inside compute in this precision."""
+    """Set the precision of the layers that are created in this context."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
@@ -54,11 +61,11 @@ def _network(images: keras.KerasTensor, params: ModelParams) -> keras.Model:
 
 
 def _backbone(x: keras.KerasTensor, params: ModelParams) -> keras.KerasTensor:
-    """3×3 convolutions with BatchNorm and ReLU, max-pooled after the first three, then averaged.
+    """Apply blocks of 3×3 convolution, BatchNorm and ReLU, then average over all pixels.
 
-    Max-pooling commutes with the increasing map ReLU(BatchNorm(·)), so pooling first computes the
-    same function from the same weights (as long as no BatchNorm scale is negative) on a quarter of
-    the pixels; only the batch statistics differ.
+    The first three blocks max-pool. Max-pooling commutes with the increasing map
+    ReLU(BatchNorm(·)), so pooling first computes the same function from the same weights (as long
+    as no BatchNorm scale is negative) on a quarter of the pixels; only the batch statistics differ.
     """
     for index, width in enumerate(params.widths):
         name, pools = f"backbone_{index + 1}", index < POOLINGS
@@ -73,10 +80,11 @@ def _backbone(x: keras.KerasTensor, params: ModelParams) -> keras.KerasTensor:
 
 
 def _head(x: keras.KerasTensor, k: int, params: ModelParams, name: str) -> keras.KerasTensor:
-    """Dense layers to k softmax outputs.
+    """Apply dense layers and a softmax over k clusters.
 
-    Normalised logits give a head spread and balanced outputs from the first step. Without them all
-    images start with the same uniform output, where mutual information has no gradient.
+    Normalised logits make the outputs of a head varied and balanced from the first step. Without
+    them, all images start with nearly the same uniform output, where the gradient of the mutual
+    information vanishes.
     """
     for index, width in enumerate(params.head_widths):
         x = layers.Dense(width, activation="relu", name=f"{name}_dense_{index + 1}")(x)
@@ -87,16 +95,39 @@ def _head(x: keras.KerasTensor, k: int, params: ModelParams, name: str) -> keras
 
 
 def as_input(images: tf.Tensor) -> tf.Tensor:
-    """(n, 28, 28) uint8 -> (n, 28, 28, 1) float32 in [0, 1]."""
+    """Convert images (n, 28, 28) uint8 to network input (n, 28, 28, 1) float32 in [0, 1]."""
     return tf.cast(images, tf.float32)[..., None] / 255.0
 
 
 def predict(network: keras.Model, images: np.ndarray, batch_size: int = 500) -> Assignments:
-    """Soft assignments of images (n, 28, 28) uint8, in batches that bound the memory."""
-    return Assignments(*outputs_of(network, images, batch_size))
+    """Compute soft assignments, in batches that limit the memory.
+
+    Args:
+        network: Network from build_network.
+        images: (n, 28, 28) uint8 images.
+        batch_size: Number of images per batch.
+    """
+    return Assignments(*_outputs(network, images, batch_size))
 
 
-def outputs_of(network: keras.Model, images: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """All outputs of a network for images (n, 28, 28) uint8, so many of them at a time."""
+def embed(
+    network: keras.Model, images: np.ndarray, batch_size: int = 500
+) -> tuple[np.ndarray, Assignments]:
+    """Compute the features of the backbone and the soft assignments in one pass.
+
+    Args:
+        network: Network from build_network.
+        images: (n, 28, 28) uint8 images.
+        batch_size: Number of images per batch.
+
+    Returns:
+        (n, width) float32 features, and the assignments.
+    """
+    both = keras.Model(network.input, [network.get_layer("features").output, *network.outputs])
+    features, cluster, overcluster = _outputs(both, images, batch_size)
+    return features, Assignments(cluster, overcluster)
+
+
+def _outputs(network: keras.Model, images: np.ndarray, batch_size: int) -> list[np.ndarray]:
     batches = tf.data.Dataset.from_tensor_slices(images).batch(batch_size).map(as_input)
     return network.predict(batches, verbose=0)

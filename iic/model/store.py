@@ -1,6 +1,6 @@
-"""The files of a trained model: what is stored, how it is checked, and how it is read back.
+"""The files of a trained model: writing, checking and loading them.
 
-Importing this module does not import TensorFlow; only `load_network` does.
+Importing it imports neither TensorFlow nor h5py; load_network does.
 """
 
 import hashlib
@@ -9,7 +9,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 from pydantic import ValidationError
 
@@ -19,34 +18,45 @@ from iic.core.params import ModelParams
 from iic.core.validation import explain_first
 
 if TYPE_CHECKING:
+    import h5py
     import keras
 
 CONFIG, WEIGHTS = "model.json", "model.weights.h5"
-# Upper limit, in bytes, for a model's parameters as JSON.
-_MOST_CONFIG = 1 << 20
-# Bytes that HDF5 needs beside the numbers; an upper bound.
-_SPARE = 1 << 20
+# Upper limit in bytes of a file of model parameters.
+_MAX_CONFIG_BYTES = 1 << 20
+# Upper bound in bytes on what HDF5 stores besides the numbers.
+_HDF5_OVERHEAD = 1 << 20
 _REMEDY = "run `dvc repro`, or `dvc pull` it"
 _REPLACE = "delete it and run `dvc repro`, or `dvc pull` it"
 
 
 def save_network(network: "keras.Model", params: ModelParams, folder: Path) -> None:
-    """Write what rebuilds the network: its parameters as JSON and its weights as HDF5.
+    """Write the parameters of a network as JSON and its weights as HDF5.
 
-    A `.keras` archive would hold the date, and so differ from run to run.
+    Both files have the same bytes in each run, unlike a `.keras` archive, which contains the date.
+
+    Args:
+        network: Network from build_network.
+        params: Parameters from which the network was built.
+        folder: Folder to write into.
     """
     write_text(folder / CONFIG, json.dumps(params.model_dump(), indent=2) + "\n")
     with replacing(folder / WEIGHTS) as temporary:
-        # HDF5 would tell of a full disk in many lines, some of them after the error.
-        temporary.write_bytes(bytes(sum(w.nbytes for w in network.get_weights()) + _SPARE))
+        # Reserve the space first: HDF5 reports a full disk in many lines, some after the error.
+        temporary.write_bytes(bytes(sum(w.nbytes for w in network.get_weights()) + _HDF5_OVERHEAD))
         network.save_weights(temporary)
 
 
 def load_network(folder: Path) -> "keras.Model":
-    """Rebuild a saved network. Only numbers are read from the files, never code.
+    """Load a saved network.
+
+    Only parameters and floating-point numbers are read, never code.
+
+    Args:
+        folder: Folder that save_network wrote.
 
     Raises:
-        InputError: a file is missing or damaged.
+        InputError: A file is missing, damaged or not what save_network writes.
     """
     from iic.model.network import build_network
 
@@ -57,31 +67,41 @@ def load_network(folder: Path) -> "keras.Model":
         network = build_network(params)
         network.load_weights(folder / WEIGHTS)
     except Exception as error:
-        # HDF5 that is damaged or crafted may raise nearly anything.
+        # A damaged or crafted HDF5 file can raise nearly any exception.
         raise InputError(f"{folder}: no readable model ({reason_of(error)}); {remedy}") from error
     if not all(np.isfinite(array).all() for array in network.get_weights()):
-        raise InputError(f"{folder / WEIGHTS}: holds what is no number; {remedy}")
+        raise InputError(f"{folder / WEIGHTS}: contains numbers that are not finite; {remedy}")
     return network
 
 
 def read_model_params(folder: Path) -> ModelParams:
-    """The parameters that a model's folder was saved with.
+    """Read the parameters of a saved network.
+
+    Args:
+        folder: Folder that save_network wrote.
 
     Raises:
-        InputError: they are missing or damaged.
+        InputError: The file is missing or damaged.
     """
     path = folder / CONFIG
     try:
-        return ModelParams.model_validate_json(read_text(path, _REMEDY, _REPLACE, _MOST_CONFIG))
+        text = read_text(path, _REMEDY, _REPLACE, _MAX_CONFIG_BYTES)
+        return ModelParams.model_validate_json(text)
     except ValidationError as error:
         raise InputError(f"{path}: {explain_first(error)}; {_REPLACE}") from error
 
 
 def hash_of_weights(folder: Path) -> str:
-    """SHA-256 of a model's weights, which tells one training from another.
+    """Compute the SHA-256 of a model's weights file, which identifies the training.
+
+    Args:
+        folder: Folder that save_network wrote.
+
+    Returns:
+        64 hexadecimal digits.
 
     Raises:
-        InputError: there are none.
+        InputError: There is no weights file.
     """
     path = folder / WEIGHTS
     try:
@@ -93,7 +113,7 @@ def hash_of_weights(folder: Path) -> str:
 
 
 def count_parameters(params: ModelParams) -> int:
-    """Number of weights of a network: kernels and biases, and four a channel for each norm."""
+    """Count the weights of a network: kernels, biases, and four per channel of each BatchNorm."""
     total, channels = 0, 1
     for width in params.widths:
         total += 9 * channels * width + width + 4 * width
@@ -106,34 +126,37 @@ def count_parameters(params: ModelParams) -> int:
 
 
 def _check_weights(path: Path, params: ModelParams) -> None:
-    """Raise ValueError for anything but as many floating-point numbers as the network has.
+    """Raise ValueError unless the file holds exactly the network's floating-point numbers.
 
-    All of them stand in this file: neither is another one opened, nor more built or unpacked than
-    the file has bytes, whatever it claims.
+    All numbers have to be stored plainly in this file. So loading it opens no other file and
+    allocates no more memory than the file has bytes, whatever it claims to contain.
     """
+    # Imported late: `iic info` needs this module, but not HDF5.
+    import h5py
+
     check_plain(path)
     sizes: list[int] = []
     bytes_held = 0
     links: list[tuple[str, object]] = []
     with h5py.File(path) as file:
-        # Looked at afterwards: h5py can take no exception while it walks.
+        # Collect first and check afterwards, since h5py cannot handle exceptions in a visitor.
         file.visititems_links(lambda name, link: links.append((name, link)))
         for name, link in links:
             if not isinstance(link, h5py.HardLink):
-                raise ValueError(f"{name} lies elsewhere")
+                raise ValueError(f"{name} is a link, not data in this file")
             if isinstance(item := file[name], h5py.Dataset):
                 _check_array(name, item)
                 sizes.append(item.size)
                 bytes_held += item.nbytes
-    # Names of one array, or places that were never written, cost the file nothing.
+    # Further names of an array and space that was never written take no bytes in the file.
     if bytes_held > path.stat().st_size:
-        raise ValueError("says that it is larger than its file")
+        raise ValueError("its arrays have more bytes than the file")
     if sum(sizes) != count_parameters(params):
-        raise ValueError(f"{sum(sizes):,} numbers instead of {count_parameters(params):,}")
+        raise ValueError(f"it has {sum(sizes):,} weights instead of {count_parameters(params):,}")
 
 
-def _check_array(name: str, array: h5py.Dataset) -> None:
-    """Raise ValueError for more than floating-point numbers."""
-    # Whatever is packed, or made by a filter, comes in chunks.
+def _check_array(name: str, array: "h5py.Dataset") -> None:
+    """Raise ValueError unless the array consists of plain floating-point numbers."""
+    # Compression and other filters need chunks.
     if array.dtype.kind != "f" or array.chunks or array.external or array.is_virtual:
-        raise ValueError(f"{name} is more than numbers")
+        raise ValueError(f"{name} is not a plain array of floating-point numbers")

@@ -1,1 +1,1 @@
-"""From images to pairs of transformed views."""
+"""Pairs of transformed views: neighbours, draws, augmentation, schedule and batches."""

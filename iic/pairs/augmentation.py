@@ -1,7 +1,7 @@
-"""The article's four operations on batches of images, driven by stored draws.
+"""The article's four augmentation operations on batches of images, driven by stored draws.
 
-Nothing here is random: an image, its draws and its noise seed give the same picture in every batch,
-epoch and variant. Images are (n, 28, 28, 1) float32, ink 1 on paper 0.
+Nothing here is random: an image, its draws and its noise seed give the same view in every batch,
+epoch and variant. Images are (n, 28, 28, 1) float32; ink is 1 and background is 0.
 """
 
 from dataclasses import dataclass
@@ -11,32 +11,41 @@ import numpy as np
 import tensorflow as tf
 
 from iic.core.params import OPERATIONS, AugmentParams, Operation
-from iic.pairs.draws import DRAWS
+from iic.pairs.draws import DRAW_NAMES
 from iic.pairs.geometry import distortion_matrix, rotation_matrix, warp
 from iic.pairs.noise import normal_noise, smooth_field
 
-# Compiled, a dozen passes over the pixels become one.
+# XLA fuses about a dozen passes over the pixels into one.
 _warp = tf.function(warp, jit_compile=True, reduce_retracing=True)
 _smooth_field = tf.function(smooth_field, jit_compile=True, reduce_retracing=True)
-_COLUMN = {name: column for column, name in enumerate(DRAWS)}
+_COLUMN = {name: column for column, name in enumerate(DRAW_NAMES)}
 
 
 class Draws(NamedTuple):
-    """The draws of one view of a batch: `unit` (n, len(DRAWS)) and `noise_seeds` (n,) uint32."""
+    """The draws of one view of a batch.
+
+    Attributes:
+        unit: (n, len(DRAW_NAMES)) float32 draws, a column for each name in DRAW_NAMES.
+        noise_seeds: (n,) uint32 seeds of pixel noise and elastic distortion.
+    """
 
     unit: tf.Tensor
     noise_seeds: tf.Tensor
 
     def column(self, name: str) -> tf.Tensor:
-        """The (n,) draws of one name in iic.pairs.draws.DRAWS."""
+        """Return the (n,) draws with a name in iic.pairs.draws.DRAW_NAMES."""
         return self.unit[:, _COLUMN[name]]
 
 
 @dataclass(frozen=True)
 class Transform:
-    """A chosen set of operations with their ranges.
+    """The chosen operations with their ranges.
 
-    The order is fixed, whatever the order in `ops`: first the geometry, then the grey values.
+    The operations always run in the same order, first on the geometry, then on the grey values:
+    rotation, distortion, binarization, noise.
+
+    Attributes:
+        params: Names of the operations and their ranges.
     """
 
     params: AugmentParams
@@ -45,12 +54,12 @@ class Transform:
         """Transform images.
 
         Args:
-            images: (n, 28, 28, 1) in [0, 1].
-            draws: of one view of these images.
-            strength: 0 (nothing happens) to 1 (the whole range), a scalar for all operations.
+            images: (n, 28, 28, 1) float32 in [0, 1].
+            draws: Draws of one view of these images.
+            strength: Share of all ranges in use, from 0 (images stay unchanged) to 1.
 
         Returns:
-            (n, 28, 28, 1) in [0, 1].
+            (n, 28, 28, 1) float32 in [0, 1].
         """
         p, ops = self.params, self.params.ops
         if "rotation" in ops or "distortion" in ops:
@@ -62,7 +71,7 @@ class Transform:
         return images
 
     def _move(self, images: tf.Tensor, draws: Draws, strength: float | tf.Tensor) -> tf.Tensor:
-        """Rotation and distortion in one resampling: a second one would blur the picture again."""
+        """Rotate and distort in one resampling, since a second one would blur the images again."""
         p = self.params
         linear = tf.eye(2, batch_shape=[tf.shape(images)[0]])
         shift, bend = tf.zeros([tf.shape(images)[0], 2]), None
@@ -85,14 +94,17 @@ def make_pair(
     transform: Transform,
     strength: float | tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The pair (x, x_t): an image as it is or transformed, and its partner transformed.
+    """Make the pairs (x, x_t): images, transformed or not, and their transformed partners.
 
     Args:
-        images: (n, 28, 28, 1) in [0, 1].
-        partners: the same, or of each image a neighbour.
-        views: one or two views' draws.
-        transform: operations and ranges.
-        strength: see Transform.
+        images: (n, 28, 28, 1) float32 in [0, 1].
+        partners: (n, 28, 28, 1) float32 in [0, 1], the images themselves or neighbours of them.
+        views: Draws of one view, for the partners, or of two, for images and partners.
+        transform: Operations and their ranges.
+        strength: Share of all ranges in use, 0 to 1.
+
+    Returns:
+        x and x_t, (n, 28, 28, 1) float32 in [0, 1].
     """
     *first, second = views
     x = transform(images, first[0], strength) if first else images
@@ -100,15 +112,15 @@ def make_pair(
 
 
 def operation_examples(images: np.ndarray, draws: Draws, params: AugmentParams) -> np.ndarray:
-    """What each operation does at full strength, for the report.
+    """Apply each operation at full strength, for the report.
 
     Args:
-        images: (n, 28, 28, 1) in [0, 1].
-        draws: of one view of these images.
-        params: ranges, and the set of operations of the run.
+        images: (n, 28, 28, 1) float32 in [0, 1].
+        draws: Draws of one view of these images.
+        params: Ranges of all operations, and the run's set of operations.
 
     Returns:
-        (n, 2 + operations, 28, 28) uint8: the original, each operation alone, the run's set.
+        (n, 2 + len(OPERATIONS), 28, 28) uint8: the original, each operation alone, the run's set.
     """
     sets: list[list[Operation]] = [[], *([op] for op in OPERATIONS), params.ops]
     columns = [
@@ -119,7 +131,7 @@ def operation_examples(images: np.ndarray, draws: Draws, params: AugmentParams) 
 
 
 def binarize(images: tf.Tensor, draws: Draws, probability: float | tf.Tensor) -> tf.Tensor:
-    """Make an image black and white at a threshold in [0.3, 0.7), with the given probability."""
+    """Binarize each image with the given probability, at a threshold drawn from [0.3, 0.7)."""
     threshold = 0.3 + 0.4 * draws.column("threshold")
     chosen = draws.column("binarize") < probability
     black_white = tf.cast(images > threshold[:, None, None, None], images.dtype)
@@ -127,10 +139,10 @@ def binarize(images: tf.Tensor, draws: Draws, probability: float | tf.Tensor) ->
 
 
 def add_noise(images: tf.Tensor, seeds: tf.Tensor, deviation: float | tf.Tensor) -> tf.Tensor:
-    """Add normal noise of the given standard deviation to each pixel; clip to [0, 1]."""
+    """Add normal noise with the given standard deviation to each pixel; clip to [0, 1]."""
     return tf.clip_by_value(images + deviation * normal_noise(seeds, images.shape[1:]), 0, 1)
 
 
 def _pair(draws: Draws, x: str, y: str) -> tf.Tensor:
-    """Two columns as (n, 2)."""
+    """Stack two columns of draws as (n, 2)."""
     return tf.stack([draws.column(x), draws.column(y)], axis=1)

@@ -1,4 +1,4 @@
-"""What training reads: images and augmentation seeds, in batches of pairs. No labels."""
+"""Batches of image pairs with their augmentation seeds, the input of training. No labels."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,24 +9,25 @@ import tensorflow as tf
 
 from iic.core.errors import InputError
 from iic.core.params import Params
-from iic.pairs.draws import DRAWS, views_of_epoch
-from iic.pairs.schedule import Schedule, Settings
+from iic.pairs.draws import DRAW_NAMES, views_of_epoch
+from iic.pairs.schedule import Schedule, ScheduleValues
 
-_IS_NEIGHBOR, _NEIGHBOR = (DRAWS.index(name) for name in ("is_neighbor", "neighbor"))
-# Batches made ahead; two keep the step from waiting.
+_IS_NEIGHBOR, _NEIGHBOR = (DRAW_NAMES.index(name) for name in ("is_neighbor", "neighbor"))
+# Batches to prepare in advance; with two, no training step waits for data.
 _PREFETCH = 2
 
 
 class Batch(NamedTuple):
-    """What one step reads.
+    """The input of one training step.
 
     Attributes:
-        images: (n, 28, 28) uint8, the first of each pair.
-        partners: (n, 28, 28) uint8, the second.
-        views: one or two views' draws (n, draws) float32 and noise seeds (n,) uint32.
-        alpha: float32, weight of the marginal entropies.
-        strength: float32, share of the operations' ranges in use.
-        places: (n,) of the images and of the partners, their indices among all training images.
+        images: (n, 28, 28) uint8, first image of each pair.
+        partners: (n, 28, 28) uint8, second image of each pair.
+        views: Draws, (n, len(DRAW_NAMES)) float32, and noise seeds, (n,) uint32, of one or two
+            views.
+        alpha: Weight of the marginal entropies in the loss, float32.
+        strength: Share of the operations' ranges in use, float32.
+        indices: (n,) indices of the images and (n,) of the partners in the training set.
     """
 
     images: np.ndarray
@@ -34,19 +35,19 @@ class Batch(NamedTuple):
     views: tuple[tuple[np.ndarray, np.ndarray], ...]
     alpha: np.float32
     strength: np.float32
-    places: tuple[np.ndarray, np.ndarray]
+    indices: tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Images and their augmentation seeds; labels have no place here.
+    """Images, their augmentation seeds and their neighbours, without labels.
 
     Attributes:
-        train_images: (n, 28, 28) uint8.
-        test_images: (m, 28, 28) uint8, never trained on; their assignments are recorded.
-        draws: (views, n, draws) float32.
-        noise_seeds: (views, n) uint32.
-        neighbors: (n, k) int32, indices of each training image's nearest ones; k may be 0.
+        train_images: (n, 28, 28) uint8 training images.
+        test_images: (m, 28, 28) uint8 test images; training only records their assignments.
+        draws: (views, n, len(DRAW_NAMES)) float32 draws.
+        noise_seeds: (views, n) uint32 seeds.
+        neighbors: (n, k) int32 indices of the nearest neighbours of each training image, k >= 0.
     """
 
     train_images: np.ndarray
@@ -56,37 +57,46 @@ class TrainingData:
     neighbors: np.ndarray
 
     def __post_init__(self) -> None:
-        """Raise InputError unless each training image has its draws and its neighbours."""
+        """Raise InputError unless there are draws and neighbours for each training image."""
         if self.draws.shape[1] != len(self.train_images):
             raise InputError(
-                f"draws are for {self.draws.shape[1]} images, there are {len(self.train_images)}; "
-                "run `dvc repro augment`"
+                f"the draws are for {self.draws.shape[1]} training images, but there are "
+                f"{len(self.train_images)}; run `dvc repro augment`"
             )
         if len(self.neighbors) != len(self.train_images):
             raise InputError(
-                f"neighbours are of {len(self.neighbors)} images, there are "
+                f"the neighbours are for {len(self.neighbors)} training images, but there are "
                 f"{len(self.train_images)}; run `dvc repro neighbors`"
             )
 
 
 class PairBatches:
-    """Batches of pairs with the draws of the epoch's views, in an order that seed and epoch give.
+    """Batches of image pairs with the draws of the epoch's views.
 
     The second image of a pair is the first one again or, early in training, one of its neighbours.
-    The last images of an epoch that fill no batch are left out: a smaller batch would estimate
-    the joint matrix worse. The order changes each epoch, so other images are left out next time.
+    Seed and epoch determine the order. Images at the end of an epoch that do not fill a batch are
+    left out, since a smaller batch would estimate the joint matrix worse. The order changes with
+    each epoch, so different images are left out.
+
+    Attributes:
+        schedule: Scheduled values of each step.
     """
 
     def __init__(self, data: TrainingData, params: Params) -> None:
-        """See TrainingData; a batch size beyond the number of images means all of them.
+        """Prepare the batches of a whole training.
+
+        Args:
+            data: Images, draws and neighbours.
+            params: Parameters of the run. A `train.batch_size` larger than the number of training
+                images makes one batch of all of them.
 
         Raises:
-            InputError: there are fewer neighbours than `augment.neighbors`.
+            InputError: The data hold fewer neighbours than `augment.neighbors`.
         """
         found, wanted = data.neighbors.shape[1], params.augment.neighbors
         if found < wanted:
             raise InputError(
-                f"each image has {found} neighbours, augment.neighbors is {wanted}; "
+                f"each image has {found} neighbours, but augment.neighbors is {wanted}; "
                 "run `dvc repro neighbors`"
             )
         self._data, self._params = data, params
@@ -94,26 +104,29 @@ class PairBatches:
         self.schedule = Schedule(params, steps=params.train.epochs * len(self))
 
     def __len__(self) -> int:
-        """Batches an epoch."""
+        """Return the number of batches per epoch."""
         return len(self._data.train_images) // self._batch_size
 
     @property
     def images(self) -> np.ndarray:
-        """The training images (n, 28, 28) uint8 in their order."""
+        """All training images, (n, 28, 28) uint8."""
         return self._data.train_images
 
     def dataset(self, first_epoch: int = 0) -> tf.data.Dataset:
-        """The batches of all epochs, one after the other, made while the step before computes.
+        """Stream the batches of all remaining epochs, prepared in advance.
 
-        One stream for the whole training: Keras would open another one for each epoch, and wait.
+        One stream serves the whole training, since Keras would wait for a new one in each epoch.
 
         Args:
-            first_epoch: counted from 0; those before it are finished.
+            first_epoch: First epoch to train, counted from 0.
+
+        Returns:
+            A dataset of Batch tuples, epoch after epoch.
         """
         epochs = range(first_epoch, self._params.train.epochs)
         first = next(self.epoch(0))
         options = tf.data.Options()
-        # There is nothing to tune, and at the end the tuner sleeps on for up to a minute.
+        # Nothing here needs tuning, and the tuner's thread can delay the end by up to a minute.
         options.autotune.enabled = False
         return (
             tf.data.Dataset.from_generator(
@@ -125,28 +138,36 @@ class PairBatches:
         )
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
-        """The batches of an epoch, counted from 0."""
+        """Yield the batches of an epoch, counted from 0."""
         random = np.random.default_rng([self._params.seed, epoch])
         order = random.permutation(len(self._data.train_images))
         views = self._views(epoch)
         for index in range(len(self)):
             chosen = order[index * self._batch_size : (index + 1) * self._batch_size]
-            settings = self.schedule.at(epoch * len(self) + index)
+            scheduled = self.schedule.at(epoch * len(self) + index)
             draws = self._data.draws[views[-1], chosen]
-            partners = self._partners(chosen, draws, settings.neighbor_share)
-            yield self._batch(chosen, partners, views, settings)
+            partners = self._partners(chosen, draws, scheduled.neighbor_share)
+            yield self._batch(chosen, partners, views, scheduled)
 
     def in_order(self, epoch: int, chosen: np.ndarray) -> Iterator[Batch]:
-        """The chosen images, paired with themselves, as transformed at an epoch's start."""
+        """Yield batches of images paired with themselves, without shuffling.
+
+        Args:
+            epoch: Epoch, counted from 0, whose views and first scheduled values are used.
+            chosen: (m,) indices of training images, in the order of the result.
+        """
         views = self._views(epoch)
-        settings = self.schedule.at(epoch * len(self))
+        scheduled = self.schedule.at(epoch * len(self))
         for start in range(0, len(chosen), self._batch_size):
-            places = chosen[start : start + self._batch_size]
-            yield self._batch(places, places, views, settings)
+            indices = chosen[start : start + self._batch_size]
+            yield self._batch(indices, indices, views, scheduled)
 
     @property
     def partners(self) -> np.ndarray:
-        """(n, k) images that each may be paired with: its neighbours, or itself without any."""
+        """Candidate partners of each image, (n, k) indices.
+
+        These are the nearest `augment.neighbors` images, or the image itself if that is 0.
+        """
         used = self._params.augment.neighbors
         if used:
             return self._data.neighbors[:, :used]
@@ -161,7 +182,7 @@ class PairBatches:
         chosen: np.ndarray,
         partners: np.ndarray,
         views: tuple[int, ...],
-        settings: Settings,
+        scheduled: ScheduleValues,
     ) -> Batch:
         data = self._data
         return Batch(
@@ -170,17 +191,17 @@ class PairBatches:
             views=tuple(
                 (data.draws[view, chosen], data.noise_seeds[view, chosen]) for view in views
             ),
-            alpha=np.float32(settings.alpha),
-            strength=np.float32(settings.strength),
-            places=(chosen, partners),
+            alpha=np.float32(scheduled.alpha),
+            strength=np.float32(scheduled.strength),
+            indices=(chosen, partners),
         )
 
     def _partners(self, chosen: np.ndarray, draws: np.ndarray, share: float) -> np.ndarray:
-        """Index of the second image of each pair."""
+        """Choose the second image of each pair: (n,) indices into the training set."""
         if share == 0:
             return chosen
         candidates = self.partners[chosen]
-        # In float64: rounded to float32, a draw just below 1 times k could give k.
+        # In float32, k times a draw just below 1 could round up to k.
         picked = (candidates.shape[1] * draws[:, _NEIGHBOR].astype(np.float64)).astype(int)
         neighbors = candidates[np.arange(len(chosen)), picked]
         return np.where(draws[:, _IS_NEIGHBOR] < share, neighbors, chosen)

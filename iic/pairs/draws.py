@@ -1,38 +1,41 @@
-"""Augmentation seeds: the unit draws that every variant of a run shares.
+"""Augmentation seeds: random draws that all variants of a run share.
 
-What is stored is neither pictures nor angles but numbers in [-1, 1) or [0, 1) per view and image.
-An operation multiplies them by its range, so changing a range, the set of operations or alpha
-needs no new draws, and two variants differ by what was changed alone (common random numbers).
+For each view and image, numbers in [-1, 1) or [0, 1) are stored, neither images nor angles. An
+operation multiplies a draw by its range or compares it with its probability. Changing a range, the
+set of operations or alpha therefore needs no new draws, and two variants of a run differ only in
+the changed setting (common random numbers).
 """
 
 import numpy as np
 
-# One column a draw. Uniform on [-1, 1): the six of the affine map. On [0, 1): whether an image
-# is binarized, and at which threshold; whether its partner is a neighbour, and which.
+# Uniform on [-1, 1): the parameters of the affine map.
 SYMMETRIC_DRAWS = ("angle", "shear", "scale_x", "scale_y", "shift_x", "shift_y")
+# Uniform on [0, 1): whether an image is binarized and at which threshold; whether its partner is a
+# neighbour and which one.
 UNIT_DRAWS = ("binarize", "threshold", "is_neighbor", "neighbor")
-DRAWS = SYMMETRIC_DRAWS + UNIT_DRAWS
+# Name of each column of an array of draws.
+DRAW_NAMES = SYMMETRIC_DRAWS + UNIT_DRAWS
 
 
 def make_draws(seed: int, views: int, images: int) -> dict[str, np.ndarray]:
     """Draw the augmentation seeds of all views.
 
-    Each view has a random stream of its own, so the first views stay the same when more are drawn.
+    Each view has its own random stream, so the first views stay the same when more are drawn.
 
     Args:
-        seed: of the run.
-        views: number of transformed versions of each image.
-        images: number of training images.
+        seed: Seed of the run, a non-negative integer.
+        views: Number of transformed views of each image.
+        images: Number of training images.
 
     Returns:
-        `draws` (views, images, len(DRAWS)) float32 and `noise_seeds` (views, images) uint32,
-        the key of each picture's own pixel noise.
+        `draws`, (views, images, len(DRAW_NAMES)) float32, and `noise_seeds`, (views, images)
+        uint32, the seed of each image's pixel noise and elastic distortion.
     """
-    draws = np.empty((views, images, len(DRAWS)), np.float32)
+    draws = np.empty((views, images, len(DRAW_NAMES)), np.float32)
     noise_seeds = np.empty((views, images), np.uint32)
     for view in range(views):
         random = np.random.default_rng([seed, view])
-        unit = random.random((images, len(DRAWS)), np.float32)
+        unit = random.random((images, len(DRAW_NAMES)), np.float32)
         unit[:, : len(SYMMETRIC_DRAWS)] = 2 * unit[:, : len(SYMMETRIC_DRAWS)] - 1
         draws[view] = unit
         noise_seeds[view] = random.integers(0, 2**32, images, np.uint32)
@@ -40,16 +43,19 @@ def make_draws(seed: int, views: int, images: int) -> dict[str, np.ndarray]:
 
 
 def views_of_epoch(epoch: int, views: int, *, both_views: bool) -> tuple[int, ...]:
-    """Which stored views an epoch uses: fresh ones first, then again in other pairs.
+    """Choose the stored views that an epoch uses: unused ones first, then other pairs of them.
 
-    With one transformed view the epochs walk through the views in turn. With two, epoch e takes
-    views 2e and 2e + 1; each time the views are used up, the second lies two further from the
-    first, so that pairs seldom repeat.
+    With one transformed view, the epochs use the views in turn. With two, epoch e uses the views
+    2e and 2e + 1. Each time all views have been used, the distance from the first to the second
+    view grows by two, so that pairs of views seldom repeat.
 
     Args:
-        epoch: from 0.
-        views: number of stored views; at least 2 with `both_views`.
-        both_views: whether both images of a pair are transformed.
+        epoch: Number of the epoch, counted from 0.
+        views: Number of stored views; at least 2 with `both_views`.
+        both_views: Whether both images of a pair are transformed.
+
+    Returns:
+        Index of the view of each transformed image of a pair: one index, or two different ones.
     """
     if not both_views:
         return (epoch % views,)

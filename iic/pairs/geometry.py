@@ -1,4 +1,4 @@
-"""Maps of the plane and images moved by them; points are (x, y) in pixels, y pointing down."""
+"""Affine maps, and images resampled under them. Points are (x, y) in pixels, y pointing down."""
 
 import math
 
@@ -6,14 +6,29 @@ import tensorflow as tf
 
 
 def rotation_matrix(degrees: tf.Tensor) -> tf.Tensor:
-    """(n,) angles, anticlockwise as seen -> (n, 2, 2) matrices on (x, y), y pointing down."""
+    """Compute rotation matrices.
+
+    Args:
+        degrees: (n,) angles in degrees, anticlockwise as the image is seen.
+
+    Returns:
+        (n, 2, 2) matrices on (x, y), y pointing down.
+    """
     radians = degrees * (math.pi / 180)
     cos, sin = tf.cos(radians), tf.sin(radians)
     return _matrix(cos, sin, -sin, cos)
 
 
 def distortion_matrix(slope: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-    """Shear along x by a slope (n,), then width and height times factors (n, 2): (n, 2, 2)."""
+    """Compute matrices that shear along x, then scale width and height.
+
+    Args:
+        slope: (n,) shift along x per pixel along y.
+        factor: (n, 2) factors of the width and of the height.
+
+    Returns:
+        (n, 2, 2) matrices on (x, y).
+    """
     width, height = factor[:, 0], factor[:, 1]
     return _matrix(width, width * slope, tf.zeros_like(slope), height)
 
@@ -21,19 +36,25 @@ def distortion_matrix(slope: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
 def warp(
     images: tf.Tensor, linear: tf.Tensor, shift: tf.Tensor, bend: tf.Tensor | None = None
 ) -> tf.Tensor:
-    """Move the ink at p to linear·p + shift about the centre; bilinear, paper outside.
+    """Move the ink at each point p, relative to the centre, to linear·p + shift.
+
+    Interpolation is bilinear; outside the image there is background (0).
 
     Args:
-        images: (n, h, w, 1).
-        linear: (n, 2, 2), invertible, on (x, y) in pixels.
-        shift: (n, 2) pixels right and down.
-        bend: (n, h, w, 2) pixels by which each ink's origin is off, or None.
+        images: (n, h, w, 1) grey values.
+        linear: (n, 2, 2) invertible matrices on (x, y).
+        shift: (n, 2) shifts in pixels, right and down.
+        bend: (n, h, w, 2) displacement in pixels of the point at which each output pixel is
+            sampled, or None.
+
+    Returns:
+        (n, h, w, 1) grey values.
     """
-    # The sampler asks the opposite question: where does the ink of an output pixel come from?
+    # Sampling needs the inverse map: from each output pixel to its origin.
     inverse = _inverse(linear)
     height, width = images.shape[1:3]
     center = tf.constant([(width - 1) / 2, (height - 1) / 2])
-    # Products as sums: the rounding of a matrix product depends on the size of the batch.
+    # Sums instead of a matrix product, whose rounding depends on the size of the batch.
     offset = center - tf.reduce_sum(inverse * (center + shift)[:, None], -1)
     grid = tf.stack(tf.meshgrid(tf.range(float(width)), tf.range(float(height))), axis=-1)
     points = tf.reduce_sum(inverse[:, None, None] * grid[:, :, None], -1) + offset[:, None, None]
@@ -41,18 +62,18 @@ def warp(
 
 
 def sample(images: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
-    """Grey values between pixels: bilinear, paper outside.
+    """Interpolate grey values bilinearly; outside the image there is background (0).
 
     Args:
-        images: (n, h, w, 1).
-        points: (n, h, w, 2), (x, y) in pixels.
+        images: (n, h, w, 1) grey values.
+        points: (n, h, w, 2) points (x, y) in pixels.
 
     Returns:
-        (n, h, w, 1).
+        (n, h, w, 1) grey values at the points.
     """
     height, width = images.shape[1:3]
-    # A frame of paper: a point further out than that has nothing but paper around it.
-    paper = tf.reshape(
+    # One pixel of background on each side; points further out are clipped onto it.
+    padded = tf.reshape(
         tf.pad(images[..., 0], [[0, 0], [1, 1], [1, 1]]), [-1, (height + 2) * (width + 2)]
     )
     x = tf.clip_by_value(points[..., 0] + 1, 0.0, width + 1.0)
@@ -61,7 +82,7 @@ def sample(images: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
     above = tf.minimum(tf.floor(y), float(height))
     first = tf.cast(above * (width + 2) + left, tf.int32)
     corners = [
-        tf.gather(paper, first + step, batch_dims=1) for step in (0, 1, width + 2, width + 3)
+        tf.gather(padded, first + step, batch_dims=1) for step in (0, 1, width + 2, width + 3)
     ]
     to_right, down = x - left, y - above
     upper = (1 - to_right) * corners[0] + to_right * corners[1]
@@ -70,11 +91,11 @@ def sample(images: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
 
 
 def _inverse(matrix: tf.Tensor) -> tf.Tensor:
-    """Inverse of (n, 2, 2) in closed form: fast, and a NaN passes through it."""
+    """Invert (n, 2, 2) matrices in closed form, which is fast and lets NaN pass through."""
     a, b, c, d = tf.unstack(tf.reshape(matrix, [-1, 4]), axis=1)
     return _matrix(d, -b, -c, a) / (a * d - b * c)[:, None, None]
 
 
 def _matrix(a: tf.Tensor, b: tf.Tensor, c: tf.Tensor, d: tf.Tensor) -> tf.Tensor:
-    """Four (n,) entries, row by row, as (n, 2, 2)."""
+    """Build (n, 2, 2) matrices from four (n,) entries, row by row."""
     return tf.stack([tf.stack([a, b], axis=1), tf.stack([c, d], axis=1)], axis=1)

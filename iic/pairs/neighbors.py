@@ -1,9 +1,10 @@
-"""Nearest neighbours of each image among the others: the partners of the first pairs.
+"""Nearest neighbours of each training image, its partners in pairs early in training.
 
-A transformed view of an image keeps its style: no turn or shear makes a plain seven of a crossed
-one. So views alone do not say that two styles are one digit, and where a style ends is left to
-chance. A near neighbour is mostly the same digit, now and then in another style, and joins them.
-The distance is that of blurred pixels, reduced to their principal components; no label is used.
+A transformed view keeps the style of its image: no rotation or shear turns a plain seven into a
+crossed one. Views alone therefore do not show that two styles are the same digit, and chance
+decides where a cluster ends. A near neighbour is usually the same digit, sometimes in another
+style, and so connects styles. The distance is Euclidean, between blurred images reduced to their
+principal components. No label is used.
 """
 
 import numpy as np
@@ -14,24 +15,25 @@ from threadpoolctl import threadpool_limits
 
 from iic.core.errors import InputError
 
-# In pixels: strokes that miss each other by a pixel or two still count as near.
+# Standard deviation in pixels, so that strokes a pixel or two apart still count as near.
 BLUR = 1.0
-# They hold 97 % of the blurred images' variance in MNIST, and make the search 16 times cheaper.
+# Principal components: 97 % of the variance of MNIST's blurred images, for a 16 times cheaper
+# search.
 COMPONENTS = 50
 
 
 def nearest_neighbors(images: np.ndarray, k: int) -> np.ndarray:
-    """The k nearest other images of each image, nearest first.
+    """Find the k nearest other images of each image.
 
     Args:
-        images: (n, h, w) uint8.
-        k: 0 to n - 1; 0 gives an array without columns.
+        images: (n, h, w) uint8 grey values.
+        k: Number of neighbours, 0 to n - 1.
 
     Returns:
-        (n, k) int32 indices into `images`, never that of the image itself.
+        (n, k) int32 indices into `images`, nearest first, without the image itself.
 
     Raises:
-        InputError: there are no k other images.
+        InputError: There are fewer than k other images.
     """
     if k >= len(images):
         raise InputError(
@@ -40,17 +42,17 @@ def nearest_neighbors(images: np.ndarray, k: int) -> np.ndarray:
         )
     if k == 0:
         return np.empty((len(images), 0), np.int32)
-    # Queried without points, an index leaves each point out of its own neighbours.
+    # Without query points, kneighbors excludes each point from its own neighbours.
     index = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(_features(images))
     return index.kneighbors(return_distance=False).astype(np.int32)
 
 
 def _features(images: np.ndarray) -> np.ndarray:
-    """(n, components) float32, whose Euclidean distances nearly are those of blurred images."""
-    # Each line is filtered in float64 anyway, so a float32 copy of all images would be for nothing.
+    """Reduce images to (n, components) float32 that nearly keep the distances when blurred."""
+    # The filter computes each line in float64 anyway, so the uint8 images need no float copy.
     blurred = ndimage.gaussian_filter(images, (0, BLUR, BLUR), output=np.float32)
     pixels = blurred.reshape(len(images), -1)
     components = min(COMPONENTS, *pixels.shape)
-    # BLAS splits its sums among threads, no more of them than cores: other cores, other bytes.
+    # BLAS divides its sums among as many threads as there are cores, which changes the rounding.
     with threadpool_limits(1, "blas"):
         return PCA(components, svd_solver="covariance_eigh").fit_transform(pixels)

@@ -1,4 +1,4 @@
-"""Normal random numbers that depend on an image's own seed alone."""
+"""Normal random numbers that depend only on each image's seed, not on its batch."""
 
 import functools
 import math
@@ -6,29 +6,32 @@ import math
 import numpy as np
 import tensorflow as tf
 
-# Points of a smooth field a side: fewer bend a digit as a whole, more make strokes tremble.
+# Grid points per side of a smooth field: fewer bend the whole digit, more make strokes shaky.
 FIELD_GRID = 4
 
 
 def normal_noise(seeds: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
-    """Standard normal numbers that depend on each image's seed alone, not on its batch.
+    """Generate standard normal numbers from one seed per image.
 
-    TensorFlow's stateless generators take one seed a call. Here a hash of (seed, position) gives
-    every pixel its own uniform numbers, and Box-Muller turns two of them into two normal ones.
+    TensorFlow's stateless generators take one seed per call. Here a hash of seed and position
+    yields uniform numbers u, and the Box-Muller transform turns each two of them into two normal
+    numbers:
+
+        sqrt(-2 ln u₁)·cos(2π u₂)  and  sqrt(-2 ln u₁)·sin(2π u₂)
 
     Args:
-        seeds: (n,) uint32.
-        shape: of one image.
+        seeds: (n,) uint32 seeds.
+        shape: Shape of the numbers of one image.
 
     Returns:
-        (n, *shape) float32.
+        (n, *shape) float32 standard normal numbers.
     """
     pixels = math.prod(shape)
     half = (pixels + 1) // 2
     position = tf.cast(tf.range(2 * half), tf.uint32)
-    # Odd constants spread the positions over all 32 bits before the seed is mixed in.
+    # The odd constant spreads the positions over all 32 bits before the hash mixes in the seed.
     uniform = _hash(_hash(seeds)[:, None] + position[None, :] * tf.constant(0x9E3779B1, tf.uint32))
-    # 24 bits fit float32 exactly; the half keeps ln away from 0.
+    # float32 represents 24 bits exactly; adding a half keeps the logarithm finite.
     unit = (tf.cast(tf.bitwise.right_shift(uniform, _u32(8)), tf.float32) + 0.5) * 2.0**-24
     radius = tf.sqrt(-2 * tf.math.log(unit[:, :half]))
     angle = 2 * math.pi * unit[:, half:]
@@ -37,30 +40,32 @@ def normal_noise(seeds: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
 
 
 def smooth_field(seeds: tf.Tensor, size: int) -> tf.Tensor:
-    """Smooth random displacements: normal ones on a grid of FIELD_GRID², bicubic in between.
+    """Generate smooth random displacements for elastic distortion.
 
-    After Simard, Steinkraus, Platt: Best Practices for Convolutional Neural Networks Applied to
-    Visual Document Analysis, ICDAR 2003.
+    Normal numbers on a grid of FIELD_GRID × FIELD_GRID points, with bicubic interpolation in
+    between. After Simard, Steinkraus, Platt: Best Practices for Convolutional Neural Networks
+    Applied to Visual Document Analysis, ICDAR 2003.
 
     Args:
-        seeds: (n,) uint32; the numbers are others than those of normal_noise.
-        size: of the square image.
+        seeds: (n,) uint32 seeds; the same seeds give normal_noise unrelated numbers.
+        size: Height and width of the images in pixels.
 
     Returns:
-        (n, size, size, 2) float32, of standard deviation 1 at the points of the grid.
+        (n, size, size, 2) float32 displacements along x and y, with standard deviation 1 at the
+        points of the grid.
     """
     other = tf.bitwise.bitwise_xor(seeds, _u32(0x5BD1E995))
     points, weights = normal_noise(other, (FIELD_GRID, FIELD_GRID, 2)), _bicubic(size)
-    # Products as sums: the rounding of a matrix product depends on the size of the batch.
+    # Sums instead of a matrix product, whose rounding depends on the size of the batch.
     rows = sum(weights[:, i, None, None] * points[:, i, None] for i in range(FIELD_GRID))
     return sum(weights[:, j, None] * rows[:, :, j, None] for j in range(FIELD_GRID))
 
 
 @functools.cache
 def _bicubic(size: int) -> np.ndarray:
-    """(size, FIELD_GRID) weights of the grid's points in a row of pixels, as a resize gives them.
+    """Compute the (size, FIELD_GRID) weights of the grid points in each pixel of a row.
 
-    As a matrix, since XLA cannot resize.
+    These weights replace tf.image.resize, which XLA does not support.
     """
     with tf.init_scope():
         rows = tf.eye(FIELD_GRID)[None, :, :, None]
@@ -69,7 +74,7 @@ def _bicubic(size: int) -> np.ndarray:
 
 
 def _hash(x: tf.Tensor) -> tf.Tensor:
-    """MurmurHash3's 32-bit finalizer (A. Appleby): each input bit flips half of the output bits."""
+    """MurmurHash3's 32-bit finalizer (A. Appleby): each input bit flips half the output bits."""
     x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, _u32(16))) * _u32(0x85EBCA6B)
     x = tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, _u32(13))) * _u32(0xC2B2AE35)
     return tf.bitwise.bitwise_xor(x, tf.bitwise.right_shift(x, _u32(16)))

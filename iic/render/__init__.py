@@ -1,1 +1,1 @@
-"""Figures, pictures and pages, independent of what they show."""
+"""Figures, image files and HTML pages, independent of the data that they show."""

@@ -1,4 +1,4 @@
-"""Figures of bars: how many, and what share of them."""
+"""Bar charts of counts and of shares."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,29 +10,29 @@ from matplotlib.ticker import PercentFormatter
 from iic.render.figures import BLUE, ORANGE, name_ticks
 
 _PALE = "#9CC9E3"
-# More numbers over bars than this overlap.
+# Notes over more bars than this would overlap.
 _MAX_NOTES = 20
 
 
 def sizes_figure(
-    names: Sequence[str], parts: Mapping[str, np.ndarray], labels: tuple[str, str], even: float
+    names: Sequence[str], parts: Mapping[str, np.ndarray], labels: tuple[str, str], equal: float
 ) -> Figure:
-    """Bars of counts, stacked of named parts, with a line where all would be equal.
+    """Draw stacked bars of counts, and a dashed line at the size of equally large groups.
 
     Args:
-        names: (k,) of the bars.
-        parts: counts (k,) by what they count.
-        labels: of the x axis and of the y axis.
-        even: height of the line.
+        names: Names of the k bars.
+        parts: Counts of each part, arrays (k,), by name of the part.
+        labels: Labels of the x axis and of the y axis.
+        equal: Height of the dashed line, in the unit of the counts.
     """
     figure, axis = _wide(labels)
     bottom = np.zeros(len(names))
     for (part, counts), color in zip(parts.items(), (BLUE, ORANGE), strict=False):
         axis.bar(range(len(names)), counts, bottom=bottom, color=color, label=part)
         bottom = bottom + counts
-    axis.axhline(even, color="black", ls="--", lw=1, label=f"all equal: {even:,.0f}")
+    axis.axhline(equal, color="black", ls="--", lw=1, label=f"equal sizes: {equal:,.0f}")
     _note(axis, bottom, [f"{total:,.0f}" for total in bottom])
-    axis.set_ylim(0, 1.3 * max(bottom.max(initial=0), even, 1))
+    axis.set_ylim(0, 1.3 * max(bottom.max(initial=0), equal, 1))
     axis.legend(loc="upper right", ncols=3, fontsize=9)
     name_ticks(axis, names, None)
     return figure
@@ -46,14 +46,14 @@ def shares_figure(
     notes: Sequence[str] | None = None,
     marks: tuple[str, np.ndarray] | None = None,
 ) -> Figure:
-    """Bars of shares in per cent.
+    """Draw bars of shares, in per cent.
 
     Args:
-        names: (k,) of the bars.
-        shares: (k,) from 0 to 1; nan leaves a gap.
-        labels: of the x axis and of the y axis.
-        notes: (k,) over the bars, the share itself by default.
-        marks: name and values (k,) to compare the shares with.
+        names: Names of the k bars.
+        shares: Shares (k,) from 0 to 1; NaN leaves a gap.
+        labels: Labels of the x axis and of the y axis.
+        notes: Texts over the k bars; by default, the shares in per cent.
+        marks: Name and values (k,) of a second series, drawn as diamonds.
     """
     figure, axis = _wide(labels)
     heights = np.nan_to_num(shares)
@@ -85,7 +85,7 @@ def _wide(labels: tuple[str, str]) -> tuple[Figure, Axes]:
 
 
 def _note(axis: Axes, heights: np.ndarray, notes: Sequence[str]) -> None:
-    """Write a note over each bar, where there is room."""
+    """Write a note over each bar, if there is room."""
     if len(notes) > _MAX_NOTES:
         return
     for x, (height, note) in enumerate(zip(heights, notes, strict=True)):
@@ -96,6 +96,6 @@ def _note(axis: Axes, heights: np.ndarray, notes: Sequence[str]) -> None:
             textcoords="offset points",
             ha="center",
             fontsize=8,
-            # A line behind it would strike it through.
+            # Hides the part of the dashed line that would cross the text.
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         )

@@ -1,6 +1,6 @@
-"""The article's figures, from arrays; nothing here reads or writes a file.
+"""Line charts, and helpers for all figures. Figures are drawn from arrays, without any file.
 
-Colours are the Okabe-Ito set and matplotlib's cividis, which colour-blind readers can tell apart.
+The colours are the Okabe-Ito set and Matplotlib's cividis, which suit colour-blind readers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,18 +11,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 BLUE, ORANGE = "#0072B2", "#D55E00"
-# Names below an axis that are longer than this together would run into each other.
+# Tick labels with more letters than this together would overlap unless they are rotated.
 _LETTERS_IN_A_ROW = 70
 
 
 def variants_figure(
     panels: Sequence[tuple[str, str]], curves: Mapping[str, Sequence[np.ndarray]]
 ) -> Figure:
-    """Panels by epoch with one line a variant: the mean over its runs in a band of their range.
+    """Draw one panel per measure, with the mean and the range over the runs of each variant.
 
     Args:
-        panels: title and label of the y axis of each.
-        curves: of each variant an array (runs, epochs) a panel.
+        panels: Title and label of the y axis of each panel.
+        curves: For each variant, one array (runs, epochs) per panel.
     """
     figure = Figure(figsize=(5.2 * len(panels), 4.2), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
@@ -45,11 +45,11 @@ def variants_figure(
 def curves_figure(
     epochs: np.ndarray, panels: Sequence[tuple[str, str, dict[str, np.ndarray]]]
 ) -> Figure:
-    """Panels of curves by epoch, side by side.
+    """Draw panels of curves over the epochs, side by side.
 
     Args:
-        epochs: (e,) from 1.
-        panels: title, label of the y axis with its unit, and the named curves (e,) of each panel.
+        epochs: Numbers (e,) of the epochs, from 1.
+        panels: Title, label of the y axis with its unit, and named curves (e,) of each panel.
     """
     figure = Figure(figsize=(5.2 * len(panels), 3.6), layout="constrained")
     for axis, (title, unit, curves) in zip(
@@ -57,7 +57,7 @@ def curves_figure(
     ):
         styles = zip((BLUE, ORANGE), ("o-", "s--"), strict=True)
         for (name, values), (color, style) in zip(curves.items(), styles, strict=False):
-            # Markers would run into each other over many epochs.
+            # One marker per epoch would overlap over many epochs.
             every = max(1, len(epochs) // 20)
             axis.plot(epochs, values, style, color=color, label=name, markevery=every, ms=5)
         axis.set(title=title, xlabel="epoch", ylabel=unit)
@@ -69,11 +69,11 @@ def curves_figure(
 
 
 def cost_figure(panels: Sequence[tuple[str, Mapping[float, float]]], unit: str) -> Figure:
-    """How a cost grows with one thing a panel, from zero, side by side.
+    """Draw a cost against one setting per panel, side by side, with axes from zero.
 
     Args:
-        panels: label of the x axis, and the cost at each of its values.
-        unit: label of the y axis.
+        panels: Label of the x axis, and the cost by value of the setting, for each panel.
+        unit: Label of the y axis.
     """
     figure = Figure(figsize=(3.2 * len(panels), 3.2), layout="constrained")
     for axis, (label, costs) in zip(
@@ -88,15 +88,20 @@ def cost_figure(panels: Sequence[tuple[str, Mapping[float, float]]], unit: str) 
 
 
 def accuracy_figure(epochs: np.ndarray, curves: dict[str, np.ndarray]) -> Figure:
-    """Test accuracy (shares, drawn in per cent) of named heads by epoch."""
-    figure = curves_figure(epochs, [("Test accuracy", "test images put right (%)", curves)])
+    """Draw the test accuracy by epoch.
+
+    Args:
+        epochs: Numbers (e,) of the epochs, from 1.
+        curves: Accuracies (e,) from 0 to 1 by name; the axis shows them in per cent.
+    """
+    figure = curves_figure(epochs, [("Test accuracy", "accuracy (%)", curves)])
     figure.set_size_inches(6.4, 3.8)
     figure.axes[0].yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
     return figure
 
 
 def name_ticks(axis: Axes, x: Sequence[str] | None, y: Sequence[str] | None) -> None:
-    """Each tick by name, as long as they fit; None leaves an axis as it is."""
+    """Label the ticks by name, at most 60 of them evenly spaced; None leaves an axis unchanged."""
     for names, set_ticks in ((x, axis.set_xticks), (y, axis.set_yticks)):
         if names is not None:
             step = 1 + (len(names) - 1) // 60

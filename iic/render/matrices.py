@@ -1,4 +1,4 @@
-"""Matrices as figures: the joint matrix P, and images by class and cluster."""
+"""Heat maps: the joint matrix P, confusion matrices, and the overclusters of each class."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from iic.render.figures import BLUE, name_ticks
 
 COLOR_MAP = "cividis"
-# Counts are written into the cells of a matrix up to this many a row; beyond, they overlap.
+# Counts are written into the cells of matrices of up to this size; in larger ones they overlap.
 _MAX_ANNOTATED = 20
 
 
@@ -22,17 +22,17 @@ def joint_figure(
     names: tuple[Sequence[str], Sequence[str]],
     title: str,
 ) -> Figure:
-    """The joint matrix P beside the confusion matrix, clusters in the same order in both.
+    """Draw the joint matrix P and the confusion matrix, with the clusters in the same order.
 
     Args:
-        p_ij: (k, k) joint of the clusters of both views.
-        table: (classes, k) counts of test images.
-        order: (k,) clusters in the order to draw them.
-        names: (classes,) of the classes, and (k,) of the clusters in that order.
-        title: over both.
+        p_ij: Joint distribution (k, k) of the clusters of both views.
+        table: Counts (classes, k) of test images.
+        order: Clusters (k,) in the order of the axes.
+        names: Names of the classes, and names of the k clusters in that order.
+        title: Title over both panels.
     """
     figure, right = _joint_beside(p_ij, order, names[1], title)
-    _draw_confusion(figure, right, table[:, order], names, "cluster (label matched at the end)")
+    _draw_confusion(figure, right, table[:, order], names, "cluster (matched class)")
     right.set_title("confusion matrix")
     return figure
 
@@ -45,29 +45,35 @@ def joint_and_sizes_figure(
     title: str,
     largest: int,
 ) -> Figure:
-    """The joint matrix P beside the clusters' sizes, for data without labels.
+    """Draw the joint matrix P and the sizes of the clusters, for data without labels.
 
     Args:
-        p_ij: (k, k) joint of the clusters of both views.
-        sizes: (k,) counts of test images.
-        order: (k,) clusters in the order to draw them.
-        names: (k,) of the clusters in that order.
-        title: over both.
-        largest: size that the bars have room for, the same in all frames of an animation.
+        p_ij: Joint distribution (k, k) of the clusters of both views.
+        sizes: Numbers (k,) of test images in each cluster.
+        order: Clusters (k,) in the order of the axes.
+        names: Names of the k clusters in that order.
+        title: Title over both panels.
+        largest: Largest size that the y axis shows; equal for all frames of an animation.
     """
     figure, right = _joint_beside(p_ij, order, names, title)
     right.bar(range(len(order)), sizes[order], color=BLUE)
-    right.set(title="sizes of the clusters", xlabel="cluster", ylabel="test images")
+    right.set(title="cluster sizes", xlabel="cluster", ylabel="test images")
     right.set_ylim(0, 1.05 * max(1, largest))
     name_ticks(right, names, None)
     return figure
 
 
 def confusion_figure(table: np.ndarray, names: Sequence[str], title: str) -> Figure:
-    """Counts (classes, classes) by class and by the class that the cluster is matched to."""
+    """Draw a confusion matrix.
+
+    Args:
+        table: Counts (classes, classes) by label and predicted class.
+        names: Names of the classes.
+        title: Title of the figure.
+    """
     figure = Figure(figsize=(5.0, 4.4), layout="constrained")
     axis = figure.subplots()
-    _draw_confusion(figure, axis, table, (names, names), "class of the cluster")
+    _draw_confusion(figure, axis, table, (names, names), "predicted class")
     axis.set_title(title, fontsize=10)
     return figure
 
@@ -75,32 +81,30 @@ def confusion_figure(table: np.ndarray, names: Sequence[str], title: str) -> Fig
 def overclusters_figure(
     table: np.ndarray, order: np.ndarray, names: Sequence[str], rows: str
 ) -> Figure:
-    """Test images by row and overcluster, columns in the given order.
+    """Draw the test images of each label or cluster by overcluster.
 
     Args:
-        table: (rows, k) counts.
-        order: (k,) overclusters.
-        names: of the rows.
-        rows: what they are, "label" or "cluster".
+        table: Counts (rows, k) of test images.
+        order: Overclusters (k,) in the order of the columns.
+        names: Names of the rows.
+        rows: Kind of the rows, "label" or "cluster".
     """
     figure = Figure(figsize=(12.5, 4.0), layout="constrained")
     axis = figure.subplots()
-    columns = [str(cluster) for cluster in order]
-    _draw_confusion(
-        figure, axis, table[:, order], (names, columns), f"overcluster, by main {rows}", rows
-    )
+    columns, label = [str(cluster) for cluster in order], f"overcluster, grouped by majority {rows}"
+    _draw_confusion(figure, axis, table[:, order], (names, columns), label, rows)
     axis.tick_params(axis="x", labelsize=min(10, 450 / max(1, len(columns))), rotation=90)
     return figure
 
 
 def errors_figure(table: np.ndarray, names: tuple[Sequence[str], Sequence[str]]) -> Figure:
-    """Counts of mistakes by label and by the class of the cluster; what is right is left blank.
+    """Draw the misclassified images by label and predicted class; cells without any are blank.
 
     Args:
-        table: (classes, columns) counts, zero where the class is the image's own.
-        names: of the rows and of the columns.
+        table: Counts (classes, columns), zero where label and predicted class are equal.
+        names: Names of the rows and of the columns.
     """
-    # Square cells, and room for the names beside them.
+    # Square cells, and room for the names of the rows.
     size = max(4.6, 1.6 + 0.46 * min(len(table), _MAX_ANNOTATED))
     figure = Figure(figsize=(size + 1.4, size), layout="constrained")
     axis = figure.subplots()
@@ -109,24 +113,31 @@ def errors_figure(table: np.ndarray, names: tuple[Sequence[str], Sequence[str]])
     figure.colorbar(
         image, ax=axis, label="test images", shrink=0.8, ticks=MaxNLocator(6, integer=True)
     )
-    axis.set(xlabel="class of the cluster", ylabel="label")
+    axis.set(xlabel="predicted class", ylabel="label")
     name_ticks(axis, names[1], names[0])
     if max(table.shape) <= _MAX_ANNOTATED + 1:
         _write_counts(axis, table, table / max(1, table.max()))
     return figure
 
 
+def is_annotated(table: np.ndarray) -> bool:
+    """Whether counts are written into the cells; if not, the colours use a square-root scale."""
+    return max(table.shape) <= _MAX_ANNOTATED
+
+
 def _joint_beside(
     p_ij: np.ndarray, order: np.ndarray, names: Sequence[str], title: str
 ) -> tuple[Figure, Axes]:
-    """A figure with P on the left, and the axis on its right."""
-    # Fixed, so that all frames of an animation have the same size.
+    """Draw P in the left panel; return the figure and its empty right panel."""
+    # A fixed size, equal for all frames of an animation.
     figure = Figure(figsize=(10.4, 4.9), layout="constrained")
     figure.suptitle(title)
     left, right = figure.subplots(1, 2)
     image = left.imshow(100 * p_ij[np.ix_(order, order)], cmap=COLOR_MAP, vmin=0, vmax=_top(p_ij))
     figure.colorbar(image, ax=left, label="share of pairs (%)", shrink=0.8)
-    left.set(title="joint matrix P", xlabel="cluster of one view", ylabel="cluster of the other")
+    left.set(
+        title="joint matrix P", xlabel="cluster of one view", ylabel="cluster of the other view"
+    )
     name_ticks(left, names, names)
     return figure, right
 
@@ -139,10 +150,10 @@ def _draw_confusion(
     columns: str,
     rows: str = "label",
 ) -> None:
-    """Counts as shares of their row: classes differ in size."""
+    """Draw counts as shares of their row, since classes differ in size."""
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    annotated = max(table.shape) <= _MAX_ANNOTATED
-    # Spread over many columns shares are small, and a linear scale would show them all as dark.
+    annotated = is_annotated(table)
+    # In many columns the shares are small; a linear scale would show nearly all of them as dark.
     norm = Normalize(0, 100) if annotated else PowerNorm(0.5, 0, 100)
     image = axis.imshow(100 * shares, cmap=COLOR_MAP, norm=norm, aspect="auto")
     figure.colorbar(image, ax=axis, label=f"share of the {rows}'s images (%)", shrink=0.8)
@@ -153,7 +164,7 @@ def _draw_confusion(
 
 
 def _write_counts(axis: Axes, table: np.ndarray, brightness: np.ndarray) -> None:
-    """Each count in its cell, dark on bright cells (0 to 1) and bright on dark ones."""
+    """Write each count into its cell: black on bright cells (0 to 1), white on dark ones."""
     for (row, column), count in np.ndenumerate(table):
         if count:
             color = "black" if brightness[row, column] > 0.5 else "white"
@@ -161,5 +172,8 @@ def _write_counts(axis: Axes, table: np.ndarray, brightness: np.ndarray) -> None
 
 
 def _top(p_ij: np.ndarray) -> float:
-    """Upper end of P's colours in per cent: that of certain clusters of equal size, or more."""
+    """Upper end of the colour scale of P, in per cent: 1/k, or the largest entry if that is more.
+
+    1/k is the diagonal entry if the clusters are certain and equally large.
+    """
     return max(100 / len(p_ij), 100 * float(p_ij.max()))

@@ -1,4 +1,4 @@
-"""Figures of many images: one array of all, since an axis for each image is slow."""
+"""Figures of many images, drawn as one array; one axis per image would be slow."""
 
 from collections.abc import Sequence
 
@@ -9,16 +9,18 @@ from matplotlib.patches import Rectangle
 
 from iic.render.figures import ORANGE
 
-# Inches of a cell's width; gaps between images as shares of an image.
+# Width of a cell in inches; gap between images as a share of an image.
 _CELL, _GAP = 1.15, 0.14
+# Width of the titles of rows, in inches.
+_ROW_TITLE = 0.6
 
 
 def grid_figure(examples: np.ndarray, titles: Sequence[str]) -> Figure:
-    """A row an image: the image itself and what goes with it.
+    """Draw a grid of images under column titles.
 
     Args:
-        examples: (n, columns, 28, 28) uint8.
-        titles: of the columns.
+        examples: Images (n, columns, 28, 28), uint8, one row for each of n examples.
+        titles: Titles of the columns.
     """
     figure, axis, corners = _mosaic(examples)
     axis.set_xticks(corners[0, :, 0] + (examples.shape[3] - 1) / 2, titles)
@@ -27,28 +29,28 @@ def grid_figure(examples: np.ndarray, titles: Sequence[str]) -> Figure:
 
 
 def samples_figure(rows: Sequence[tuple[str, np.ndarray, np.ndarray]], columns: int) -> Figure:
-    """Images of clusters, one row each; those that are not as wanted are framed.
+    """Draw one row of images per group, with a frame around some of them.
 
     Args:
-        rows: title, images (n, 28, 28) and whether each is as wanted (n,).
-        columns: at most this many images a row.
+        rows: Title, images (n, 28, 28), and whether each image (n,) is framed, for each row.
+        columns: Largest number of images in a row.
     """
     height, width = rows[0][1].shape[1:]
     tiles = np.zeros((len(rows), columns, height, width), np.uint8)
     for line, (_, images, _) in zip(tiles, rows, strict=True):
         line[: len(images)] = images
-    figure, axis, corners = _mosaic(tiles)
+    figure, axis, corners = _mosaic(tiles, beside=_ROW_TITLE)
     axis.set_yticks(corners[:, 0, 1] + (height - 1) / 2, [title for title, _, _ in rows])
     axis.tick_params(left=False)
-    for line, (_, _, wanted) in zip(corners, rows, strict=True):
-        for x, y in line[: len(wanted)][~wanted]:
+    for line, (_, _, is_framed) in zip(corners, rows, strict=True):
+        for x, y in line[: len(is_framed)][is_framed]:
             frame = (x - 1.5, y - 1.5), width + 2, height + 2
             axis.add_patch(Rectangle(*frame, fill=False, color=ORANGE, linewidth=2))
     return figure
 
 
 def gallery_figure(images: np.ndarray, titles: Sequence[str], columns: int) -> Figure:
-    """Images (n, 28, 28) row by row, each under a title of its own of up to three lines."""
+    """Draw images (n, 28, 28) row by row, each under its own title of up to three lines."""
     rows, (height, width) = max(1, -(-len(images) // columns)), images.shape[1:]
     tiles = np.zeros((rows * columns, height, width), np.uint8)
     tiles[: len(images)] = images
@@ -58,21 +60,27 @@ def gallery_figure(images: np.ndarray, titles: Sequence[str], columns: int) -> F
     return figure
 
 
-def _mosaic(tiles: np.ndarray, above: float = _GAP) -> tuple[Figure, Axes, np.ndarray]:
-    """Dark ink on white: figure, axis, and the pixel (rows, columns, 2) at which each begins.
+def _mosaic(
+    tiles: np.ndarray, above: float = _GAP, beside: float = 0.0
+) -> tuple[Figure, Axes, np.ndarray]:
+    """Draw images as dark ink on white.
 
     Args:
-        tiles: (rows, columns, h, w) uint8.
-        above: room over each row, as a share of h.
+        tiles: Images (rows, columns, h, w), uint8.
+        above: Space above each row, as a share of h.
+        beside: Space to the left of the images, in inches.
+
+    Returns:
+        Figure, its axis, and the x and y (rows, columns, 2) of each image's upper left pixel.
     """
     rows, columns, height, width = tiles.shape
     top, side = round(above * height), round(_GAP * width)
     cells = np.zeros((rows, top + height, columns, side + width), np.uint8)
     cells[:, top:, :, side:] = tiles.transpose(0, 2, 1, 3)
-    # Room for frames at the edges.
+    # Space for frames at the edges.
     sheet = np.pad(cells.reshape(rows * (top + height), -1), ((0, side), (0, side)))
     size = _CELL * columns, _CELL * sheet.shape[0] / (side + width)
-    figure = Figure(figsize=(size[0] + 0.8, size[1] + 0.4), layout="constrained")
+    figure = Figure(figsize=(size[0] + beside + 0.8, size[1] + 0.4), layout="constrained")
     axis = figure.subplots()
     axis.imshow(sheet, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
     axis.set(xticks=[], yticks=[])

@@ -1,4 +1,4 @@
-"""Names of classes as a figure can show them; a page has room for all of a name."""
+"""Class names in a form that fits into a figure."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -9,20 +9,20 @@ _LONGEST = 14
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """Names (classes,) on one line each, not too long, all different, and none of it mathematics.
+    """Shorten class names for figures: one line each, at most 14 letters, distinct, as plain text.
 
-    A name with letters that the figures' font lacks becomes its number in the order given.
+    A name with letters that the font of the figures lacks becomes "no." and its index. Equal
+    results get their index in front.
     """
     shown = [_shortened(name) or f"no. {number}" for number, name in enumerate(names)]
     return [
-        # Matplotlib takes what stands between two dollar signs for mathematics.
-        (f"{number}: {name}" if shown.count(name) > 1 else name).replace("$", r"\$")
+        plain_text(f"{number}: {name}" if shown.count(name) > 1 else name)
         for number, name in enumerate(shown)
     ]
 
 
 def plain_text(text: str) -> str:
-    """Any text so that matplotlib shows it as it is."""
+    """Escape dollar signs, between which Matplotlib would read mathematics."""
     return text.replace("$", r"\$")
 
 
@@ -32,11 +32,11 @@ def _shortened(name: str) -> str:
         return ""
     if len(line) <= _LONGEST:
         return line
-    # Names that go by a pattern often differ at their ends alone.
+    # Names such as "folder number 1" often differ only in their last letters.
     return f"{line[: _LONGEST - 6]}…{line[-5:]}"
 
 
 @cache
 def _drawable() -> frozenset[int]:
-    """Code points of the font of all figures, which comes with matplotlib."""
+    """Code points of Matplotlib's default font, which all figures use."""
     return frozenset(get_font(findfont(FontProperties())).get_charmap())

@@ -1,4 +1,4 @@
-"""Figures as the bytes of a file and as part of a page; the same figure gives the same bytes."""
+"""Image files: figures and arrays as PNG, GIF and data URI. Equal input gives equal bytes."""
 
 import base64
 import io
@@ -10,37 +10,42 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 _FRAME_MS, _LAST_FRAME_MS = 700, 2500
-# Dots per inch at which a figure has one dot for each CSS pixel; and more, for finer screens.
+# Dots per inch at which a figure has one dot per CSS pixel, and a higher value for sharp screens.
 _DPI, _SHARP_DPI = 100, 150
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One step of an animation: its title, and the image as PNG."""
+    """One frame of an animation.
+
+    Attributes:
+        title: Title of the frame, such as the epoch.
+        content: Bytes of the frame as a PNG file.
+    """
 
     title: str
     content: bytes
 
     @property
     def data_uri(self) -> str:
-        """The image inside a page."""
+        """Data URI of the frame, for a self-contained page."""
         return data_uri("png", self.content)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One figure of the report.
+    """A figure of the report as an image file, with its caption and its origin.
 
     Attributes:
-        name: of its file.
-        title: a heading.
-        caption: what it shows and how to read it.
-        alt: what is to be seen, for those who do not see it.
-        source: files that it is drawn from.
-        seed: of the training or trainings that these files come from.
-        content: of its file.
-        command: that draws it.
-        frames: of an animation, for a page that lets its reader stop it.
+        name: Name of the file.
+        title: Heading on the page.
+        caption: Text below the figure: what it shows and how to read it.
+        alt: Alternative text for readers who cannot see the figure.
+        source: Files that the figure is drawn from.
+        seed: Seed of the training, or seeds of the trainings, that wrote these files.
+        content: Bytes of the file.
+        command: Command that draws the figure.
+        frames: Frames of an animation, for the page's player; empty for a still image.
     """
 
     name: str
@@ -55,12 +60,12 @@ class Picture:
 
     @property
     def anchor(self) -> str:
-        """Its name without the file's kind, for links."""
+        """Name of the file without its suffix, the target of links."""
         return self.name.rsplit(".", 1)[0]
 
     @property
     def data_uri(self) -> str:
-        """The picture inside the page, so that the page needs no other file."""
+        """Data URI of the file, for a self-contained page."""
         return data_uri(self.name.rsplit(".", 1)[1], self.content)
 
     @property
@@ -72,17 +77,22 @@ class Picture:
 
 
 def data_uri(kind: str, content: bytes) -> str:
-    """An image of a kind such as "png" inside a page."""
+    """Encode an image file as a data URI.
+
+    Args:
+        kind: Subtype of the MIME type, such as "png".
+        content: Bytes of the file.
+    """
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def png(figure: Figure) -> bytes:
-    """PNG with a palette of 256 colours, a third of the size; no date and no version inside."""
+    """Encode a figure as PNG at 100 dpi, with 256 colours and without date and version."""
     return _png_bytes(_quantized(figure))
 
 
 def sharp_png(figure: Figure) -> bytes:
-    """The same with more pixels; it says how many make an inch, so that its size stays."""
+    """Encode a figure as PNG at 150 dpi; the stored resolution keeps its size on a page."""
     buffer = io.BytesIO()
     image = _quantized(figure, _SHARP_DPI)
     image.save(buffer, "PNG", optimize=True, dpi=(_SHARP_DPI, _SHARP_DPI))
@@ -90,23 +100,27 @@ def sharp_png(figure: Figure) -> bytes:
 
 
 def tile(image: np.ndarray) -> bytes:
-    """PNG of an image (h, w) uint8 of the data as it is, dark ink on white."""
+    """Encode an image (h, w), uint8, as PNG of the same size, with dark ink on white."""
     return _png_bytes(Image.fromarray(255 - image))
 
 
 def animation(frames: Sequence[tuple[str, Figure]], budget: int) -> tuple[bytes, tuple[Frame, ...]]:
-    """An animated GIF that repeats and rests on its last frame, and its frames one by one.
+    """Encode an animated GIF that repeats and pauses at its last frame.
 
     Args:
-        frames: title and figure of each.
-        budget: bytes that all single frames may have together; beyond, every second is left out.
+        frames: Title and figure of each frame.
+        budget: Largest total size of the single frames, in bytes. While they exceed it, every
+            second frame is dropped; the last one stays.
+
+    Returns:
+        Bytes of the GIF with all frames, and the single frames as PNG.
     """
     images = [_quantized(figure) for _, figure in frames]
     single = [
         Frame(title, _png_bytes(image)) for (title, _), image in zip(frames, images, strict=True)
     ]
     while len(single) > 2 and sum(len(frame.content) for frame in single) > budget:
-        # From the back, so that the last one stays.
+        # Counted from the end, so that the last frame stays.
         single = single[::-2][::-1]
     return _gif(images), tuple(single)
 
@@ -127,7 +141,7 @@ def _gif(images: Sequence[Image.Image]) -> bytes:
 
 
 def sprite(images: np.ndarray, columns: int) -> bytes:
-    """Images (n, h, w) uint8 in one PNG, row by row, light ink turned into dark on white."""
+    """Encode images (n, h, w), uint8, as one PNG, row by row, with dark ink on white."""
     n, height, width = images.shape
     rows = max(1, -(-n // columns))
     tiles = np.full((rows * columns, height, width), 255, np.uint8)

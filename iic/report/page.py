@@ -1,4 +1,4 @@
-"""The report: one self-contained page of what was asked, what came out, and how far it holds."""
+"""The report as one self-contained HTML page: method, results, confidence, errors and cost."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,39 +8,42 @@ from typing import NamedTuple
 import numpy as np
 
 from iic.core.constants import Head
+from iic.evaluation.paths import METRICS, PREDICTIONS
 from iic.model.diagnosis import diagnose
 from iic.model.matching import UNMATCHED, cluster_scores
+from iic.pipeline.paths import HISTORY, LOCK, PARAMS
 from iic.render.html import render_html
 from iic.render.pictures import Picture, data_uri, tile
-from iic.report.doubts import GALLERY, crossed_sevens
+from iic.report.mistakes import GALLERY, find_crossed_sevens
+from iic.report.paths import FIGURES
 from iic.report.run import Run
 from iic.report.sevens import SEVEN, gathering
 from iic.report.tables import Bin, confused_pairs, kept_together, reliability, worst_mistakes
 
-# Pairs of classes in the table of confusions.
+# Rows of the table of confusions.
 PAIRS = 10
-# What the settings of the page mean to somebody who has not seen params.yaml.
+# Meaning of each setting in the table of settings.
 MEANINGS = {
-    "recipe": "what these settings are called; decides nothing",
-    "seed": "of the draws, the first weights and the order of images",
-    "data.name": "the images",
-    "augment.ops": "operations that make views of an image",
-    "loss.alpha": "weight of even clusters in the loss, at first",
-    "loss.alpha_final": "the same at the end",
+    "recipe": "name of the settings; no effect on the run",
+    "seed": "seed of the random draws, the initial weights and the order of the images",
+    "data.name": "data set",
+    "augment.ops": "augmentation operations",
+    "loss.alpha": "weight of the marginal entropies in the loss, at the start",
+    "loss.alpha_final": "the same weight at the end; none: constant",
     "train.epochs": "passes over the training images",
-    "train.second_seed": "of a second training, to see how stable the clusters are",
+    "train.second_seed": "seed of a second training, which measures the stability of the clusters",
 }
 
 
 @dataclass(frozen=True)
-class Section:
-    """A part of the page.
+class PageSection:
+    """A section of the page.
 
     Attributes:
-        anchor: for links.
-        title: its heading.
-        entries: title of each heading in it, by anchor.
-        pictures: those in it, by anchor.
+        anchor: Target of links.
+        title: Heading.
+        entries: Titles of the headings in the section, by anchor.
+        pictures: Figures in the section, by anchor.
     """
 
     anchor: str
@@ -50,7 +53,7 @@ class Section:
 
 
 class Row(NamedTuple):
-    """One figure of a table: what, how much, and what it means."""
+    """A row of a table: name, value and meaning, as text."""
 
     title: str
     value: str
@@ -58,7 +61,15 @@ class Row(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """An image of the data beside what it was taken for; `predicted` is None for no class."""
+    """A misclassified test image.
+
+    Attributes:
+        image: Data URI of the image.
+        number: Index of the test image.
+        label: Name of its class.
+        predicted: Name of the predicted class; None if its cluster has no class.
+        probability: Confidence, from 0 to 1.
+    """
 
     image: str
     number: int
@@ -67,30 +78,38 @@ class Tile(NamedTuple):
     probability: float
 
 
-# Headings that stand without a picture, too.
+# Headings that have no figure, or not always one.
 TEXTS = {"information": "Mutual information", "stability": "Stability between two seeds"}
-# Anchor and heading of each section, and anchors of what belongs to it where it is there.
+# Anchor and heading of each section, and anchors of its figures and texts, if the page has them.
 SECTIONS = (
-    ("asked", "What was asked", ("operations", "neighbors")),
+    ("method", "Method and settings", ("operations", "neighbors")),
+    ("results", "Results", ("joint", "training", "accuracy", "losses", "overclusters", "samples")),
     (
-        "came-out",
-        "What came out",
-        ("joint", "training", "accuracy", "losses", "overclusters", "samples"),
+        "confidence-and-calibration",
+        "Confidence and calibration",
+        ("calibration", "confidence", "sizes", "information", "stability"),
     ),
-    ("sure", "How sure", ("certainty", "sizes", "information", "stability")),
-    ("fails", "Where it fails", ("mistakes", "confusion", "crossed-sevens", "uncertain")),
-    ("cost", "What training costs", ("scaling",)),
-    ("again", "How to make it again", ()),
+    ("errors", "Errors", ("mistakes", "confusion", "crossed-sevens", "uncertain")),
+    ("cost", "Cost of training", ("scaling",)),
+    ("reproduce", "Reproduce", ()),
 )
 
 
 def render_page(run: Run, pictures: Sequence[Picture]) -> str:
-    """The HTML page, self-contained."""
+    """Render the page of a run with its figures; the HTML needs no other file."""
     last = {name: float(column[-1]) for name, column in run.history.items()}
     return render_html(
         "iic.report",
         "report.html.j2",
         run=run,
+        files={
+            "figures": FIGURES,
+            "history": HISTORY,
+            "lock": LOCK,
+            "metrics": METRICS,
+            "params": PARAMS,
+            "predictions": PREDICTIONS,
+        },
         settings=[
             Row(name, "none" if value is None else str(value), MEANINGS[name])
             for name, value in run.settings.items()
@@ -111,26 +130,29 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
 
 
 def headlines(run: Run) -> list[Row]:
-    """The figures of reports/metrics.json, as far as the data allow them."""
+    """Metrics of reports/metrics.json with their meaning, as rows of a table."""
     k, over_k = (run.outputs(head) for head in Head)
     known = {
-        "acc": ("Accuracy, test", _percent, "images in the cluster of their class, each cluster "
-                "matched to one class (Hungarian)"),
-        "train_acc": ("Accuracy, train", _percent, "the same on the training images"),
+        "acc": ("Accuracy, test", _percent, "share of the images in the cluster matched to their "
+                "class (one to one, Hungarian algorithm)"),
+        "train_acc": ("Accuracy, train", _percent, "accuracy on the training images, with their "
+                      "own matching"),
         "nmi": ("NMI, test", _number, "normalised mutual information of clusters and classes, "
-                "0 to 1"),
-        "ari": ("ARI, test", _number, "adjusted Rand index, 0 for chance, 1 for agreement"),
-        "over_acc": ("Overclusters, test", _percent, f"each of the {over_k} overclusters counted "
-                     "as its most frequent class"),
-        "mutual_information": ("Mutual information", _nats, "of the clusters of training pairs, "
-                               f"at most ln {k} = {math.log(k):.3f}"),
-        "over_mutual_information": ("The same of overclusters", _nats,
-                                    f"at most ln {over_k} = {math.log(over_k):.3f}"),
+                "from 0 to 1"),
+        "ari": ("ARI, test", _number, "adjusted Rand index of clusters and classes: 0 for chance, "
+                "1 for identical partitions"),
+        "over_acc": ("Overclustering accuracy, test", _percent, f"accuracy with each of the "
+                     f"{over_k} overclusters counted as its majority class"),
+        "mutual_information": ("Mutual information", _nats, "clustering head, training pairs; at "
+                               f"most ln {k} = {math.log(k):.3f}"),
+        "over_mutual_information": ("Mutual information, overclusters", _nats, "overclustering "
+                                    f"head, training pairs; at most ln {over_k} = "
+                                    f"{math.log(over_k):.3f}"),
         "confidence": ("Confidence, test", _percent, "mean probability of an image's cluster"),
-        "clusters_used": ("Clusters used", _count, f"of {k}, by test images"),
-        "stability": ("Stability", _number, "adjusted Rand index of the clusters of two trainings, "
-                      "0 for chance, 1 for the same"),
-        "loss": ("Loss", _number, "of the last epoch; depends on alpha"),
+        "clusters_used": ("Clusters used", _count, f"clusters with test images, of {k}"),
+        "stability": ("Stability", _number, "adjusted Rand index of the test images' clusters in "
+                      "two trainings: 0 for chance, 1 for identical partitions"),
+        "loss": ("Loss", _number, "loss of the last epoch; depends on alpha"),
     }  # fmt: skip
     return [
         Row(title, form(run.metrics[key]), meaning)
@@ -139,11 +161,11 @@ def headlines(run: Run) -> list[Row]:
     ]
 
 
-def _sections(pictures: Sequence[Picture]) -> list[Section]:
+def _sections(pictures: Sequence[Picture]) -> list[PageSection]:
     drawn = {picture.anchor: picture for picture in pictures}
     titles = TEXTS | {anchor: picture.title for anchor, picture in drawn.items()}
     sections = [
-        Section(
+        PageSection(
             anchor,
             title,
             {name: titles[name] for name in names if name in titles},
@@ -155,7 +177,7 @@ def _sections(pictures: Sequence[Picture]) -> list[Section]:
 
 
 def _renamed(run: Run) -> list[tuple[str, str]]:
-    """Names of classes as the figures and as the page have them, where they differ."""
+    """Names of classes in figures and on the page, for classes whose names differ."""
     return [
         (short.replace("\\$", "$"), run.long_name(label))
         for label, (short, name) in enumerate(zip(run.short_names, run.names, strict=True))
@@ -178,17 +200,17 @@ def _information(run: Run, last: Mapping[str, float]) -> list[dict[str, object]]
 
 
 def _bins(run: Run) -> list[Bin]:
-    bins = reliability(run.probability, run.is_right if run.is_labelled else None)
+    bins = reliability(run.probability, run.is_correct if run.is_labelled else None)
     return [row for row in bins if row.images]
 
 
 def _stability(run: Run) -> dict[str, float] | None:
-    """Agreement of both trainings, and the cluster that changes most; None without a second."""
-    if not len(run.second):
+    """Agreement of both trainings and the least stable cluster; None without a second training."""
+    if not len(run.second_clusters):
         return None
-    shares = kept_together(run.clusters, run.second, run.outputs(Head.CLUSTER))
+    shares = kept_together(run.clusters, run.second_clusters, run.outputs(Head.CLUSTER))
     return {
-        "ari": cluster_scores(run.clusters, run.second)["ari"],
+        "ari": cluster_scores(run.clusters, run.second_clusters)["ari"],
         "cluster": int(np.nanargmin(shares)),
         "lowest": float(np.nanmin(shares)),
     }
@@ -205,7 +227,7 @@ def _mistakes(run: Run) -> list[Tile]:
             None if run.predicted[index] == UNMATCHED else run.long_name(run.predicted[index]),
             float(run.probability[index]),
         )
-        for index in worst_mistakes(run.is_right, run.probability, GALLERY)
+        for index in worst_mistakes(run.is_correct, run.probability, GALLERY)
     ]
 
 
@@ -224,19 +246,19 @@ def _pairs(run: Run) -> list[dict[str, object]]:
 
 
 def _sevens(run: Run) -> dict[str, float] | None:
-    """Where the crossed sevens lie, and how many of them are right; None where there are none."""
-    found = crossed_sevens(run)
+    """Overcluster and accuracy of the crossed sevens; None if there are none."""
+    found = find_crossed_sevens(run)
     if not len(found):
         return None
     all_sevens = np.flatnonzero(run.labels == run.class_of(SEVEN))
-    where = gathering(run.overclusters[all_sevens], np.isin(all_sevens, found))
+    gathered = gathering(run.overclusters[all_sevens], np.isin(all_sevens, found))
     plain = np.setdiff1d(all_sevens, found)
     return {
-        **where._asdict(),
+        **gathered._asdict(),
         "sevens": len(all_sevens),
-        "right": int(run.is_right[found].sum()),
+        "correct": int(run.is_correct[found].sum()),
         "plain": len(plain),
-        "plain_right": int(run.is_right[plain].sum()),
+        "plain_correct": int(run.is_correct[plain].sum()),
     }
 
 

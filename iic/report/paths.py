@@ -1,4 +1,4 @@
-"""Files that the stage `report` reads or writes, beside those of the stages before it."""
+"""Files that only the stage `report` reads or writes."""
 
 from iic.pipeline.paths import MEASUREMENTS, REPORTS
 

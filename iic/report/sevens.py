@@ -1,34 +1,41 @@
-"""A style of writing that labels do not name: sevens with a bar through their stem."""
+"""Detection of crossed sevens, a style of writing that the labels do not name."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-# Data whose class "7" is the digit.
+# Data sets whose class "7" is the digit.
 HANDWRITTEN = ("mnist", "digits")
 SEVEN = "7"
-# Data whose sevens BAR was looked at on. In the coarse images of `digits` nearly all are crossed,
-# and it finds no more than half of them.
+# Data sets on which BAR was checked by eye. In the coarse images of `digits` nearly all sevens are
+# crossed, and BAR finds at most half of them.
 CHECKED = ("mnist",)
-# Pixels of ink by which the widest row of the middle exceeds the stem. Above it lie the sevens that
-# a reader would call crossed, with few others: seen on the 1,028 sevens of the test split.
+# Pixels of ink by which the widest row of the middle of a crossed seven exceeds its stem. Chosen by
+# eye on the 1,028 sevens of the test split.
 BAR = 6.0
 _MIDDLE, _STEM = (0.38, 0.72), (0.35, 1.0)
 
 
 def crossed(sevens: np.ndarray) -> np.ndarray:
-    """(n,) whether each of n images of a seven (n, 28, 28) uint8 has a bar through its stem."""
+    """Detect the bar through the stem of a seven.
+
+    Args:
+        sevens: Images (n, 28, 28) of sevens, uint8.
+
+    Returns:
+        Whether each of them (n,) has a bar.
+    """
     return np.array([bar_width(image / 255) > BAR for image in sevens], bool)
 
 
 class Gathering(NamedTuple):
-    """Where a style lies: the overcluster that holds most of it, and counts of images.
+    """The overcluster with the most images of a style, and numbers of images.
 
     Attributes:
-        overcluster: its number.
-        inside: images of the style in it.
-        style: images of the style anywhere.
-        members: images of any style in it.
+        overcluster: Index of the overcluster.
+        inside: Images of the style in this overcluster.
+        style: Images of the style in all overclusters.
+        members: Images of any style in this overcluster.
     """
 
     overcluster: int
@@ -38,11 +45,11 @@ class Gathering(NamedTuple):
 
 
 def gathering(overclusters: np.ndarray, has_style: np.ndarray) -> Gathering:
-    """Find the overcluster that holds most of a style.
+    """Find the overcluster with the most images of a style.
 
     Args:
-        overclusters: (n,) of the images of one class.
-        has_style: (n,) bool, at least one of them true.
+        overclusters: Overcluster (n,) of each image of one class.
+        has_style: Whether each image (n,) has the style; true for at least one.
     """
     sizes = np.bincount(overclusters)
     inside = np.bincount(overclusters[has_style], minlength=len(sizes))
@@ -51,10 +58,10 @@ def gathering(overclusters: np.ndarray, has_style: np.ndarray) -> Gathering:
 
 
 def bar_width(image: np.ndarray) -> float:
-    """By how many pixels of ink the widest row of the middle exceeds the median row of the stem.
+    """Ink of the widest row of the middle minus ink of the median row of the stem, in pixels.
 
     Args:
-        image: (h, w), ink 1 on paper 0.
+        image: Image (h, w) of a seven, from 0 (paper) to 1 (ink).
     """
     upright = _without_slant(image)
     rows = np.flatnonzero(upright.sum(axis=1) > 0.5)
@@ -70,7 +77,7 @@ def bar_width(image: np.ndarray) -> float:
 
 
 def _without_slant(image: np.ndarray) -> np.ndarray:
-    """Rows shifted so that the ink's x no longer depends on its y, by second moments."""
+    """Remove the slant of an image by shearing its rows, measured by second moments."""
     y, x = np.indices(image.shape)
     weight = image / max(image.sum(), 1e-9)
     center_y, center_x = (weight * y).sum(), (weight * x).sum()

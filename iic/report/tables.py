@@ -1,4 +1,4 @@
-"""The numbers of the report: how sure, how stable, and what is mistaken for what."""
+"""Tables of the report: calibration, stability and confusions."""
 
 from itertools import pairwise
 from typing import NamedTuple
@@ -7,41 +7,41 @@ import numpy as np
 
 from iic.model.matching import UNMATCHED, contingency_table
 
-# Bounds of the bins of probability, closer where a trained network puts most images.
+# Bounds of the bins of confidence, closer together where a trained network has most images.
 EDGES = (0.0, 0.5, 0.7, 0.9, 0.95, 0.99, 0.999, 1.0)
 
 
 class Bin(NamedTuple):
-    """Test images of about the same probability.
+    """A range of confidence.
 
     Attributes:
-        low: lowest probability, included.
-        high: highest, excluded but for the last bin.
-        images: how many.
-        mean: of their probability; nan in an empty bin.
-        right: share of them in the cluster of their class; nan without labels too.
+        low: Lower bound, inclusive.
+        high: Upper bound, exclusive except in the last bin.
+        images: Number of test images in the range.
+        confidence: Mean confidence; NaN in an empty bin.
+        accuracy: Share of correctly classified images; NaN in an empty bin and without labels.
     """
 
     low: float
     high: float
     images: int
-    mean: float
-    right: float
+    confidence: float
+    accuracy: float
 
     @property
     def name(self) -> str:
-        """The bounds in per cent."""
+        """Bounds in per cent, as text."""
         return f"{_percent(self.low)}–{_percent(self.high)} %"
 
 
 class Pair(NamedTuple):
-    """A class, and another one whose cluster holds some of its images.
+    """A class and another class that some of its images are assigned to.
 
     Attributes:
-        label: the class.
-        predicted: the other one; UNMATCHED for clusters without a class.
-        images: how many.
-        share: of the class's images.
+        label: Index of the class.
+        predicted: Index of the other class; UNMATCHED for clusters without a class.
+        images: Number of these images.
+        share: Share of the images of the class, from 0 to 1.
     """
 
     label: int
@@ -50,32 +50,44 @@ class Pair(NamedTuple):
     share: float
 
 
-def reliability(probability: np.ndarray, is_right: np.ndarray | None) -> list[Bin]:
-    """How the probability of the cluster relates to being right.
+def reliability(confidence: np.ndarray, is_correct: np.ndarray | None) -> list[Bin]:
+    """Compute mean confidence and accuracy in bins of confidence (reliability diagram).
 
     Args:
-        probability: (m,) of each image's cluster.
-        is_right: (m,) whether it is the cluster of its class; None without labels.
+        confidence: Confidence (m,) of each image: the probability of its cluster.
+        is_correct: Whether each image (m,) lies in the cluster of its class; None without labels.
+
+    Returns:
+        One bin for each range between two values of EDGES.
     """
-    place = np.digitize(probability, EDGES[1:-1])
+    place = np.digitize(confidence, EDGES[1:-1])
     bins = []
     for number, (low, high) in enumerate(pairwise(EDGES)):
         inside = place == number
         count = int(inside.sum())
-        mean = float(probability[inside].mean()) if count else np.nan
-        right = float(is_right[inside].mean()) if count and is_right is not None else np.nan
-        bins.append(Bin(low, high, count, mean, right))
+        mean = float(confidence[inside].mean()) if count else np.nan
+        accuracy = float(is_correct[inside].mean()) if count and is_correct is not None else np.nan
+        bins.append(Bin(low, high, count, mean, accuracy))
     return bins
 
 
-def worst_mistakes(is_right: np.ndarray, probability: np.ndarray, limit: int) -> np.ndarray:
-    """Indices of the mistakes with the highest probability, the highest first; ties by index."""
-    wrong = np.flatnonzero(~is_right)
-    return wrong[np.argsort(-probability[wrong], kind="stable")][:limit]
+def worst_mistakes(is_correct: np.ndarray, confidence: np.ndarray, limit: int) -> np.ndarray:
+    """Indices of the misclassified images by decreasing confidence, at most `limit` of them."""
+    wrong = np.flatnonzero(~is_correct)
+    return wrong[np.argsort(-confidence[wrong], kind="stable")][:limit]
 
 
 def mistakes_table(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """(classes, classes + 1) counts of mistakes; the last column is of clusters without a class."""
+    """Count the misclassified images by label and predicted class.
+
+    Args:
+        labels: Class (m,) of each image.
+        predicted: Predicted class (m,) of each image, or UNMATCHED.
+        classes: Number of classes.
+
+    Returns:
+        Counts (classes, classes + 1); the last column counts clusters without a class.
+    """
     column = np.where(predicted == UNMATCHED, classes, predicted)
     table = contingency_table(labels, column, classes, classes + 1)
     table[np.arange(classes), np.arange(classes)] = 0
@@ -85,7 +97,10 @@ def mistakes_table(labels: np.ndarray, predicted: np.ndarray, classes: int) -> n
 def confused_pairs(
     labels: np.ndarray, predicted: np.ndarray, classes: int, limit: int
 ) -> list[Pair]:
-    """The pairs with the most mistakes, the largest first; ties by class."""
+    """Find the pairs of classes with the most misclassified images, at most `limit` of them.
+
+    Pairs are ordered by decreasing number of images, then by class.
+    """
     table = mistakes_table(labels, predicted, classes)
     sizes = np.bincount(labels, minlength=classes)
     largest = np.argsort(-table, axis=None, kind="stable")[:limit]
@@ -98,12 +113,15 @@ def confused_pairs(
 
 
 def kept_together(first: np.ndarray, second: np.ndarray, clusters: int) -> np.ndarray:
-    """(clusters,) share of each cluster's images that one cluster of another training holds.
+    """Measure how much of each cluster lies in one cluster of another training.
 
     Args:
-        first: (m,) clusters of one training.
-        second: (m,) of the other.
-        clusters: of the first; an empty one has nan.
+        first: Cluster (m,) of each image in one training.
+        second: Cluster (m,) of each image in the other training.
+        clusters: Number of clusters of the first training.
+
+    Returns:
+        Largest shares (clusters,) from 0 to 1; NaN for empty clusters.
     """
     table = contingency_table(first, second, clusters, int(second.max(initial=0)) + 1)
     sizes = table.sum(axis=1)

@@ -1,1 +1,1 @@
-"""Uses of a trained model."""
+"""Uses of a trained model: predictions, the cluster explorer, exports and information."""

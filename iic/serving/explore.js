@@ -8,11 +8,11 @@ const probability = decode("probability", Float32Array), overProbability = decod
 const groupOf = { cluster: decode("cluster", Uint16Array), overcluster: decode("overcluster", Uint16Array) };
 if (data.arrays.label) groupOf.label = decode("label", Uint16Array);
 const n = index.length, WORLD = 65535, NONE = -1;
-// Between images that lie side by side; the map is for the most part empty.
+// Distance between neighbouring images on the map, if images cover a fifth of it.
 const SPACING = WORLD * Math.sqrt(0.2 / n);
 const counts = { cluster: data.groups.cluster.count, overcluster: data.groups.overcluster.count, label: data.names.length };
 const members = Object.fromEntries(Object.keys(groupOf).map(kind => [kind, membersOf(kind)]));
-// Okabe and Ito's colours, which the colour-blind tell apart, and two more.
+// The Okabe-Ito colours, which suit colour-blind readers, and two more.
 const PALETTES = {
   light: ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#a89a00", "#7a4fc9", "#7f4f24", "#7d7d7d"],
   dark: ["#3d9fe0", "#e69f00", "#1fbf92", "#f0763a", "#e08fbe", "#8fd0f5", "#f0e442", "#a98bf0", "#c08a5a", "#a0a0a0"],
@@ -20,12 +20,12 @@ const PALETTES = {
 const FIRST_SHOWN = 32, MORE_SHOWN = 96, TILE_FROM = 15, TILE_MOST = 56;
 
 const darkness = matchMedia("(prefers-color-scheme: dark)");
-const selected = new Set(), named = new Map(), fingers = new Map(), trail = [];
+const selected = new Set(), named = new Map(), fingers = new Map(), visited = [];
 const view = { x: WORLD / 2, y: WORLD / 2, scale: 0, fitted: 0, moved: false };
-let by = "cluster", page = { type: "help" }, glow = null, hovered = NONE;
+let by = "cluster", page = { type: "help" }, highlighted = null, hovered = NONE;
 let colours = {}, theme = {}, order = null, sheet = null, drag = null, frame = 0, exported = true;
 
-/* What the page holds */
+/* Data of the page */
 
 function decode(name, Kind) {
   return new Kind(Uint8Array.from(atob(data.arrays[name]), character => character.charCodeAt(0)).buffer);
@@ -54,15 +54,15 @@ function shortOf(kind, id) {
 
 function imageName(i) { return `${data.split} image ${index[i]}`; }
 
-function certainty(kind, i) { return (kind === "overcluster" ? overProbability : probability)[i]; }
+function confidenceOf(kind, i) { return (kind === "overcluster" ? overProbability : probability)[i]; }
 
 function percent(share) { return share > 0.9995 && share < 1 ? "over 99.9 %" : `${(100 * share).toFixed(1)} %`; }
 
-function many(count, what = "image") { return `${count.toLocaleString("en-GB")} ${what}${count === 1 ? "" : "s"}`; }
+function counted(count, what = "image") { return `${count.toLocaleString("en-GB")} ${what}${count === 1 ? "" : "s"}`; }
 
 function similarTo(i) { return Array.from(neighbors.subarray(i * data.similar, (i + 1) * data.similar)); }
 
-/* Counts of the groups of one kind among some images, the largest first: [[id, count], …]. */
+/* Counts of the groups of one kind among some images, largest first: [[id, count], …]. */
 function tally(kind, images) {
   const found = new Map();
   for (const i of images) found.set(groupOf[kind][i], (found.get(groupOf[kind][i]) ?? 0) + 1);
@@ -77,7 +77,7 @@ function mixed(colour, share) {
   return `rgb(${parts.map(part => Math.round(part + (target - part) * Math.abs(share))).join(",")})`;
 }
 
-/* A cluster has the colour of its label, where it stands for one that no other stands for. */
+/* A cluster has the colour of its matched label, unless an earlier cluster has the same label. */
 function clusterSlots() {
   const slots = data.groups.cluster.names.map(name => name === null ? NONE : data.names.indexOf(name));
   const free = Array.from({ length: counts.cluster + data.names.length }, (_, slot) => slot).filter(slot => !slots.includes(slot));
@@ -101,11 +101,11 @@ function chooseColours() {
   };
   const style = getComputedStyle(document.documentElement);
   theme = Object.fromEntries(["ink", "paper", "faint", "link"].map(name => [name, style.getPropertyValue(`--${name}`).trim()]));
-  sheet = drawnSheet();
+  sheet = drawSprite();
 }
 
-/* The images as they lie in the file, or as the negative: light ink on dark paper. */
-function drawnSheet() {
+/* The sprite as a canvas; inverted in dark mode, to light ink on dark paper. */
+function drawSprite() {
   const picture = get("sprite"), canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [picture.naturalWidth, picture.naturalHeight];
   const context = canvas.getContext("2d");
@@ -118,7 +118,7 @@ function drawnSheet() {
   return canvas;
 }
 
-/* The map: drawn in device pixels, once a frame at most */
+/* The map, drawn in device pixels and at most once per frame */
 
 function redraw() { frame ||= requestAnimationFrame(draw); }
 
@@ -140,10 +140,10 @@ function draw() {
   pen.setTransform(1, 0, 0, 1, 0, 0);
   pen.fillStyle = theme.paper;
   pen.fillRect(0, 0, map.width, map.height);
-  const focus = glow ?? (page.type === "group" ? page : null), isLit = litBy(focus);
+  const focus = highlighted ?? (page.type === "group" ? page : null), isHighlighted = highlightTest(focus);
   const paint = tileSize() ? drawTiles : drawDots;
-  if (isLit) paint(i => !isLit(i), () => theme.faint, true);
-  paint(isLit ?? (() => true), group => colours[by][group]);
+  if (isHighlighted) paint(i => !isHighlighted(i), () => theme.faint, true);
+  paint(isHighlighted ?? (() => true), group => colours[by][group]);
   if (!tileSize()) drawSelectedDots();
   if (!tileSize()) drawNames(focus);
   drawRings();
@@ -151,8 +151,8 @@ function draw() {
   if (map.matches(":focus-visible")) drawCross();
 }
 
-/* What stands out from the rest: a group, or the images that the panel lists. */
-function litBy(focus) {
+/* Returns a test for the highlighted images: a group, or the images listed in the panel; null for none. */
+function highlightTest(focus) {
   if (focus) {
     const groups = groupOf[focus.kind];
     return i => groups[i] === focus.id;
@@ -162,12 +162,12 @@ function litBy(focus) {
   return i => images.has(i);
 }
 
-function drawDots(wanted, colour, _pale, rim = 0) {
+function drawDots(isDrawn, colour, _pale, rim = 0) {
   const r = ratio(), k = view.scale * r, size = Math.max(1, Math.round(dotSize() * r)) + 2 * rim, half = size / 2, groups = groupOf[by];
   const left = map.width / 2 - view.x * k - half, top = map.height / 2 - view.y * k - half;
   let group = NONE;
   for (const i of order) {
-    if (!wanted(i)) continue;
+    if (!isDrawn(i)) continue;
     const x = points[2 * i] * k + left, y = points[2 * i + 1] * k + top;
     if (x < -size || y < -size || x > map.width || y > map.height) continue;
     if (groups[i] !== group) pen.fillStyle = colour(group = groups[i]);
@@ -175,11 +175,11 @@ function drawDots(wanted, colour, _pale, rim = 0) {
   }
 }
 
-function drawTiles(wanted, colour, pale) {
+function drawTiles(isDrawn, colour, pale) {
   const r = ratio(), k = view.scale * r, size = Math.round(tileSize() * r), edge = Math.max(1, Math.round(size / 14)), half = size / 2;
   const left = map.width / 2 - view.x * k - half, top = map.height / 2 - view.y * k - half;
   for (const i of order) {
-    if (!wanted(i)) continue;
+    if (!isDrawn(i)) continue;
     const x = Math.round(points[2 * i] * k + left), y = Math.round(points[2 * i + 1] * k + top);
     if (x < -size || y < -size || x > map.width || y > map.height) continue;
     if (selected.has(i)) {
@@ -199,7 +199,7 @@ function drawImage(context, i, x, y, size) {
   context.drawImage(sheet, i % data.columns * side, Math.floor(i / data.columns) * side, side, side, x, y, size, size);
 }
 
-/* In the middle of each group: at the member nearest to the median, since a group may be in two parts. */
+/* Place of a group's name: the member nearest to the median, since a group may have several parts. */
 const middles = {};
 function middleOf(kind, id) {
   middles[kind] ??= members[kind].map(images => {
@@ -223,7 +223,7 @@ function drawNames(focus) {
   members[by].forEach((images, id) => {
     if (!images.length || (focus && !(focus.kind === by && focus.id === id))) return;
     const [x, y] = place(middleOf(by, id)), text = mapName(id), half = pen.measureText(text).width / 2 + 4 * r;
-    // Whole as long as its group's middle is on the map.
+    // Keeps the whole name on the map if the middle of the group is on it.
     const at = x < 0 || x > map.clientWidth ? x * r : Math.max(half, Math.min(map.width - half, x * r));
     pen.strokeText(text, at, y * r);
     pen.fillText(text, at, y * r);
@@ -235,7 +235,7 @@ function mapName(id) {
   return name.length > 16 ? `${name.slice(0, 15)}…` : name;
 }
 
-/* Selected dots have a rim, drawn below all of them, so that a dense group keeps its colour. */
+/* Selected dots have a rim. All rims are drawn first, so that a dense group keeps its colour. */
 function drawSelectedDots() {
   if (!selected.size) return;
   const rim = Math.max(1, Math.round(ratio()));
@@ -287,7 +287,7 @@ function resize() {
   const fitted = Math.max(1, Math.min(map.clientWidth, map.clientHeight)) * 0.94 / WORLD;
   if (view.moved) view.fitted = fitted;
   else fit(fitted);
-  // A canvas that has another size is blank until it is drawn again.
+  // Resizing a canvas clears it.
   draw();
 }
 
@@ -337,7 +337,7 @@ function inside([x, y], polygon) {
   return odd;
 }
 
-/* Mouse, touch and keys on the map */
+/* Mouse, touch and keyboard on the map */
 
 function tool() { return document.querySelector("[name=tool]:checked").value; }
 
@@ -384,18 +384,18 @@ function release(event) {
   if (fingers.size) return;
   drag = null;
   if (event.type === "pointercancel") redraw();
-  else if (moved && lasso) takeLasso(lasso, event.altKey);
+  else if (moved && lasso) selectInLasso(lasso, event.altKey);
   else if (!moved) click(nearest(...where(event), event.pointerType === "touch" ? 16 : 8), event);
 }
 
-function takeLasso(lasso, away) {
+function selectInLasso(lasso, away) {
   const caught = Array.from({ length: n }, (_, i) => i).filter(i => inside(place(i), lasso));
   select(caught, !away);
 }
 
 function click(i, event) {
   if (i !== NONE && (tool() === "select" || event.ctrlKey || event.metaKey)) select([i], !selected.has(i));
-  else if (i !== NONE) turnTo({ type: "group", kind: by, id: groupOf[by][i], image: i });
+  else if (i !== NONE) openPage({ type: "group", kind: by, id: groupOf[by][i], image: i });
   hover(i, event);
 }
 
@@ -452,7 +452,7 @@ function facts(i) {
   return element("div", {}, lines.map(line => element("div", {}, [line])));
 }
 
-/* Pieces of the panel */
+/* Elements of the panel */
 
 function element(name, attributes, children = []) {
   const made = document.createElement(name);
@@ -489,32 +489,32 @@ function card(i) {
   const row = (term, content) => [element("dt", {}, [term]), element("dd", {}, [content])];
   const to = kind => {
     const id = groupOf[kind][i];
-    return button(shortOf(kind, id), () => turnTo({ type: "group", kind, id, image: i }), { class: "link" });
+    return button(shortOf(kind, id), () => openPage({ type: "group", kind, id, image: i }), { class: "link" });
   };
-  return element("section", { "aria-label": "The image" }, [
+  return element("section", { "aria-label": "Image" }, [
     element("div", { class: "card" }, [thumb(i, "large"), element("div", {}, [element("dl", {}, [
       ...row(data.split, String(index[i])),
       ...(data.paths ? row("file", data.paths[i]) : []),
       ...row("cluster", to("cluster")), ...row("overcluster", to("overcluster")),
-      ...row("probability", percent(probability[i])),
+      ...row("confidence", percent(probability[i])),
       ...(groupOf.label ? row("label", to("label")) : []),
     ])])]),
     element("div", { class: "row" }, [
-      ...(page.type === "image" ? [] : [button("Images like this one", () => turnTo({ type: "image", image: i }))]),
+      ...(page.type === "image" ? [] : [button("Similar images", () => openPage({ type: "image", image: i }))]),
       button(toggleName(i), () => select([i], !selected.has(i)), { "data-toggles": i }),
-      button("Show on the map", () => goTo(i)),
+      button("Show on map", () => goTo(i)),
     ]),
   ]);
 }
 
-/* A row of images: one stop of the Tab key, arrow keys inside. */
+/* A grid of images: one tab stop, with arrow keys inside. */
 function grid(images, name) {
   const made = element("div", { class: "grid", role: "listbox", "aria-multiselectable": "true", "aria-label": name });
   const add = count => {
     const from = made.childElementCount;
     made.append(...images.slice(from, from + count).map((i, k) => option(i, from + k === 0)));
     more.hidden = made.childElementCount >= images.length;
-    more.textContent = `Show more of ${images.length.toLocaleString("en-GB")}`;
+    more.textContent = `Show more (${images.length.toLocaleString("en-GB")} in total)`;
   };
   const more = button("", () => add(MORE_SHOWN));
   made.addEventListener("keydown", event => keyOnGrid(event, made));
@@ -546,7 +546,7 @@ function step(made, item) {
   item.scrollIntoView({ block: "nearest" });
 }
 
-/* Selects from the item that was last touched in this row up to this one. */
+/* Selects from the last selected item of this grid to this one. */
 function selectRange(made, item) {
   const items = [...made.children], from = items.indexOf(made.anchor), to = items.indexOf(item);
   if (from < 0) return selectOne(made, item);
@@ -564,7 +564,7 @@ function clickOnGrid(event, made) {
   step(made, item);
   if (event.shiftKey) selectRange(made, item);
   else if (tool() === "select" || event.ctrlKey || event.metaKey) selectOne(made, item);
-  else turnTo({ type: "image", image: imageOf(item) });
+  else openPage({ type: "image", image: imageOf(item) });
 }
 
 function keyOnGrid(event, made) {
@@ -575,7 +575,7 @@ function keyOnGrid(event, made) {
   const to = steps[event.key] === undefined ? undefined : at + steps[event.key];
   if (to === undefined && ![" ", "Enter"].includes(event.key)) return;
   event.preventDefault();
-  if (event.key === "Enter") turnTo({ type: "image", image: imageOf(item) });
+  if (event.key === "Enter") openPage({ type: "image", image: imageOf(item) });
   else if (event.key === " ") (event.shiftKey ? selectRange : selectOne)(made, item);
   else if (items[to]) {
     if (event.shiftKey && !items.includes(made.anchor)) made.anchor = item;
@@ -584,37 +584,37 @@ function keyOnGrid(event, made) {
   }
 }
 
-/* Groups to go on to, each with its most certain member: rows of [id, note]. */
+/* Links to groups, each with its most confident member: rows of [id, note]. */
 function groupList(kind, rows, name) {
   return element("div", { class: "groups", role: "group", "aria-label": name }, rows.map(([id, note]) => button([
     ...ranked(kind, id, true).slice(0, 1).map(i => thumb(i)),
     element("span", { class: "name" }, [swatch(kind, id), shortOf(kind, id)]),
     element("span", { class: "quiet" }, [note]),
-  ], () => turnTo({ type: "group", kind, id }), { "aria-label": `${titleOf(kind, id)}, ${note}`, title: titleOf(kind, id) })));
+  ], () => openPage({ type: "group", kind, id }), { "aria-label": `${titleOf(kind, id)}, ${note}`, title: titleOf(kind, id) })));
 }
 
-function ranked(kind, id, certain) {
-  const sign = certain ? -1 : 1;
-  return [...members[kind][id]].sort((a, b) => sign * (certainty(kind, a) - certainty(kind, b)) || a - b);
+function ranked(kind, id, highestFirst) {
+  const sign = highestFirst ? -1 : 1;
+  return [...members[kind][id]].sort((a, b) => sign * (confidenceOf(kind, a) - confidenceOf(kind, b)) || a - b);
 }
 
 /* Pages of the panel */
 
-function turnTo(next, back = false) {
+function openPage(next, back = false) {
   const inPanel = get("detail").contains(document.activeElement);
-  if (!back && page.type !== "help") trail.push(page);
-  if (next.type === "help") trail.length = 0;
+  if (!back && page.type !== "help") visited.push(page);
+  if (next.type === "help") visited.length = 0;
   page = next;
-  glow = null;
+  highlighted = null;
   hover(NONE);
-  show();
+  renderPage();
   if (inPanel) get("detail").querySelector("h2").focus();
   get("detail").scrollTop = 0;
 }
 
-function show() {
+function renderPage() {
   const pages = { help: helpPage, group: groupPage, image: imagePage, list: listPage };
-  get("detail").replaceChildren(...wayBack(), ...pages[page.type]());
+  get("detail").replaceChildren(...navigation(), ...pages[page.type]());
   for (const chip of document.querySelectorAll(".chip")) {
     const isOpen = page.type === "group" && page.kind === by && page.id === Number(chip.value);
     chip.setAttribute("aria-pressed", String(isOpen));
@@ -622,18 +622,18 @@ function show() {
   redraw();
 }
 
-function wayBack() {
+function navigation() {
   if (page.type === "help") return [];
-  const back = trail.length ? [button("← Back", () => turnTo(trail.pop(), true))] : [];
-  return [element("div", { class: "row" }, [...back, button("Close", () => turnTo({ type: "help" }))])];
+  const back = visited.length ? [button("← Back", () => openPage(visited.pop(), true))] : [];
+  return [element("div", { class: "row" }, [...back, button("Close", () => openPage({ type: "help" }))])];
 }
 
 function helpPage() { return [get("help").content.cloneNode(true)]; }
 
 function groupPage() {
   const { kind, id, image } = page, images = members[kind][id];
-  const found = [many(images.length), `, ${percent(images.length / n)} of all`, composition(kind, images)];
-  say(`${titleOf(kind, id)}, ${many(images.length)}`);
+  const found = [counted(images.length), `, ${percent(images.length / n)} of all`, composition(kind, images)];
+  announce(`${titleOf(kind, id)}, ${counted(images.length)}`);
   return [
     ...(image === undefined ? [] : [card(image)]),
     heading(kind, id),
@@ -658,24 +658,25 @@ function selectAll(images, both = false) {
 
 function memberPart(kind, id) {
   const row = element("div", {});
-  const fill = certain => row.replaceChildren(grid(ranked(kind, id, certain), `Members, ${certain ? "most" : "least"} certain first`));
-  const choice = (certain, text) => {
-    const radio = element("input", { type: "radio", name: "certain", checked: certain, onchange: () => fill(certain) });
-    return element("label", {}, [radio, text]);
+  const order = highestFirst => `${highestFirst ? "highest" : "lowest"} first`;
+  const fill = highestFirst => row.replaceChildren(grid(ranked(kind, id, highestFirst), `Members by confidence, ${order(highestFirst)}`));
+  const choice = highestFirst => {
+    const radio = element("input", { type: "radio", name: "order", checked: highestFirst, onchange: () => fill(highestFirst) });
+    return element("label", {}, [radio, order(highestFirst)]);
   };
   fill(true);
-  const choices = [element("legend", {}, ["First the"]), choice(true, "most certain"), choice(false, "least certain")];
+  const choices = [element("legend", {}, ["Confidence"]), choice(true), choice(false)];
   return element("section", { "aria-label": "Members" }, [element("fieldset", { class: "switch" }, choices), row]);
 }
 
-/* The groups of the other head that share its images, and the overclusters whose features are nearest on average. */
+/* Groups of the other head that share images with a group, and the overclusters with the nearest centroids. */
 function relatives(kind, id, images) {
-  const near = (data.groups[kind]?.near[id] ?? []).map(([group, far]) => [group, `${far.toPrecision(2)} away`]);
-  const shared = other => other === kind ? [] : tally(other, images).map(([group, count]) => [group, many(count)]);
+  const near = (data.groups[kind]?.near[id] ?? []).map(([group, far]) => [group, far.toPrecision(2)]);
+  const shared = other => other === kind ? [] : tally(other, images).map(([group, count]) => [group, counted(count)]);
   const parts = [
-    ["Its overclusters", "overcluster", shared("overcluster")],
-    ["Its clusters", "cluster", shared("cluster")],
-    [kind === "cluster" ? "Nearest overclusters of other clusters" : "Nearest overclusters", "overcluster", near],
+    ["Overclusters of these images", "overcluster", shared("overcluster")],
+    ["Clusters of these images", "cluster", shared("cluster")],
+    [`Nearest overclusters${kind === "cluster" ? " of other clusters" : ""}, with distance`, "overcluster", near],
   ];
   const filled = parts.filter(([, , rows]) => rows.length);
   return filled.flatMap(([title, other, rows]) => [element("h3", {}, [title]), groupList(other, rows, title)]);
@@ -683,16 +684,16 @@ function relatives(kind, id, images) {
 
 function imagePage() {
   const found = similarTo(page.image);
-  say(`${imageName(page.image)}, and ${many(found.length)} like it`);
-  return [element("h2", { tabindex: -1 }, [`Images like ${imageName(page.image)}`]), card(page.image),
-    element("p", { class: "quiet" }, ["Those whose features are nearest to its own, the nearest first."]),
-    grid(found, "Images like this one"), selectAll(found)];
+  announce(`${imageName(page.image)}, ${counted(found.length, "similar image")}`);
+  return [element("h2", { tabindex: -1 }, [`Images similar to ${imageName(page.image)}`]), card(page.image),
+    element("p", { class: "quiet" }, ["Nearest neighbours in the feature space of the network, nearest first."]),
+    grid(found, "Similar images"), selectAll(found)];
 }
 
 function listPage() {
   const images = page.images();
-  say(`${page.title}, ${many(images.length)}`);
-  return [element("h2", { tabindex: -1 }, [page.title]), element("p", {}, [many(images.length)]), grid(images, page.title)];
+  announce(`${page.title}, ${counted(images.length)}`);
+  return [element("h2", { tabindex: -1 }, [page.title]), element("p", {}, [counted(images.length)]), grid(images, page.title)];
 }
 
 function fillLegend() {
@@ -704,15 +705,15 @@ function fillLegend() {
   get("legend").replaceChildren(lead, ...ids.map(id => chip(by, id)));
 }
 
-/* A pointer on it shows its group on the map. */
+/* Hovering over an entry of the legend highlights its group on the map. */
 function chip(kind, id) {
-  const light = group => () => {
-    glow = group;
+  const highlight = group => () => {
+    highlighted = group;
     redraw();
   };
-  return button([swatch(kind, id), element("span", {}, [shortOf(kind, id)])], () => turnTo({ type: "group", kind, id }), {
-    class: "chip", value: id, onpointerenter: light({ kind, id }), onpointerleave: light(null),
-    "aria-pressed": "false", "aria-label": `${titleOf(kind, id)}, ${many(members[kind][id].length)}`,
+  return button([swatch(kind, id), element("span", {}, [shortOf(kind, id)])], () => openPage({ type: "group", kind, id }), {
+    class: "chip", value: id, onpointerenter: highlight({ kind, id }), onpointerleave: highlight(null),
+    "aria-pressed": "false", "aria-label": `${titleOf(kind, id)}, ${counted(members[kind][id].length)}`,
   });
 }
 
@@ -720,20 +721,20 @@ function colourBy(kind) {
   by = kind;
   order = Uint16Array.from(members[by].flat());
   fillLegend();
-  show();
+  renderPage();
 }
 
 /* Selection, named groups, export */
 
-function say(text) { get("said").textContent = text; }
+function announce(text) { get("announcement").textContent = text; }
 
-function select(images, wanted) {
-  for (const i of images) selected[wanted ? "add" : "delete"](i);
+function select(images, add) {
+  for (const i of images) selected[add ? "add" : "delete"](i);
   for (const item of document.querySelectorAll("[role=option]")) item.setAttribute("aria-selected", String(selected.has(imageOf(item))));
   for (const item of document.querySelectorAll("[data-toggles]")) item.textContent = toggleName(Number(item.dataset.toggles));
-  get("count").textContent = selected.size ? `${many(selected.size)} selected` : "No image selected";
+  get("count").textContent = selected.size ? `${counted(selected.size)} selected` : "No images selected";
   get("tray").classList.toggle("idle", !selected.size);
-  for (const id of ["see", "clear", "keep"]) get(id).disabled = !selected.size;
+  for (const id of ["show-selected", "clear", "keep"]) get(id).disabled = !selected.size;
   redraw();
 }
 
@@ -743,22 +744,22 @@ function inOrder(images) { return [...images].sort((a, b) => a - b); }
 
 function keepGroup() {
   const name = get("name").value.trim();
-  if (!name || !selected.size) return say("Give the group a name first");
+  if (!name || !selected.size) return announce("Enter a name for the group first");
   named.set(name, new Set([...(named.get(name) ?? []), ...selected]));
   const count = named.get(name).size;
   exported = false;
   select([...selected], false);
   get("name").value = "";
   showNamed();
-  say(`Group ${name}, ${many(count)}`);
+  announce(`Group ${name}, ${counted(count)}`);
 }
 
 function showNamed() {
   get("named").replaceChildren(...[...named].map(([name, images]) => {
     const list = { type: "list", title: `Group ${name}`, images: () => inOrder(images) };
     return element("li", {}, [
-      element("span", {}, [`${name}: ${many(images.size)}`]),
-      button("Show", () => turnTo(list), { "aria-label": `Show group ${name}` }),
+      element("span", {}, [`${name}: ${counted(images.size)}`]),
+      button("Show", () => openPage(list), { "aria-label": `Show group ${name}` }),
       button("Remove", () => removeGroup(name), { "aria-label": `Remove group ${name}` }),
     ]);
   }));
@@ -768,11 +769,11 @@ function showNamed() {
 function removeGroup(name) {
   named.delete(name);
   showNamed();
-  say(`Group ${name} removed`);
+  announce(`Group ${name} removed`);
   get("name").focus();
 }
 
-/* A spreadsheet would run a cell that begins like a formula; an apostrophe makes it text. */
+/* A cell that begins like a formula gets an apostrophe; otherwise a spreadsheet would evaluate it. */
 function cell(value) {
   const runs = typeof value === "string" && /^'*[=+\-@\t\r]./s.test(value) && !/^[+-]?[0-9.]+$/.test(value);
   const text = runs ? `'${value}` : String(value);
@@ -794,23 +795,23 @@ function exportCsv() {
   element("a", { href: address, download: "groups.csv" }).click();
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
   exported = true;
-  say(`${many(named.size, "group")} exported`);
+  announce(`${counted(named.size, "group")} exported`);
 }
 
 function findImage() {
-  const wanted = get("wanted").value.trim();
-  let i = /^\d+$/.test(wanted) ? index.indexOf(Number(wanted)) : NONE;
-  if (i < 0 && data.paths && wanted) i = data.paths.findIndex(path => path.includes(wanted));
-  get("wanted").setCustomValidity(i < 0 ? "This page holds no such image." : "");
-  if (i < 0) return get("wanted").reportValidity();
-  turnTo({ type: "image", image: i });
+  const query = get("query").value.trim();
+  let i = /^\d+$/.test(query) ? index.indexOf(Number(query)) : NONE;
+  if (i < 0 && data.paths && query) i = data.paths.findIndex(path => path.includes(query));
+  get("query").setCustomValidity(i < 0 ? "No such image on this page." : "");
+  if (i < 0) return get("query").reportValidity();
+  openPage({ type: "image", image: i });
   goTo(i);
 }
 
-function leave() {
+function closeOrReset() {
   if (drag?.lasso) drag.lasso = null;
   else if (!tip.hidden) hover(NONE);
-  else if (page.type !== "help") turnTo({ type: "help" });
+  else if (page.type !== "help") openPage({ type: "help" });
   else fit();
   redraw();
 }
@@ -826,18 +827,18 @@ function listen() {
   on("map", "keydown", keyOnMap);
   on("map", "focus", redraw);
   on("map", "blur", () => hover(NONE));
-  on("in", "click", () => zoom(1.6));
-  on("out", "click", () => zoom(1 / 1.6));
-  on("all", "click", () => fit());
+  on("zoom-in", "click", () => zoom(1.6));
+  on("zoom-out", "click", () => zoom(1 / 1.6));
+  on("zoom-fit", "click", () => fit());
   on("colour", "change", event => colourBy(event.target.value));
   on("tool", "change", () => map.classList.toggle("select", tool() === "select"));
   on("find", "submit", event => { event.preventDefault(); findImage(); });
-  on("wanted", "input", () => get("wanted").setCustomValidity(""));
+  on("query", "input", () => get("query").setCustomValidity(""));
   on("naming", "submit", event => { event.preventDefault(); keepGroup(); });
-  on("see", "click", () => turnTo({ type: "list", title: "The selection", images: () => inOrder(selected) }));
+  on("show-selected", "click", () => openPage({ type: "list", title: "Selected images", images: () => inOrder(selected) }));
   on("clear", "click", () => { select([...selected], false); get("name").focus(); });
   on("export", "click", exportCsv);
-  document.addEventListener("keydown", event => { if (event.key === "Escape" && !event.target.matches("[type=text]")) leave(); });
+  document.addEventListener("keydown", event => { if (event.key === "Escape" && !event.target.matches("[type=text]")) closeOrReset(); });
   document.addEventListener("scroll", () => hover(NONE), { passive: true, capture: true });
   addEventListener("beforeunload", event => { if (!exported && named.size) event.preventDefault(); });
   darkness.addEventListener("change", () => { chooseColours(); colourBy(by); });

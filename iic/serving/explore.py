@@ -1,4 +1,7 @@
-"""The page to look inside the clusters of a trained model: `iic explore`."""
+"""The command `iic explore`: read the files, run the network and write the page.
+
+`iic.serving.explore_page` renders the page.
+"""
 
 import sys
 from dataclasses import dataclass
@@ -9,17 +12,17 @@ import numpy as np
 from iic.core.errors import InputError
 from iic.core.files import read_arrays, write_text
 from iic.evaluation.card import card_of
-from iic.model.features import embed
+from iic.model.network import embed
 from iic.model.store import load_network
 from iic.pipeline.paths import IMAGES, LABELS
-from iic.serving.explore_page import Explored, project, render_explorer
+from iic.serving.explore_page import ExplorerData, project, render_explorer
 
-_AGAIN = "delete it and run `dvc repro`"
+_REMEDY = "delete it and run `dvc repro`"
 
 
 @dataclass(frozen=True)
 class _Labels:
-    """Labels and files of one split; None for what the data have not."""
+    """Labels, names of the classes and image files of one split; None if the data have none."""
 
     labels: np.ndarray | None
     names: list[str]
@@ -27,27 +30,29 @@ class _Labels:
 
 
 def write_page(model: Path, split: str, limit: int, out: Path) -> None:
-    """Write the page of a model and of the images and labels in the workspace.
+    """Write the explorer of a model, with the images and labels of the workspace.
 
     Args:
-        model: folder of the network; its card lies beside it, or there is none.
+        model: Folder of the network; the model card beside it is optional.
         split: "train" or "test".
-        limit: of more images an even sample is shown.
-        out: file of the page.
+        limit: Largest number of images; of a larger split, an even sample is shown.
+        out: Path of the HTML file to write.
 
     Raises:
-        InputError: a file is missing, damaged, or of other data or of another model than the rest.
+        InputError: A file is missing or damaged, or does not belong to the other files.
     """
     network, card = load_network(model), card_of(model)
     images = read_arrays(IMAGES, [f"{split}_images"])[f"{split}_images"]
     if not len(images):
-        raise InputError(f"{IMAGES}: holds no {split} images; choose the other --split")
+        raise InputError(f"{IMAGES}: contains no {split} images; choose the other --split")
     labels = _read_labels(split, len(images))
     index = np.linspace(0, len(images) - 1, min(limit, len(images))).round().astype(int)
-    _say(f"{len(index):,} of {len(images):,} {split} images through the network")
+    _report_progress(
+        f"running {len(index):,} of {len(images):,} {split} images through the network"
+    )
     features, soft = embed(network, images[index])
-    _say("drawing the map; 10,000 images take about half a minute")
-    shown = Explored(
+    _report_progress("computing the map; 10,000 images take about half a minute")
+    data = ExplorerData(
         images=images[index],
         split=split,
         total=len(images),
@@ -63,11 +68,11 @@ def write_page(model: Path, split: str, limit: int, out: Path) -> None:
         paths=None if labels.paths is None else [labels.paths[i] for i in index],
         settings=f"{card.data}, recipe {card.recipe}, seed {card.seed}" if card else "",
     )
-    write_text(out, render_explorer(shown))
+    write_text(out, render_explorer(data))
 
 
 def _read_labels(split: str, n: int) -> _Labels:
-    """Labels, their names and the images' files, of n images; all are optional."""
+    """Read labels, names and paths of n images; all of them are optional."""
     if not LABELS.exists():
         return _Labels(None, [], None)
     keys = [f"{split}_labels", f"{split}_paths"]
@@ -76,11 +81,11 @@ def _read_labels(split: str, n: int) -> _Labels:
     for key in keys:
         if len(arrays[key]) not in (0, n):
             raise InputError(
-                f"{LABELS}: {len(arrays[key])} {key} of {n} images in {IMAGES}; {_AGAIN}"
+                f"{LABELS}: {len(arrays[key])} {key} for {n} images in {IMAGES}; {_REMEDY}"
             )
     names = [str(name) for name in arrays["names"]]
     if len(labels) and not 0 <= labels.min() <= labels.max() < len(names):
-        raise InputError(f"{LABELS}: {split}_labels has a label without a name; {_AGAIN}")
+        raise InputError(f"{LABELS}: {split}_labels has a label without a name; {_REMEDY}")
     return _Labels(
         labels if len(labels) else None,
         names,
@@ -88,5 +93,7 @@ def _read_labels(split: str, n: int) -> _Labels:
     )
 
 
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+def _report_progress(line: str) -> None:
+    """Write a line to the terminal; nothing if the output goes to a pipe or a file."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"{line}\n")

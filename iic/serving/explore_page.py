@@ -1,4 +1,7 @@
-"""A self-contained page to look inside the clusters: a map of images, and groups to take away."""
+"""Rendering of the cluster explorer, without TensorFlow: map, neighbours and HTML.
+
+`iic.serving.explore` computes the features and writes the page.
+"""
 
 import base64
 from collections.abc import Sequence
@@ -15,36 +18,36 @@ from iic.model.matching import UNMATCHED, contingency_table, majority_match
 from iic.render.html import page_json, render_html
 from iic.render.pictures import data_uri, sprite
 
-# Images like one, and overclusters near one, that the page lists.
+# Similar images of an image, and nearest overclusters of a group, that the page lists.
 SIMILAR = 24
 NEAR = 12
 _SPRITE_COLUMNS = 100
-# They hold 98 % of the variance of the default recipe's 256 features.
+# They explain 98 % of the variance of the default recipe's 256 features.
 _COMPONENTS = 30
 _PERPLEXITY = 30.0
-# Fewer have no neighbourhoods that a map could keep.
+# Fewer images have no neighbourhoods that a map could preserve.
 _MIN_IMAGES = 5
 
 
 @dataclass(frozen=True)
-class Explored:
-    """What the page shows of n images.
+class ExplorerData:
+    """Data of n images that the page shows.
 
     Attributes:
-        images: (n, 28, 28) uint8.
+        images: Images (n, 28, 28), uint8.
         split: "train" or "test".
-        total: images of the split, of which these are all or an even sample.
-        index: (n,) number of each image in its split.
-        features: (n, width) what the trunk makes of each.
-        points: (n, 2) where each lies on the map, from project.
-        cluster: (n, clusters) soft assignments.
-        overcluster: (n, overclusters) likewise.
-        labels: (n,) indices into names; None without labels.
-        names: of the labels, any text.
-        cluster_names: class that each cluster stands for, or None; empty where that is not known.
-        overcluster_names: likewise.
-        paths: file of each image; None where they come from none.
-        settings: of the training, in a line.
+        total: Number of images in the split; these images are all of them or an even sample.
+        index: Index (n,) of each image in its split.
+        features: Features (n, width) of the backbone.
+        points: Place (n, 2) of each image on the map, from `project`.
+        cluster: Soft assignments (n, clusters) of the clustering head.
+        overcluster: Soft assignments (n, overclusters) of the overclustering head.
+        labels: Class (n,) of each image, an index into `names`; None without labels.
+        names: Names of the classes; any text.
+        cluster_names: Class matched to each cluster, or None; empty without a model card.
+        overcluster_names: Majority class of each overcluster, or None; empty without a model card.
+        paths: File of each image; None if the images do not come from files.
+        settings: Settings of the training, on one line.
     """
 
     images: np.ndarray
@@ -64,7 +67,7 @@ class Explored:
 
 
 def project(features: np.ndarray) -> np.ndarray:
-    """(n, 2) a map of features (n, width) that keeps near images near: t-SNE of their PCA."""
+    """Project features (n, width) onto a map (n, 2) by t-SNE of their principal components."""
     n = len(features)
     if n < _MIN_IMAGES or not np.ptp(features, axis=0).any():
         return np.zeros((n, 2), np.float32)
@@ -75,9 +78,14 @@ def project(features: np.ndarray) -> np.ndarray:
 
 
 def similar_images(features: np.ndarray, k: int = SIMILAR) -> np.ndarray:
-    """(n, k) indices of the other images with the nearest features, nearest first.
+    """Find the nearest neighbours of each image in feature space.
 
-    Of few images there are n - 1 columns.
+    Args:
+        features: Features (n, width).
+        k: Number of neighbours; at most n - 1 are returned.
+
+    Returns:
+        Indices (n, k) of the neighbours, nearest first.
     """
     k = min(k, len(features) - 1)
     if k < 1:
@@ -87,7 +95,13 @@ def similar_images(features: np.ndarray, k: int = SIMILAR) -> np.ndarray:
 
 
 def centroids(features: np.ndarray, groups: np.ndarray, k: int) -> np.ndarray:
-    """(k, width) mean features of each group; NaN for an empty one."""
+    """Mean features (k, width) of each group; NaN for empty groups.
+
+    Args:
+        features: Features (n, width).
+        groups: Group (n,) of each image.
+        k: Number of groups.
+    """
     sums = np.zeros((k, features.shape[1]))
     np.add.at(sums, groups, features)
     counts = np.bincount(groups, minlength=k)[:, None]
@@ -97,12 +111,15 @@ def centroids(features: np.ndarray, groups: np.ndarray, k: int) -> np.ndarray:
 def nearest_groups(
     centers: np.ndarray, others: np.ndarray, excluded: np.ndarray
 ) -> list[list[tuple[int, float]]]:
-    """The nearest groups of each, at most NEAR, with the distance of their centroids.
+    """Find the nearest groups of each group, at most NEAR, by the distance of the centroids.
 
     Args:
-        centers: (a, width) centroids, NaN for an empty group.
-        others: (b, width) likewise.
-        excluded: (a, b) bool, pairs to leave out.
+        centers: Centroids (a, width); NaN for empty groups.
+        others: Centroids (b, width) of the groups to choose from; NaN for empty groups.
+        excluded: Pairs (a, b) to leave out, bool.
+
+    Returns:
+        Index and distance of the nearest groups, for each of the a groups.
     """
     found = []
     for center, skip in zip(centers, excluded, strict=True):
@@ -114,8 +131,8 @@ def nearest_groups(
     return found
 
 
-def render_explorer(shown: Explored) -> str:
-    """The HTML page."""
+def render_explorer(shown: ExplorerData) -> str:
+    """Render the self-contained HTML page."""
     script = (files("iic.serving") / "explore.js").read_text("utf-8")
     return render_html(
         "iic.serving",
@@ -124,12 +141,12 @@ def render_explorer(shown: Explored) -> str:
         count=len(shown.images),
         sprite=data_uri("png", sprite(shown.images, _SPRITE_COLUMNS)),
         data=_json(shown),
-        script=Markup(script),  # noqa: S704, part of this package
+        script=Markup(script),  # noqa: S704 - a file of this package
     )
 
 
-def _json(shown: Explored) -> str:
-    """What the page's script needs; numbers of each image as base64 of little-endian arrays."""
+def _json(shown: ExplorerData) -> str:
+    """Data for the page's script as JSON, with arrays as base64 of little-endian values."""
     clusters, overclusters = shown.cluster.shape[1], shown.overcluster.shape[1]
     cluster, overcluster = shown.cluster.argmax(axis=1), shown.overcluster.argmax(axis=1)
     main = majority_match(contingency_table(cluster, overcluster, clusters, overclusters))
@@ -174,7 +191,7 @@ def _json(shown: Explored) -> str:
 
 
 def _scaled(points: np.ndarray) -> np.ndarray:
-    """Points over the range of 16 bits, the map's proportions kept and its middle in the middle."""
+    """Scale points to 16 bits and centre them, with the aspect ratio of the map kept."""
     low, high = points.min(axis=0), points.max(axis=0)
     span = float((high - low).max()) or 1.0
     unit = (points - (low + high) / 2) / span + 0.5

@@ -1,7 +1,8 @@
-"""The network as a file for other runtimes, and the check that the file computes the same.
+"""Export of the network for other runtimes, with a check of the exported file.
 
-All formats take images as they are stored, (n, 28, 28) uint8, and scale them inside: a file that
-expects pixels between 0 and 1 gives plausible nonsense to whoever forgets to divide by 255.
+The input of all formats is images as they are stored, (n, 28, 28) uint8; the file scales them
+itself. A file that expected pixels from 0 to 1 would give plausible but wrong results for unscaled
+images.
 """
 
 import importlib.util
@@ -26,10 +27,10 @@ from iic.model.network import predict
 from iic.model.store import hash_of_weights, load_network
 from iic.serving.info import Facts, versions
 
-# Largest difference of a probability; rounding alone makes a hundredth of it.
+# Largest allowed difference of a probability; rounding causes about a hundredth of it.
 TOLERANCE = 1e-4
 _CHECKED = 256
-# Version of ONNX's operations, of 2022: older runtimes read it than the newest one's.
+# ONNX operator set of 2022, which older runtimes support as well.
 _OPSET = 17
 _INPUT = "images"
 
@@ -37,13 +38,15 @@ Runtime = Callable[[np.ndarray], Assignments]
 
 
 class Format(NamedTuple):
-    """A format: how it is written, and how its own runtime reads it.
+    """An export format.
 
     Attributes:
-        suffix: of its files.
-        packages: optional ones that writing or checking needs, by their names in Python.
-        write: writes a network and its description, as JSON, where the format has a place for it.
-        load: gives the function that a file computes.
+        suffix: Suffix of the file name.
+        packages: Import names of the optional packages that writing and checking need.
+        write: Function that writes a network; it stores the description (JSON) in the file if the
+            format allows.
+        load: Function that loads a file into its own runtime and returns a function from images
+            to assignments.
     """
 
     suffix: str
@@ -53,14 +56,14 @@ class Format(NamedTuple):
 
 
 class Exported(NamedTuple):
-    """What was written, and how it was checked.
+    """Result of an export and of its check.
 
     Attributes:
-        path: of the file, or of the folder.
-        description: of the JSON beside it.
-        size: of the file, or of all files in the folder, in bytes.
-        difference: largest one of a probability between file and network.
-        images: what was compared, in words.
+        path: Path of the file, or of the folder.
+        description: Path of the JSON file beside it.
+        size: Size of the file, or of all files in the folder, in bytes.
+        difference: Largest difference of a probability between file and network.
+        images: Images of the check, in words.
     """
 
     path: Path
@@ -71,18 +74,19 @@ class Exported(NamedTuple):
 
 
 def export(model: Path, name: str, out: Path | None, images: Path, *, force: bool) -> Exported:
-    """Write a trained network in another format, checked, with a JSON that describes it beside it.
+    """Export a trained network, check the file, and describe it in a JSON file beside it.
 
     Args:
-        model: folder of the network; its card, if any, lies beside it.
-        name: of the format, a key of FORMATS.
-        out: path of the file; None = named after the data, in the current folder.
-        images: arrays of the pipeline; its test images are compared if the file is there.
-        force: whether to replace what is there.
+        model: Folder of the network; the model card beside it is optional.
+        name: Name of the format, a key of FORMATS.
+        out: Path to write; None for a file named after the data, in the current folder.
+        images: Path of the pipeline's images. The check uses its test images, or generated images
+            if the file does not exist.
+        force: Whether to replace an existing export.
 
     Raises:
-        InputError: the model is missing, a package is, the target is there already, the converter
-            fails, or the file computes something else. Nothing is left then.
+        InputError: The model or a package is missing, the target already exists, the converter
+            fails, or the file computes other probabilities. Nothing is written in these cases.
     """
     check_installed(name)
     card = card_of(model)
@@ -92,7 +96,7 @@ def export(model: Path, name: str, out: Path | None, images: Path, *, force: boo
     network = load_network(model)
     text = json.dumps(_describe(network, card, hash_of_weights(model)), indent=2) + "\n"
     checked, source = _images(images)
-    # Before the converter has had the network in its hands.
+    # Computed first, since a converter could change the network.
     expected = predict(network, checked)
     with _placing(target, beside) as (temporary, temporary_beside):
         write_text(temporary_beside, text)
@@ -103,16 +107,25 @@ def export(model: Path, name: str, out: Path | None, images: Path, *, force: boo
 
 
 def check_installed(name: str) -> None:
-    """Raise InputError if a package that this format needs is not installed."""
+    """Raise InputError if a package that the format needs is not installed."""
     for package in FORMATS[name].packages:
         if importlib.util.find_spec(package) is None:
             raise InputError(
-                f"{package}: not installed; `make exporters` installs requirements/export.txt"
+                f"{package}: not installed; `make setup EXTRAS=export` installs "
+                "requirements/export.txt"
             )
 
 
 def deployable(network: keras.Model) -> keras.Model:
-    """(n, 28, 28) uint8 -> {"cluster": (n, k), "overcluster": (n, k')}, of Keras's layers alone."""
+    """Wrap a network so that it takes stored images and names its outputs.
+
+    Args:
+        network: Network from `iic.model.network.build_network`.
+
+    Returns:
+        Model of Keras layers with the input "images" (n, 28, 28), uint8, and the outputs
+        "cluster" (n, k) and "overcluster" (n, k').
+    """
     images = keras.Input((IMAGE_SIZE, IMAGE_SIZE), dtype="uint8", name=_INPUT)
     scaled = layers.Rescaling(1 / 255, name="scale")(images)
     outputs = network(layers.Reshape((IMAGE_SIZE, IMAGE_SIZE, 1), name="channel")(scaled))
@@ -120,16 +133,19 @@ def deployable(network: keras.Model) -> keras.Model:
 
 
 def check(name: str, path: Path, images: np.ndarray, expected: Assignments) -> float:
-    """Largest difference of a probability between a file in its own runtime and the network.
+    """Compare an exported file, run in its own runtime, with the network.
 
     Args:
-        name: of the format.
-        path: of the file.
-        images: (n, 28, 28) uint8; run all at once, and the first one alone.
-        expected: the network's probabilities of these images.
+        name: Name of the format.
+        path: Path of the file.
+        images: Images (n, 28, 28), uint8; run as one batch, and the first one alone.
+        expected: Probabilities of the network for these images.
+
+    Returns:
+        Largest difference of a probability.
 
     Raises:
-        InputError: it is above TOLERANCE, or none.
+        InputError: The difference exceeds TOLERANCE or is NaN.
     """
     run = FORMATS[name].load(path)
     difference = max(
@@ -137,11 +153,11 @@ def check(name: str, path: Path, images: np.ndarray, expected: Assignments) -> f
         for n in (len(images), 1)
         for got, wanted in zip(run(images[:n]), expected, strict=True)
     )
-    # Written so that NaN, which is not below anything, fails.
+    # `not <=` instead of `>`, so that NaN fails.
     if not difference <= TOLERANCE:
         raise InputError(
             f"{name}: probabilities differ by {difference:.2g} from the network's, more than "
-            f"{TOLERANCE:g}; nothing was written, please report it"
+            f"{TOLERANCE:g}; nothing was written, please report this"
         )
     return difference
 
@@ -151,25 +167,27 @@ def _target(name: str, out: Path | None, card: ModelCard | None) -> Path:
     if out is None:
         return Path(f"iic-{card.data}{suffix}" if card else f"iic{suffix}")
     if not out.name:
-        raise InputError(f"{out}: no name for a file; choose another")
-    # Keras and LiteRT insist on theirs. A folder may have any name: servers want numbers.
+        raise InputError(f"{out}: not a name for a file; choose another path")
+    # Keras and LiteRT require their suffix. Folders may have any name; model servers use numbers.
     if name != "savedmodel" and out.suffix != suffix:
-        raise InputError(f"{out}: a file of the format {name} is to end in {suffix}")
+        raise InputError(f"{out}: files of the format {name} must end in {suffix}")
     return out
 
 
 def _check_target(name: str, target: Path, beside: Path, force: bool) -> None:
-    """Refuse to replace what is there, and whatever happens a folder that is no export."""
+    """Refuse existing paths without `force`, and anything that is not an export even with it."""
     for path in (target, beside):
         if path.exists() and not force:
-            raise InputError(f"{path}: is there already; --force replaces it")
+            raise InputError(f"{path}: already exists; --force replaces it")
     is_export = (target / "saved_model.pb").exists() if target.is_dir() else target.is_file()
     if target.exists() and (not is_export or target.is_dir() != (name == "savedmodel")):
-        raise InputError(f"{target}: not of the format {name}, so not replaced; choose another")
+        raise InputError(
+            f"{target}: not of the format {name}, so it is not replaced; choose another path"
+        )
 
 
 def _describe(network: keras.Model, card: ModelCard | None, weights: str) -> Facts:
-    """What one has to know to use the file: input, outputs, names of clusters, where it is from."""
+    """Description of the file: input, outputs, names of the clusters, and origin."""
     heads = dict(zip(Assignments._fields, network.outputs, strict=True))
     names = [card.cluster_names(), card.overcluster_names()] if card else [[], []]
     return {
@@ -198,7 +216,7 @@ def _describe(network: keras.Model, card: ModelCard | None, weights: str) -> Fac
 
 
 def _images(path: Path) -> tuple[np.ndarray, str]:
-    """Images to compare on, real ones if there are any, and what they are."""
+    """Images for the check, and their description; generated images if there are no real ones."""
     if path.exists():
         images = read_arrays(path, ["test_images"])["test_images"][:_CHECKED]
         if len(images):
@@ -207,7 +225,7 @@ def _images(path: Path) -> tuple[np.ndarray, str]:
 
 
 def generated_images(n: int) -> np.ndarray:
-    """Noise of four grains (n, 28, 28) uint8, so that not all of it looks the same to a network."""
+    """Generate noise images (n, 28, 28), uint8, of four grain sizes."""
     random = np.random.default_rng(0)
     images = np.empty((n, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
     for index in range(n):
@@ -224,9 +242,9 @@ def _size(path: Path) -> int:
 
 @contextmanager
 def _placing(target: Path, beside: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield temporary paths that take the places of both once the block has succeeded.
+    """Yield temporary paths for both; they replace the targets if the block succeeds.
 
-    iic.core.files.replacing does so for one file; a folder cannot be put over another one.
+    `iic.core.files.replacing` does this for one file, but a folder cannot replace another folder.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
@@ -246,19 +264,19 @@ def _placing(target: Path, beside: Path) -> Iterator[tuple[Path, Path]]:
 
 @contextmanager
 def _one_line(name: str) -> Iterator[None]:
-    """Whatever a converter or a runtime raises becomes a line that names the format."""
+    """Convert any exception of a converter or runtime into an InputError of one line."""
     try:
         yield
     except (InputError, OSError):
         raise
     except Exception as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{name}: the converter or its runtime failed ({said})") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"{name}: the converter or its runtime failed ({reason})") from error
 
 
 def _write_savedmodel(network: keras.Model, path: Path, description: str) -> None:
     network.export(path, format="tf_saved_model", verbose=False)
-    # The folder that TensorFlow keeps for what others add.
+    # The folder that the SavedModel format reserves for files of users.
     write_text(path / "assets.extra" / "iic.json", description)
 
 
@@ -284,14 +302,14 @@ def _load_keras(path: Path) -> Runtime:
 def _write_onnx(network: keras.Model, path: Path, description: str) -> None:
     import onnx
 
-    # Keras takes the signature of a network that was called, or what it is given.
+    # Keras needs a signature for a network that has not been called.
     signature = [keras.InputSpec("uint8", (None, IMAGE_SIZE, IMAGE_SIZE), name=_INPUT)]
     network.export(
         path, format="onnx", verbose=False, opset_version=_OPSET, input_signature=signature
     )
     proto = onnx.load(path)
     for value in (*proto.graph.input, *proto.graph.output):
-        # The converter numbers this dimension, so that input and outputs seem unrelated.
+        # The converter gives this dimension another name in each input and output.
         value.type.tensor_type.shape.dim[0].dim_param = "n"
     onnx.helper.set_model_props(proto, {"iic": description})
     onnx.checker.check_model(proto, full_check=True)

@@ -1,4 +1,4 @@
-"""What is to be said of a trained model and of what lies around it, without TensorFlow."""
+"""Information about a trained model, its data and the machine, without TensorFlow."""
 
 import platform
 import zipfile
@@ -37,21 +37,23 @@ _REPLACE = "delete it and run `dvc repro`, or `dvc pull` it"
 
 
 def describe(model: Path, images: Path, metrics: Path) -> Facts:
-    """Versions, machine, data, model, training, metrics and clusters, and what of these is missing.
-
-    A part that cannot be told is None, and a line in "missing" says why.
+    """Describe a trained model and the files and packages around it.
 
     Args:
-        model: the model's folder; its card lies beside it.
-        images: the arrays of the pipeline's first stage.
-        metrics: what stands for the card's metrics where there is no card.
+        model: Folder of the model; the model card lies beside it.
+        images: Path of the arrays of images that the stage `download` writes.
+        metrics: Path of the metrics, which are read if there is no card.
+
+    Returns:
+        Values by part ("versions", "machine", "data", "model", "training", "metrics" and
+        "clusters"). An unavailable part is None, and a line of the part "missing" says why.
     """
-    # Each once, in order.
+    # A dictionary keeps the order and drops repeated lines.
     missing: dict[str, None] = {}
 
-    def part(tell: Callable[[], _T]) -> _T | None:
+    def part(read: Callable[[], _T]) -> _T | None:
         try:
-            return tell()
+            return read()
         except InputError as error:
             missing[str(error)] = None
             return None
@@ -70,9 +72,9 @@ def describe(model: Path, images: Path, metrics: Path) -> Facts:
 
 
 def versions() -> dict[str, str | None]:
-    """Version of Python and of each package that matters; None = not installed.
+    """Versions of Python and of the main packages; None for a package that is not installed.
 
-    Optional packages are listed where they are installed.
+    Optional packages are only listed if they are installed.
     """
     optional = {name: _version(package) for name, package in _EXTRAS.items()}
     return {
@@ -111,10 +113,13 @@ def _data(card: ModelCard | None, images: dict[str, int] | None) -> Facts | None
 
 
 def count_images(path: Path) -> dict[str, int]:
-    """Number of images of each split in an NPZ file, from the heads of its arrays.
+    """Count the images of each split in an NPZ file, from the headers of its arrays.
+
+    Args:
+        path: Path of the NPZ file.
 
     Raises:
-        InputError: the file is missing or damaged.
+        InputError: The file is missing or damaged.
     """
     try:
         check_plain(path)
@@ -123,8 +128,8 @@ def count_images(path: Path) -> dict[str, int]:
     except FileNotFoundError as error:
         raise InputError(f"{path}: not found; {_REMEDY}") from error
     except Exception as error:
-        # A flipped bit may raise nearly anything, from the archive's or from the array's format.
-        raise InputError(f"{path}: holds no images; {_REPLACE}") from error
+        # The parsers of damaged archives and arrays raise many kinds of exceptions.
+        raise InputError(f"{path}: contains no images; {_REPLACE}") from error
 
 
 def _length(archive: zipfile.ZipFile, name: str) -> int:

@@ -1,4 +1,4 @@
-"""New images put into the clusters of a trained network, in batches, as they are read."""
+"""Assign new images to the clusters of a trained network, in batches while they are read."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -12,13 +12,18 @@ from iic.data.images import Ground, Reading, Source, read_images
 from iic.model.assignments import Assignments
 from iic.model.network import as_input
 
-# Batches, of 0.4 MB each: enough that neither reading nor computing often waits for the other.
+# Batches read ahead, of 0.4 MB each; enough to keep both reading and computing busy.
 _AHEAD = 20
 _Item = TypeVar("_Item")
 
 
 class Assigned(NamedTuple):
-    """Some images of a source: their indices in it (n,), and their soft assignments."""
+    """A batch of images of a source.
+
+    Attributes:
+        indices: Index of each image in the source.
+        soft: Soft assignments of the images.
+    """
 
     indices: list[int]
     soft: Assignments
@@ -31,17 +36,20 @@ def predict_source(
     reading: Reading,
     skipped: Callable[[InputError], None],
 ) -> Iterator[Assigned]:
-    """Put all images of a source into clusters; the next batch is read while one is computed.
+    """Assign all images of a source to clusters; batches are read in a second thread.
 
     Args:
-        network: see iic.model.network.build_network.
-        source: of the images.
-        ground: what they are drawn on.
-        reading: how they are made to fit.
-        skipped: told of each image that is left out.
+        network: Network from `iic.model.network.build_network`.
+        source: Source of the images.
+        ground: Colour of the paper, light or dark.
+        reading: Settings for the conversion to the input size of the network.
+        skipped: Function that is called with the error of each skipped image.
+
+    Yields:
+        Batches of assignments, in the order of the source.
 
     Raises:
-        InputError: an image cannot be read or does not fit, and is not to be skipped.
+        InputError: An image is unreadable or does not fit, and `reading.broken` is "refuse".
     """
     for batch in _ahead(read_images(source, ground, reading, skipped)):
         soft = network.predict_on_batch(as_input(batch.images))
@@ -49,13 +57,13 @@ def predict_source(
 
 
 def _ahead(items: Iterator[_Item]) -> Iterator[_Item]:
-    """The same items, up to _AHEAD of them made in another thread meanwhile."""
+    """Yield the same items, with up to _AHEAD of them prepared in another thread."""
     end = object()
     pool = ThreadPoolExecutor(1)
     try:
         coming = deque(pool.submit(next, items, end) for _ in range(_AHEAD))
         while (item := coming.popleft().result()) is not end:
             coming.append(pool.submit(next, items, end))
-            yield item  # type: ignore[misc]  # it is not `end`
+            yield item  # type: ignore[misc]  # not `end`
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,1 +1,1 @@
-"""The objective and its optimisation."""
+"""The objective, its optimisation, and what is recorded of a training."""

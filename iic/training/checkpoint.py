@@ -1,4 +1,4 @@
-"""Training that goes on where it was stopped: all of its state after each epoch, in one file."""
+"""Resumable training: the whole state of a training, saved in one file after each epoch."""
 
 import logging
 from collections.abc import Sequence
@@ -16,19 +16,24 @@ log = logging.getLogger(__name__)
 
 
 class Saver(keras.callbacks.Callback):
-    """Writes the state of a training after each epoch, whole or not at all.
+    """Saves the state of a training after each epoch, atomically.
 
-    The order of the images and their views follow from seed and epoch, so weights, the optimiser's
-    variables and what the recorder holds are all that the next epoch depends on.
+    The state consists of the weights, the optimiser's variables and the recorder's state. Seed and
+    epoch determine all the rest, such as the order of the images and their views.
     """
 
     def __init__(self, file: Path, recorder: Recorder) -> None:
-        """`recorder` is called before this one."""
+        """Prepare for a training.
+
+        Args:
+            file: Path of the NPZ file to write.
+            recorder: Recorder of the same training, which has to precede this callback.
+        """
         super().__init__()
         self._file, self._recorder = file, recorder
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's name
-        """Write the state; a training that cannot be saved goes on all the same."""
+        """Save the state; if that fails, warn and let the training continue."""
         weights, slots = self.model.network.weights, self.model.optimizer.variables
         names = [*_names("weight", weights), *_names("optimizer", slots)]
         arrays = [np.asarray(variable) for variable in (*weights, *slots)]
@@ -42,10 +47,15 @@ class Saver(keras.callbacks.Callback):
 
 
 def resume(file: Path, model: IICModel, recorder: Recorder) -> int:
-    """Put a model and its recorder into the saved state, if there is one.
+    """Restore the saved state of a training, if there is one.
+
+    Args:
+        file: Path of the NPZ file that a Saver wrote; it may be missing.
+        model: Model to restore, of the same parameters as the saved one.
+        recorder: Recorder to restore.
 
     Returns:
-        The number of finished epochs.
+        Number of finished epochs, 0 if there is no readable state.
     """
     if not file.exists():
         return 0
@@ -54,7 +64,7 @@ def resume(file: Path, model: IICModel, recorder: Recorder) -> int:
     try:
         arrays = read_arrays(file, [*weights, *slots, *STATE])
     except InputError as error:
-        log.warning("%s; training begins anew", error)
+        log.warning("%s; training starts from the first epoch", error)
         return 0
     model.network.set_weights([arrays[name] for name in weights])
     for variable, name in zip(variables, slots, strict=True):

@@ -1,4 +1,4 @@
-"""What several clusterings of the same images agree on, without labels."""
+"""Consensus of a committee (ensemble): the clusters that its members agree on, without labels."""
 
 import logging
 import math
@@ -15,16 +15,21 @@ log = logging.getLogger(__name__)
 def agreement(
     clusterings: Sequence[np.ndarray], clusters: int, kept: float, quorum: float
 ) -> np.ndarray:
-    """(n,) int32 the cluster, as the first clustering numbers it, that a quorum chose, or UNTAUGHT.
+    """Find the cluster of each image on which a quorum of the clusterings agrees.
 
-    Clusters carry no names, so each clustering is first matched to the first one (Hungarian). One
-    that has a whole style in the wrong cluster is further from what most say than the others are.
+    The numbers of clusters are arbitrary, so each clustering is first matched to the first one by
+    the Hungarian method. The members that differ most from the majority then lose their vote: a
+    member with a whole style in the wrong cluster differs more than the others.
 
     Args:
-        clusterings: of the same n images, (n,) integers below `clusters` each.
-        clusters: k.
-        kept: share of the clusterings that vote, those nearest to what most say.
-        quorum: share of these that have to agree on an image, more than a half.
+        clusterings: Clusterings of the same n images, each (n,) integers from 0 to clusters - 1.
+        clusters: Number of clusters k.
+        kept: Share of the clusterings that vote, those closest to the majority, in (0, 1].
+        quorum: Share of the voters that have to agree on an image, in (0.5, 1].
+
+    Returns:
+        (n,) int32 agreed clusters in the numbering of the first clustering; UNTAUGHT where there is
+        no quorum.
     """
     first = clusterings[0]
     named = np.stack(
@@ -33,21 +38,20 @@ def agreement(
             for clustering in clusterings
         ]
     )
-    near = (named == _votes(named, clusters).argmax(axis=1)).mean(axis=1)
-    order = np.argsort(-near, kind="stable")
+    closeness = (named == _votes(named, clusters).argmax(axis=1)).mean(axis=1)
+    order = np.argsort(-closeness, kind="stable")
     voters, others = np.split(order, [max(1, round(kept * len(named)))])
     if len(others):
-        log.info("furthest from what most say, so without a vote: %s", _numbers(others))
+        log.info(
+            "members without a vote, furthest from the majority: %s",
+            ", ".join(str(member + 1) for member in sorted(others)),
+        )
     votes = _votes(named[voters], clusters)
-    # Rounding may not ask for one vote more.
+    # Subtract a little, so that rounding does not ask for one more vote.
     needed = math.ceil(quorum * len(voters) - 1e-9)
     return np.where(votes.max(axis=1) >= needed, votes.argmax(axis=1), UNTAUGHT).astype(np.int32)
 
 
 def _votes(named: np.ndarray, clusters: int) -> np.ndarray:
-    """(n, clusters) how many of the clusterings (m, n) have an image in a cluster."""
+    """Count, for each image and cluster, the clusterings (m, n) that agree: (n, clusters)."""
     return np.stack([(named == cluster).sum(axis=0) for cluster in range(clusters)], axis=1)
-
-
-def _numbers(members: np.ndarray) -> str:
-    return ", ".join(str(member + 1) for member in sorted(members))

@@ -1,4 +1,4 @@
-"""The network with the IIC objective as its training step, a Keras model like any other."""
+"""The Keras model that is trained: the network with a training step that minimises the loss."""
 
 import keras
 import tensorflow as tf
@@ -12,27 +12,38 @@ from iic.training.loss import cross_entropy, iic_loss, normalize_joint
 
 
 class JointMatrix(keras.metrics.Metric):
-    """The joint matrix of a head, summed over the batches of an epoch.
+    """The joint matrix P of a head over all pairs of an epoch.
 
-    P is a mean over pairs, so the sum over batches is exactly the P of all pairs together.
+    The metric sums the counts zᵀz' over the batches, which gives exactly the P of all pairs.
     """
 
     def __init__(self, k: int, name: str) -> None:
-        """A (k, k) matrix of zeros."""
+        """Start with zero counts.
+
+        Args:
+            k: Number of outputs of the head.
+            name: Name of the metric.
+        """
         super().__init__(name=name)
         self._counts = self.add_weight(shape=(k, k), initializer="zeros", name="counts")
 
     def update_state(self, z: tf.Tensor, z_t: tf.Tensor) -> None:
-        """Add the pairs of a batch: soft assignments (n, k) of either view."""
+        """Add the pairs of a batch, given the soft assignments (n, k) of both images."""
         self._counts.assign_add(tf.matmul(z, z_t, transpose_a=True))
 
     def result(self) -> tf.Tensor:
-        """P (k, k), symmetric, sums to 1."""
+        """Return P, (k, k), symmetric, with sum 1."""
         return normalize_joint(tf.convert_to_tensor(self._counts))
 
 
 class IICModel(keras.Model):
-    """The network with the IIC objective as its training step."""
+    """The network with a training step that minimises the IIC loss of both heads.
+
+    Attributes:
+        network: The network, which maps images to the soft assignments of both heads.
+        joints: Joint matrix of each head over the current epoch.
+        targets: (n,) int32 cluster that each training image is taught, or UNTAUGHT.
+    """
 
     def __init__(
         self, network: keras.Model, transform: Transform, loss: LossParams, images: int
@@ -40,10 +51,10 @@ class IICModel(keras.Model):
         """Prepare for a training.
 
         Args:
-            network: maps images to the soft assignments of both heads.
-            transform: of the training images.
-            loss: weights.
-            images: number of training images.
+            network: Network to train.
+            transform: Augmentation of the training images.
+            loss: Weights in the loss.
+            images: Number of training images.
         """
         super().__init__()
         self.network = network
@@ -55,7 +66,6 @@ class IICModel(keras.Model):
             head: JointMatrix(output.shape[-1], f"{head}_joint")
             for head, output in zip(Head, network.outputs, strict=True)
         }
-        # The cluster that each training image is taught, UNTAUGHT for none.
         self.targets = self.add_weight(
             shape=(images,),
             dtype="int32",
@@ -66,15 +76,24 @@ class IICModel(keras.Model):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """What Keras resets at the start of each epoch."""
+        """Metrics that Keras resets at the start of each epoch."""
         return [*self._losses_seen.values(), *self.joints.values()]
 
     def call(self, images: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
-        """Soft assignments of both heads; images (n, 28, 28, 1) in [0, 1]."""
+        """Compute the soft assignments of both heads for images (n, 28, 28, 1) in [0, 1]."""
         return self.network(images, training=training)
 
     def assign_pair(self, batch: Batch, training: bool) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        """Soft assignments of both heads for the first and the second images of a batch."""
+        """Transform a batch of pairs and compute the soft assignments.
+
+        Args:
+            batch: Batch of PairBatches.
+            training: Whether BatchNorm uses the statistics of the batch.
+
+        Returns:
+            z and z', the soft assignments of the first and of the second images: a list with (n, k)
+            of the clustering head and (n, k') of the overclustering head for each.
+        """
         x, x_t = make_pair(
             as_input(batch.images),
             as_input(batch.partners),
@@ -85,15 +104,24 @@ class IICModel(keras.Model):
         return self.network(x, training=training), self.network(x_t, training=training)
 
     def train_step(self, data: Batch) -> dict[str, tf.Tensor]:
-        """One step on a batch of PairBatches; returns the running means of the losses."""
+        """Take one optimisation step on a batch of PairBatches.
+
+        The loss is the weighted mean of both heads' IIC losses, plus the weighted cross-entropy to
+        the targets where clusters are taught:
+
+            (1 - w)·loss(clustering) + w·loss(overclustering) + t·cross-entropy
+
+        Returns:
+            The means of the losses over the epoch so far.
+        """
         share = self._loss.overclustering_weight
         with tf.GradientTape() as tape:
             z, z_t = self.assign_pair(data, training=True)
             losses = [iic_loss(a, b, data.alpha) for a, b in zip(z, z_t, strict=True)]
             loss = (1 - share) * losses[0] + share * losses[1]
             if self._loss.teaching_weight > 0:
-                first, second = data.places
-                taught = (self._teach(z[0], first) + self._teach(z_t[0], second)) / 2
+                first, second = data.indices
+                taught = (self._teaching(z[0], first) + self._teaching(z_t[0], second)) / 2
                 loss += self._loss.teaching_weight * taught
         weights = self.network.trainable_variables
         self.optimizer.apply(tape.gradient(loss, weights), weights)
@@ -104,7 +132,7 @@ class IICModel(keras.Model):
             metric.update_state(a, b)
         return {name: metric.result() for name, metric in self._losses_seen.items()}
 
-    def _teach(self, z: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
-        """Cross-entropy of the clusters to those that the images at these places are taught."""
-        # One-hot of UNTAUGHT is a row of zeros.
-        return cross_entropy(tf.one_hot(tf.gather(self.targets, places), z.shape[-1]), z)
+    def _teaching(self, z: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+        """Compute the cross-entropy of assignments (n, k) to the targets of the images (n,)."""
+        # The one-hot row of UNTAUGHT is zero.
+        return cross_entropy(tf.one_hot(tf.gather(self.targets, indices), z.shape[-1]), z)

@@ -1,79 +1,113 @@
-r"""The objective of IIC: mutual information of the cluster assignments of image pairs.
+r"""The objective of IIC: the mutual information of the cluster assignments of image pairs.
 
-For pairs of images with soft assignments z, z' (n, k), the joint distribution of the cluster of
-either image is P = zᵀz' / n, made symmetric since the order of a pair means nothing. IIC maximises
+Ji, Henriques, Vedaldi: Invariant Information Clustering for Unsupervised Image Classification and
+Segmentation, ICCV 2019 (https://arxiv.org/abs/1807.06653).
 
-    I(P) = H(Pᵢ) + H(Pⱼ) - H(P)
+For n pairs of images with soft assignments z and z', both (n, k), the joint distribution of the
+clusters of a pair is the (k, k) matrix
 
-and the article weights the two marginal entropies by alpha, which favours clusters of equal size.
-Equation 3 of Ji, Henriques, Vedaldi: Invariant Information Clustering for Unsupervised Image
-Classification and Segmentation, ICCV 2019 (https://arxiv.org/abs/1807.06653).
+    P = zᵀz' / n                                              equation 2
+
+made symmetric, since the order of a pair has no meaning: P = (zᵀz' + z'ᵀz) / 2n. IIC maximises
+the mutual information
+
+    I(P) = Σᵢⱼ Pᵢⱼ ln(Pᵢⱼ / (Pᵢ·Pⱼ)) = H(Pᵢ) + H(Pⱼ) - H(P)   equation 3
+
+with the marginals Pᵢ and Pⱼ. The article weights both marginal entropies by alpha, which favours
+clusters of equal size:
+
+    loss = -(alpha·H(Pᵢ) + alpha·H(Pⱼ) - H(P))
 """
 
 import tensorflow as tf
 
-# Keeps log finite; far below the probability of a pair that any batch could show.
+# Lower bound of a cell's co-occurrence count, which keeps the logarithm finite; each pair of images
+# adds 1 in total.
 EPSILON = 1e-7
-# The same for one image, which may be much surer than that and still has to learn otherwise.
+# Lower bound of a probability in the cross-entropy. Below it the gradient vanishes, so it is far
+# smaller: an image has to be able to leave a cluster of which the network is very confident.
 TINY = 1e-30
 
 
 def joint_probability(z: tf.Tensor, z_t: tf.Tensor) -> tf.Tensor:
-    """P = (zᵀz' + z'ᵀz) / 2, clipped at EPSILON and normalised to sum 1.
+    """Compute the joint matrix P = (zᵀz' + z'ᵀz) / 2, clipped at EPSILON and normalised to sum 1.
 
     Args:
-        z: (n, k) soft assignments of the first images of the pairs; rows sum to 1.
-        z_t: (n, k) soft assignments of the second images of the pairs, in the same order.
+        z: (n, k) float soft assignments of the first images of the pairs; rows sum to 1.
+        z_t: (n, k) float soft assignments of the second images, in the same order.
 
     Returns:
-        (k, k) symmetric, positive, sums to 1.
+        (k, k) joint matrix, symmetric and positive, with sum 1.
     """
     return normalize_joint(tf.matmul(z, z_t, transpose_a=True))
 
 
 def normalize_joint(counts: tf.Tensor) -> tf.Tensor:
-    """Turn co-occurrence counts (k, k), of a batch or summed over many, into a joint P."""
+    """Turn co-occurrence counts zᵀz' into the joint matrix P.
+
+    Counts are additive, so the sum of the counts of several batches gives the P of all their pairs.
+
+    Args:
+        counts: (k, k) float counts of one batch or summed over several.
+
+    Returns:
+        (k, k) joint matrix, symmetric and positive, with sum 1.
+    """
     p_ij = (counts + tf.transpose(counts)) / 2
     p_ij = tf.maximum(p_ij, EPSILON)
     return p_ij / tf.reduce_sum(p_ij)
 
 
 def entropy(p: tf.Tensor) -> tf.Tensor:
-    """H(p) = -Σ p ln p, in nats, over all elements of a distribution without zeros."""
+    """Compute H(p) = -Σ p ln p, in nats, over all elements of a distribution without zeros."""
     return -tf.reduce_sum(p * tf.math.log(p))
 
 
 def marginals(p_ij: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Pᵢ = Σⱼ Pᵢⱼ and Pⱼ = Σᵢ Pᵢⱼ, both (k,)."""
+    """Compute the marginals Pᵢ = Σⱼ Pᵢⱼ and Pⱼ = Σᵢ Pᵢⱼ, both (k,), of a joint matrix (k, k)."""
     return tf.reduce_sum(p_ij, axis=1), tf.reduce_sum(p_ij, axis=0)
 
 
 def mutual_information(p_ij: tf.Tensor, alpha: float | tf.Tensor = 1.0) -> tf.Tensor:
-    """alpha·H(Pᵢ) + alpha·H(Pⱼ) - H(P), in nats; mutual information for alpha = 1.
+    """Compute alpha·H(Pᵢ) + alpha·H(Pⱼ) - H(P), the mutual information for alpha = 1.
 
-    Bounds for alpha = 1: 0 (independent views) to ln k (equal, certain, equally filled).
+    For alpha = 1 it ranges from 0 (the clusters of a pair are independent) to ln k (both images of
+    each pair are in the same cluster with certainty, and all clusters have the same size).
+
+    Args:
+        p_ij: (k, k) joint matrix, positive, with sum 1.
+        alpha: Weight of both marginal entropies.
+
+    Returns:
+        Scalar, in nats.
     """
     p_i, p_j = marginals(p_ij)
     return alpha * entropy(p_i) + alpha * entropy(p_j) - entropy(p_ij)
 
 
 def iic_loss(z: tf.Tensor, z_t: tf.Tensor, alpha: float | tf.Tensor = 1.0) -> tf.Tensor:
-    """The loss that training minimises: the negative alpha-weighted mutual information, in nats.
+    """Compute the loss: the negative mutual information with entropies weighted by alpha.
 
     Args:
-        z: (n, k) soft assignments of the first views.
-        z_t: (n, k) soft assignments of the second views.
-        alpha: weight of both marginal entropies; 1 is the paper's loss, 10 the article's best.
+        z: (n, k) float soft assignments of the first images of the pairs; rows sum to 1.
+        z_t: (n, k) float soft assignments of the second images, in the same order.
+        alpha: Weight of both marginal entropies; 1 is the loss of Ji et al., 10 the article's best.
+
+    Returns:
+        Scalar, in nats.
     """
     return -mutual_information(joint_probability(z, z_t), alpha)
 
 
 def cross_entropy(teacher: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
-    """-Σ teacher·ln z, in nats, mean over rows.
+    """Compute the cross-entropy -Σ teacher·ln z, averaged over the rows.
 
     Args:
-        teacher: (n, k) non-negative; a row of zeros teaches nothing.
-        z: (n, k) soft assignments.
+        teacher: (n, k) non-negative target distributions; a row of zeros contributes 0.
+        z: (n, k) float soft assignments; rows sum to 1.
+
+    Returns:
+        Scalar, in nats.
     """
     log_z = tf.math.log(tf.maximum(z, TINY))
     return -tf.reduce_mean(tf.reduce_sum(teacher * log_z, axis=1))

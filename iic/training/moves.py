@@ -1,18 +1,22 @@
-r"""Moving parts of overclusters between clusters where that raises the mutual information.
+r"""Reassignment of overclusters: move parts of them to the cluster that fits their pairs better.
 
-The overclustering head separates styles that the clustering head may join to the wrong digit, for
-example sevens with a cross-bar to the twos. The part of an image is the pair of its overcluster and
-its cluster, so an overcluster that the clustering head splits between two clusters has two parts.
-Let P be the joint matrix of the parts over pairs of training images, and let a mapping name the
-cluster of each part, at first its own. The merged joint matrix is M = CᵀPC with the indicator C
-(parts, k) of the mapping, at first that of the clustering head, and its mutual information, the
-objective of the loss for alpha = 1, is
+The overclustering head separates styles that the clustering head may put into the wrong cluster,
+for example sevens with a cross-bar among the twos. A part is the set of images with the same
+overcluster and the same cluster, so an overcluster that is split between two clusters has two
+parts. Let P be the joint matrix of the parts over pairs of training images, and let a mapping
+assign each part to a cluster. With the mapping's indicator matrix C (parts, k), the joint matrix of
+the clusters is
+
+    M = CᵀPC                  (k, k)
+
+and its mutual information, the objective of the loss for alpha = 1, is
 
     I(M) = 2·H(Mᵢ) - H(M)
 
-Greedily, the single move that raises it most is made, until none raises it enough. Parts move
-rather than whole overclusters, since one that is rightly split would move as a whole. And alpha
-stays 1, since a larger one rewards clusters of equal size, also for wrong moves.
+The mapping starts at the parts' own clusters. A greedy search makes the single move that raises
+I(M) most, until no move raises it enough. It moves parts rather than whole overclusters, because an
+overcluster that is rightly split has to stay split. Alpha is 1, because a larger alpha rewards
+clusters of equal size, which also favours wrong moves.
 """
 
 from itertools import permutations
@@ -22,15 +26,22 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array
 from scipy.special import entr
 
-# A move has to raise the information by this many nats over the number of images: what a handful of
-# images says is chance, in a small set as in a large one (measured: docs/recipe-log.md).
+# Smallest rise of the mutual information that is worth a move, in nats times images. Evidence from
+# a few images is chance, in small and in large data sets (measurements: docs/recipe-log.md).
 MIN_GAIN = 20.0
-# Stands for the part of an image outside the sample, whose pairs are not counted.
+# In place of the part of an image outside the sample, whose pairs are not counted.
 LEFT_OUT = -1
 
 
 class Move(NamedTuple):
-    """A part, the cluster it leaves (where an earlier move put it), the one it joins, nats won."""
+    """One move of a part to another cluster.
+
+    Attributes:
+        part: Number of the part.
+        source: Cluster that the part leaves; an earlier move may have put it there.
+        target: Cluster that the part joins.
+        gain: Rise of the mutual information in nats.
+    """
 
     part: int
     source: int
@@ -39,26 +50,38 @@ class Move(NamedTuple):
 
 
 def parts_of(overcluster: np.ndarray, cluster: np.ndarray, clusters: int) -> np.ndarray:
-    """(n,) the part that each image lies in, overcluster·k + cluster; both (n,) integers."""
+    """Number the part of each image as overcluster·k + cluster.
+
+    Args:
+        overcluster: (n,) integer overclusters.
+        cluster: (n,) integer clusters.
+        clusters: Number of clusters k.
+
+    Returns:
+        (n,) integer parts.
+    """
     return overcluster * clusters + cluster
 
 
 def exact_joint(
     first: np.ndarray, second: np.ndarray, partners: np.ndarray, parts: int
 ) -> csr_array:
-    """Joint matrix of the parts over all pairs: P (parts, parts), symmetric, sums to 1.
+    """Compute the joint matrix of the parts over all pairs of each image with its partners.
 
-    Counted are surest assignments, not probabilities: while these are still spread over many
-    overclusters, they tell little of which images an overcluster holds.
+    It counts hard assignments. Probabilities are spread over many overclusters early in training
+    and then say little about which images an overcluster holds.
 
     Args:
         first: (n,) part of each image as the first of a pair, or LEFT_OUT.
-        second: (n,) as the second.
-        partners: (n, m) images that each is paired with.
-        parts: number of parts; most pairs of them never meet, so the matrix is sparse.
+        second: (n,) part of each image as the second of a pair, or LEFT_OUT.
+        partners: (n, m) indices of the partners of each image.
+        parts: Number of parts.
+
+    Returns:
+        (parts, parts) joint matrix, symmetric, with sum 1; sparse, since most parts never meet.
     """
     counts = csr_array((parts, parts))
-    for column in partners.T:  # one at a time, since all pairs at once may not fit the memory
+    for column in partners.T:  # all pairs at once may not fit into memory
         counted = (first != LEFT_OUT) & (second[column] != LEFT_OUT)
         pairs = (first[counted], second[column][counted])
         counts += coo_array((np.ones(counted.sum()), pairs), shape=(parts, parts)).tocsr()
@@ -66,36 +89,42 @@ def exact_joint(
 
 
 def indicator(mapping: np.ndarray, clusters: int) -> np.ndarray:
-    """C (parts, k): one in each row, at the part's cluster."""
+    """Return the indicator matrix C (parts, k): 1 at each part's cluster, 0 elsewhere."""
     return np.eye(clusters)[mapping]
 
 
 def merged(p_ij: csr_array | np.ndarray, mapping: np.ndarray, clusters: int) -> np.ndarray:
-    """M = CᵀPC (k, k), the joint matrix after all parts of a cluster became one."""
+    """Compute M = CᵀPC, the (k, k) joint matrix of the clusters.
+
+    Args:
+        p_ij: (parts, parts) joint matrix of the parts.
+        mapping: (parts,) cluster of each part.
+        clusters: Number of clusters k.
+    """
     members = indicator(mapping, clusters)
     return members.T @ (p_ij @ members)
 
 
 def information(p_ij: np.ndarray) -> float:
-    """I = 2·H(Pᵢ) - H(P) in nats of a symmetric joint matrix; empty cells count as 0."""
+    """Compute I = 2·H(Pᵢ) - H(P), in nats, of a symmetric joint matrix; empty cells count as 0."""
     return float(2 * entr(p_ij.sum(axis=0)).sum() - entr(p_ij).sum())
 
 
 def best_moves(
     p_ij: csr_array | np.ndarray, mapping: np.ndarray, clusters: int, images: int
 ) -> tuple[np.ndarray, list[Move]]:
-    """Make the move that raises the mutual information most until none is worth MIN_GAIN.
+    """Make the move that raises the mutual information most, until no gain reaches MIN_GAIN.
 
-    The information has an upper bound, so this ends.
+    The search ends, since the mutual information has an upper bound.
 
     Args:
-        p_ij: (parts, parts) symmetric joint matrix, sums to 1.
-        mapping: (parts,) cluster of each part, to start from.
-        clusters: k.
-        images: number of images that p_ij counts.
+        p_ij: (parts, parts) joint matrix of the parts, symmetric, with sum 1.
+        mapping: (parts,) initial cluster of each part.
+        clusters: Number of clusters k.
+        images: Number of images counted in p_ij.
 
     Returns:
-        The mapping after all moves, and the moves in their order.
+        The (parts,) mapping after all moves, and the moves in order.
     """
     mapping = mapping.copy()
     moves: list[Move] = []
@@ -110,10 +139,10 @@ def best_moves(
 
 
 def _gains(p_ij: csr_array | np.ndarray, mapping: np.ndarray, clusters: int) -> np.ndarray:
-    """(parts, k) rise of the mutual information when one part goes to one cluster.
+    """Compute the rise of the mutual information for each move of one part: (parts, k).
 
-    With the row r = P_p·C of part p, its move from s to t takes r from row and column s of M and
-    adds it to row and column t. Nothing else changes, so nothing else is computed.
+    With the row r = P_p·C of part p, its move from cluster s to t subtracts r from row and column s
+    of M and adds it to row and column t. Only these rows and columns are computed.
     """
     rows, same = p_ij @ indicator(mapping, clusters), p_ij.diagonal()
     now = merged(p_ij, mapping, clusters)
@@ -122,16 +151,16 @@ def _gains(p_ij: csr_array | np.ndarray, mapping: np.ndarray, clusters: int) -> 
         inside = np.flatnonzero((mapping == source) & (rows.sum(axis=1) > 0))
         r, pair = rows[inside], [source, target]
         change = np.stack([-r, r], axis=1)
-        # Where both rows cross their columns, the part meets itself as well.
+        # In the 2×2 cells where they cross, both the rows and the columns change, and P_pp moves.
         change[:, :, pair] += change[:, :, pair].transpose(0, 2, 1)
         change[:, :, pair] += same[inside, None, None] * np.array([[1, -1], [-1, 1]])
         moved = np.maximum(now[pair] + change, 0)
-        gains[inside, target] = _of_rows(moved, pair) - _of_rows(now[pair], pair)
+        gains[inside, target] = _contribution(moved, pair) - _contribution(now[pair], pair)
     return gains
 
 
-def _of_rows(rows: np.ndarray, pair: list[int]) -> np.ndarray:
-    """What two rows (..., 2, k) of M and the same columns contribute to its information."""
-    # Columns are rows again, but for the 2×2 cells in which they cross.
+def _contribution(rows: np.ndarray, pair: list[int]) -> np.ndarray:
+    """Compute what two rows (..., 2, k) and the same columns of M contribute to I(M)."""
+    # Columns equal rows, but the 2×2 cells where they cross count once.
     cells = 2 * entr(rows).sum(axis=(-2, -1)) - entr(rows[..., pair]).sum(axis=(-2, -1))
     return 2 * entr(rows.sum(axis=-1)).sum(axis=-1) - cells

@@ -1,4 +1,4 @@
-"""What a run says of itself without labels: a history row and a snapshot an epoch."""
+"""Label-free records of a training: a row of the history and a snapshot for each epoch."""
 
 import json
 from collections.abc import Mapping
@@ -15,20 +15,24 @@ from iic.training.loss import entropy, marginals, mutual_information
 
 _HISTORY = "history"
 _SNAPSHOTS = [f"{head}_{kind}" for head in Head for kind in ("joint", "test")]
-# Names of the arrays that a recorder's state consists of.
+# Names of the arrays in the state of a recorder.
 STATE = (_HISTORY, *_SNAPSHOTS)
 
 
 class Recorder(keras.callbacks.Callback):
-    """Completes Keras's history and takes a snapshot after each epoch, without any label."""
+    """Extends Keras's logs and takes a snapshot after each epoch, without labels.
+
+    Attributes:
+        history: A row of named values for each finished epoch.
+    """
 
     def __init__(self, network: keras.Model, test_images: np.ndarray, schedule: Schedule) -> None:
         """Prepare for a training.
 
         Args:
-            network: gets the trained weights after each epoch, and computes in float32.
-            test_images: (m, 28, 28) uint8, whose hard assignments are recorded.
-            schedule: of the training.
+            network: Network in float32, which receives the trained weights after each epoch.
+            test_images: (m, 28, 28) uint8 images whose hard assignments are recorded.
+            schedule: Schedule of the training.
         """
         super().__init__()
         self._network, self._test_images, self._schedule = network, test_images, schedule
@@ -36,13 +40,20 @@ class Recorder(keras.callbacks.Callback):
         self._snapshots: dict[str, list[np.ndarray]] = {}
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Add the epoch's information, used clusters, share taught and schedule to `logs`."""
+        """Record the epoch, counted from 0, and add its values to `logs`.
+
+        These are the mutual information, marginal entropy and number of used clusters of each head,
+        the share of images that are taught, the scheduled values and the learning rate.
+
+        Raises:
+            InputError: The loss or an output of the network is not finite.
+        """
         model: IICModel = self.model
         logs = {} if logs is None else logs
         _require_finite("loss", logs["loss"], epoch)
         self._network.set_weights(model.network.get_weights())
         assignments = predict(self._network, self._test_images)
-        # The last step may have spoilt the weights after the loss was computed.
+        # The last step changes the weights after its loss was computed.
         for soft in assignments:
             _require_finite("output", soft, epoch)
         for head, soft in zip(Head, assignments, strict=True):
@@ -59,15 +70,20 @@ class Recorder(keras.callbacks.Callback):
         self.history.append({"epoch": epoch + 1, **{name: float(logs[name]) for name in logs}})
 
     def snapshots(self) -> dict[str, np.ndarray]:
-        """Both heads' joint matrices and hard test assignments, one entry an epoch."""
+        """Return the snapshots of all epochs.
+
+        Returns:
+            For each head, its joint matrices, (epochs, k, k) float32, and the hard assignments of
+            the test images, (epochs, m) uint16.
+        """
         return {name: np.stack(arrays) for name, arrays in self._snapshots.items()}
 
     def state(self) -> dict[str, np.ndarray]:
-        """All that was recorded so far, as arrays named as in STATE."""
+        """Return all records as arrays with the names in STATE."""
         return {_HISTORY: np.array(json.dumps(self.history)), **self.snapshots()}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Go on from a state; the model has its weights already."""
+        """Replace all records by those of a state."""
         self.history = json.loads(str(arrays[_HISTORY]))
         self._snapshots = {name: list(arrays[name]) for name in _SNAPSHOTS}
 

@@ -1,4 +1,4 @@
-"""Teaches the clustering head the clusters to which parts of overclusters move."""
+"""Teaching: the clustering head learns the clusters of reassigned parts of overclusters."""
 
 import logging
 import math
@@ -17,44 +17,46 @@ from iic.training.moves import LEFT_OUT, best_moves, exact_joint, information, m
 
 log = logging.getLogger(__name__)
 
-# At most as many images are looked at, evenly spaced: moves among a third of MNIST's do as well as
-# among all, in a third of the time (docs/recipe-log.md).
+# Largest number of images to search for moves, evenly spaced. A third of MNIST gives results as
+# good as all of it, in a third of the time (docs/recipe-log.md).
 SAMPLE = 20_000
-# Share of ln k, the most that clusters can know of a pair, which the clustering head has to reach:
-# below it, clusters have not formed, and moves are chance.
+# Share of ln k, the largest mutual information, that the clustering head has to reach. Below it,
+# clusters have not formed yet and moves would be chance.
 LEAST_INFORMATION = 0.5
 
 
 class Teaching(keras.callbacks.Callback):
-    """Moves parts of overclusters before each epoch from `loss.teaching_from` on.
+    """Reassigns parts of overclusters before each epoch from `loss.teaching_from` on.
 
-    For that epoch the loss includes a cross-entropy that teaches the sampled images of each moved
-    part their new cluster, so that the network itself, not a table beside it, gives the final
-    clusters. Once the clustering head has learned a move, there is nothing left to move, and it is
-    taught no longer.
+    During the epoch, a cross-entropy in the loss teaches the sampled images of each moved part
+    their new cluster, so that the network itself gives the final clusters, without a table of
+    moves. Once the clustering head has learned a move, the part needs no move any more and is no
+    longer taught.
     """
 
     def __init__(self, batches: PairBatches, params: Params, targets: np.ndarray) -> None:
         """Prepare for a training.
 
         Args:
-            batches: of the training; its images and their partners give the joint matrix.
-            params: of the run.
-            targets: (n,) int32 cluster that images are taught unless they move, -1 for none.
+            batches: Batches of the training, whose images and partners give the joint matrix.
+            params: Parameters of the run.
+            targets: (n,) int32 cluster that each image is taught unless its part moves, or
+                UNTAUGHT.
         """
         super().__init__()
         self._batches, self._params, self._targets = batches, params, targets
         images = len(batches.images)
         self._sample = np.arange(0, images, math.ceil(images / SAMPLE))
-        # The first epoch that begins there or later; rounding may not push it by a whole one.
+        # The first epoch that begins at this part of the training or later. Subtract a little, so
+        # that rounding does not delay it by an epoch.
         self._first = math.ceil(params.loss.teaching_from * params.train.epochs - 1e-9)
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's name
-        """Teach what is known before."""
+        """Set the initial targets."""
         self.model.targets.assign(self._targets)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's name
-        """Find the moves with the weights as they are."""
+        """Find the moves under the current weights and set the targets of the epoch."""
         if epoch < self._first:
             return
         plain = self._parts(predict(self.model.network, self._batches.images[self._sample]))
@@ -63,10 +65,10 @@ class Teaching(keras.callbacks.Callback):
         self.model.targets.assign(np.where(moved, after[plain], self._targets))
 
     def _moves(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(k'·k,) the cluster of each part before and after the moves, which are logged."""
+        """Find and log the moves: the cluster of each part before and after, both (k'·k,)."""
         overclusters, clusters = self._params.model.overclusters, self._params.model.clusters
         p_ij = exact_joint(first, second, self._batches.partners, overclusters * clusters)
-        # As parts_of counts them, the cluster changes fastest.
+        # In the numbering of parts_of, the cluster varies fastest.
         own = np.tile(np.arange(clusters), overclusters)
         if information(merged(p_ij, own, clusters)) < LEAST_INFORMATION * math.log(clusters):
             return own, own
@@ -74,16 +76,16 @@ class Teaching(keras.callbacks.Callback):
         for part, source, target, gain in moves:
             overcluster, cluster = divmod(part, clusters)
             log.info(
-                "overcluster %d, part in cluster %d: moves from %d to %d (+%.4f nats)",
+                "overcluster %d, part in cluster %d: reassigned from cluster %d to %d, +%.4f nats",
                 *(overcluster, cluster, source, target, gain),
             )
         return own, after
 
     def _pairs(self, epoch: int, plain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Parts of all images on either side of a pair.
+        """Return the parts of all images as the first and as the second of a pair.
 
-        Neighbours are two different images already, so they stay untransformed and are assigned
-        more surely; an image that is paired with itself needs two views.
+        Neighbours are different images, so they stay untransformed, which makes their assignments
+        more certain. An image that is paired with itself needs two views.
         """
         if self._params.augment.neighbors:
             return plain, plain
@@ -91,7 +93,7 @@ class Teaching(keras.callbacks.Callback):
         return self._parts(first), self._parts(second)
 
     def _parts(self, soft: Assignments) -> np.ndarray:
-        """(n,) the part in which each image most probably is; LEFT_OUT outside the sample."""
+        """Return the most probable part of each image, (n,); LEFT_OUT outside the sample."""
         parts = np.full(len(self._batches.images), LEFT_OUT)
         k = self._params.model.clusters
         parts[self._sample] = parts_of(soft.hard_overcluster, soft.hard_cluster, k)
@@ -99,7 +101,15 @@ class Teaching(keras.callbacks.Callback):
 
 
 def assign_views(model: IICModel, batches: Iterable[Batch]) -> tuple[Assignments, Assignments]:
-    """Soft assignments of the first and of the second images, with the weights as they are."""
+    """Compute the soft assignments of all pairs under the current weights.
+
+    Args:
+        model: Model in training.
+        batches: Batches of pairs.
+
+    Returns:
+        Assignments of the first and of the second images, in the order of the batches.
+    """
     assign = tf.function(lambda batch: model.assign_pair(batch, training=False))
     pairs = [
         tf.nest.map_structure(np.asarray, assign(tf.nest.map_structure(tf.constant, batch)))

@@ -1,6 +1,13 @@
-"""Training without labels, from images and augmentation seeds to the trained network."""
+"""Training without labels, from images and augmentation seeds to the trained network.
+
+Keras's `fit` drives the training. The step is IICModel.train_step (iic/training/learner.py), which
+minimises the loss (iic/training/loss.py). Callbacks reassign overclusters (teaching.py), record
+history and snapshots (recorder.py) and save the state (checkpoint.py). With a committee, several
+networks are trained first, and what they agree on (consensus.py) teaches the final one.
+"""
 
 import logging
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +25,7 @@ from iic.pairs.augmentation import Transform
 from iic.pairs.batches import PairBatches, TrainingData
 from iic.training.checkpoint import Saver, resume
 from iic.training.consensus import agreement
+from iic.training.console import EpochLines
 from iic.training.learner import IICModel
 from iic.training.recorder import Recorder
 from iic.training.teaching import Teaching
@@ -27,7 +35,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The trained network, one history row per epoch, and per-epoch snapshots."""
+    """The result of a training.
+
+    Attributes:
+        network: The trained network, in float32.
+        history: A row of named values for each epoch.
+        snapshots: For each head, its joint matrices, (epochs, k, k) float32, and the hard
+            assignments of the test images, (epochs, m) uint16.
+    """
 
     network: keras.Model
     history: list[dict[str, float]]
@@ -40,22 +55,25 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     state: Path | None = None,
 ) -> TrainingResult:
-    """Train both heads; the same data and parameters give the same result, bit for bit.
+    """Train a network, after a committee if there is one.
 
-    With a committee, its members are trained first, from other initial weights and in another
-    order. The clusters of the images that they agree on then teach the network that is kept, which
-    makes no moves of its own: it did no better with them (docs/recipe-log.md).
+    On one machine, the same data and parameters give the same result, bit for bit.
+
+    The members of a committee start from other initial weights and see the images in another order.
+    The clusters on which they agree then teach the final network. That network reassigns no
+    overclusters, since this did not improve it (docs/recipe-log.md).
 
     Args:
-        data: images, draws and neighbours.
-        params: of the run.
-        callbacks: further ones, of the network that is kept.
-        state: folder for the state after each epoch, from which the same call goes on after an
-            interruption, to the same result; what was saved there must be of the same data and
-            parameters. None = nothing is saved.
+        data: Images, draws and neighbours.
+        params: Parameters of the run.
+        callbacks: Additional callbacks for the training of the final network.
+        state: Folder in which to save the state after each epoch, or None. After an interruption,
+            the same call resumes from it and gives the same result. A saved state must be of the
+            same data and parameters.
 
     Raises:
-        InputError: the data do not fit each other, or the loss is no longer finite.
+        InputError: The data do not fit the parameters, the loss or the weights are not finite, or
+            a step needs too much memory.
     """
     file = state and state / "network.npz"
     if not params.committee.members:
@@ -70,20 +88,21 @@ def _untaught(data: TrainingData) -> np.ndarray:
 
 
 def _committee(data: TrainingData, params: Params, state: Path | None) -> np.ndarray:
-    """(n,) int32 the cluster of each training image that the members agree on, or UNTAUGHT."""
+    """Train the members; return the (n,) int32 clusters on which they agree, or UNTAUGHT."""
     committee, clusterings = params.committee, []
     for number, seed in enumerate(member_seeds(params.seed, committee.members), start=1):
-        log.info("member %d of %d of the committee", number, committee.members)
+        log.info("committee member %d of %d", number, committee.members)
         file = state and state / f"member-{number}.npz"
         network = _train_one(data, member_params(params, seed), _untaught(data), file).network
         clusterings.append(predict(network, data.train_images).hard_cluster)
     agreed = agreement(clusterings, params.model.clusters, committee.kept, committee.quorum)
-    log.info("the committee agrees on %.2f %% of the images", 100 * (agreed != UNTAUGHT).mean())
+    share = (agreed != UNTAUGHT).mean()
+    log.info("the committee agrees on %.2f %% of the training images", 100 * share)
     return agreed
 
 
 def member_params(params: Params, seed: int) -> Params:
-    """Parameters of a member of the committee."""
+    """Return the parameters of a committee member: a scaled backbone, its epochs and its seed."""
     widths = [max(1, round(params.committee.width * width)) for width in params.model.widths]
     epochs = params.committee.epochs
     changed = params.with_values(model={"widths": widths}, train={"epochs": epochs})
@@ -91,7 +110,7 @@ def member_params(params: Params, seed: int) -> Params:
 
 
 def member_seeds(seed: int, members: int) -> list[int]:
-    """Seeds of initial weights and batch order, unlike those of any other run's members."""
+    """Derive the seeds of the committee members from the seed of the run."""
     return [int(s) >> 1 for s in np.random.SeedSequence(seed).generate_state(members)]
 
 
@@ -102,6 +121,7 @@ def _train_one(
     file: Path | None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> TrainingResult:
+    """Train one network, from the saved state in `file` if there is one."""
     keras.utils.set_random_seed(params.seed)
     tf.config.experimental.enable_op_determinism()
     batches = PairBatches(data, params)
@@ -111,40 +131,47 @@ def _train_one(
     teaching = [Teaching(batches, params, targets)] if params.loss.teaching_weight > 0 else []
     finished = resume(file, model, recorder) if file else 0
     if finished:
-        log.info("going on after epoch %d of %d", finished, params.train.epochs)
+        log.info("resuming after epoch %d of %d", finished, params.train.epochs)
         network.set_weights(model.network.get_weights())
     if finished < params.train.epochs:
         saver = [Saver(file, recorder)] if file else []
+        # A progress bar needs a terminal; in a pipe or log file it would be drawn again and again.
+        on_terminal = sys.stdout.isatty()
+        lines = [] if on_terminal else [EpochLines()]
         with _enough_memory():
-            # The recorder adds to the logs that the caller's callbacks read.
             model.fit(
                 batches.dataset(finished),
                 initial_epoch=finished,
                 epochs=params.train.epochs,
                 steps_per_epoch=len(batches),
                 shuffle=False,
-                callbacks=[*teaching, recorder, *saver, *callbacks],
+                # The recorder adds values to the logs that the callbacks after it read.
+                callbacks=[*teaching, recorder, *lines, *saver, *callbacks],
+                verbose=1 if on_terminal else 0,
             )
     return TrainingResult(network, recorder.history, recorder.snapshots())
 
 
 @contextmanager
 def _enough_memory() -> Iterator[None]:
+    """Raise InputError where a training step runs out of memory."""
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
         raise InputError(
-            "train.batch_size: not enough memory for a step; lower it, or the widths of the network"
+            "train.batch_size: not enough memory for a training step; lower it or model.widths"
         ) from error
 
 
 def build_learner(network: keras.Model, params: Params, batches: PairBatches) -> IICModel:
-    """What is trained: a copy of the network that computes in the precision of training.
+    """Build the compiled model that is trained.
+
+    It contains a copy of the network that computes in the precision of the training.
 
     Args:
-        network: whose weights the copy starts from.
-        params: of the run.
-        batches: of the whole training.
+        network: Network with the initial weights.
+        params: Parameters of the run.
+        batches: Batches of the whole training.
     """
     learner = build_network(params.model, params.train.precision)
     learner.set_weights(network.get_weights())
@@ -154,8 +181,8 @@ def build_learner(network: keras.Model, params: Params, batches: PairBatches) ->
         max(1, batches.schedule.steps - 1),
         params.train.learning_rate_final,
     )
-    # The loss is a custom step's own business, so none is given here.
+    # Without a loss, since train_step computes its own.
     model.compile(optimizer=keras.optimizers.Adam(rate))
-    # A first step that makes variables is traced twice, which takes seconds.
+    # Create the optimiser's variables now: otherwise the first step is traced twice, for seconds.
     model.optimizer.build(learner.trainable_variables)
     return model

@@ -137,7 +137,7 @@ def test_damaged_state_is_reported_and_not_used(data, params, state, tmp_path, c
         train(data, params, [again], tmp_path)
     assert again.epochs == [0]
     assert "network.npz: not a readable NPZ file" in caplog.text
-    assert "training begins anew" in caplog.text
+    assert "training starts from the first epoch" in caplog.text
     # The training from the beginning has written the same state.
     assert file.read_bytes() == state
 
@@ -263,7 +263,7 @@ def test_killed_pipeline_ends_with_the_same_lock_file(tmp_path, pipeline_run):
     command = ("dvc", "repro", "--force", "--single-item", "train")
     stop_after_an_epoch(signal.SIGKILL, *command, clone=clone)
     again = run("dvc", "repro", "train", cwd=clone)
-    assert "going on after epoch" in again.stderr
+    assert "resuming after epoch" in again.stderr
     assert not list(clone.glob(".resume/*"))
     assert (clone / "dvc.lock").read_bytes() == before
 
@@ -277,7 +277,7 @@ def test_experiment_in_a_temporary_folder_continues_too(tmp_path, pipeline_run, 
     command = ("dvc", "exp", "run", "--temp", "--name", "mine", "-S", "train.epochs=8")
     stop_after_an_epoch(how, *command, clone=clone)
     again = run(*command, cwd=clone)
-    assert "going on after epoch" in again.stderr
+    assert "resuming after epoch" in again.stderr
     assert not list(clone.glob(".resume/*"))
     assert "mine" in run("dvc", "exp", "list", cwd=clone).stdout
     assert not run("git", "status", "--porcelain", cwd=clone).stdout

@@ -159,7 +159,7 @@ def test_report_is_one_page_without_external_links(pipeline_run):
     figures = sorted(p.name for p in (pipeline_run / "reports/figures").iterdir())
     assert figures == [
         "accuracy.png",
-        "certainty.png",
+        "calibration.png",
         "confusion.png",
         "joint.png",
         "losses.png",

@@ -1,1 +1,1 @@
-"""Timings."""
+"""Measurements of speed and memory."""

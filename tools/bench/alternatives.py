@@ -1,8 +1,7 @@
-"""What a user might take instead of IIC, on the same images.
+"""Other clustering methods on the same images.
 
-Like IIC, a method is fitted on the training images without labels and then assigns the test images.
-`python -m tools.bench.alternatives NAME` prints the accuracy of that as JSON, with seconds and peak
-memory of the process.
+Each method is fitted to the training images without labels, then assigns the test images, as IIC
+does. `python -m tools.bench.alternatives NAME` prints its accuracy, time and peak memory as JSON.
 """
 
 import importlib
@@ -25,16 +24,25 @@ from iic.pipeline.paths import IMAGES, LABELS
 
 
 def k_means(train: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """k-means on pixels."""
+    """Cluster by k-means on pixels.
+
+    Args:
+        train: Training images, (n, pixels) float32 in [0, 1].
+        test: Test images, (m, pixels) float32 in [0, 1].
+
+    Returns:
+        Cluster of each test image, (m,).
+    """
     return KMeans(DIGITS, n_init=10, random_state=0).fit(train).predict(test)
 
 
 def umap_mixture(train: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """UMAP to ten dimensions, then a mixture of ten Gaussians.
+    """Reduce to ten dimensions by UMAP, then fit a mixture of ten Gaussians.
 
-    UMAP has no seed here: with one it would use a single core, which few users accept.
+    UMAP runs without a seed, since it uses a single core with one. Arguments and result are those
+    of `k_means`.
     """
-    from umap import UMAP  # a dependency of the benchmark alone
+    from umap import UMAP  # installed for the benchmark only
 
     reducer = UMAP(n_neighbors=30, n_components=10, min_dist=0.0, n_jobs=-1)
     reduced = reducer.fit_transform(train)
@@ -42,7 +50,7 @@ def umap_mixture(train: np.ndarray, test: np.ndarray) -> np.ndarray:
     return mixture.predict(reducer.transform(test))
 
 
-# Of requirements/bench.txt.
+# The module of the package umap-learn, which requirements/bench.txt installs.
 UMAP = "umap"
 METHODS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "k-means on pixels": k_means,
@@ -51,21 +59,21 @@ METHODS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 def main(arguments: list[str]) -> None:
-    """Run a method and print what came out."""
+    """Run a method and print its accuracy, time and peak memory."""
     if len(arguments) != 1 or arguments[0] not in METHODS:
-        raise InputError(f"name one method of {', '.join(METHODS)}")
+        raise InputError(f"give the name of one method: {', '.join(METHODS)}")
     images = read_arrays(IMAGES, ["train_images", "test_images"])
     train, test = (
         images[split].reshape(len(images[split]), -1).astype(np.float32) / 255
         for split in ("train_images", "test_images")
     )
     if METHODS[arguments[0]] is umap_mixture:
-        # Now, so that importing it is not timed, as it is not for the others.
+        # The time of the import does not count.
         importlib.import_module(UMAP)
     start = time.perf_counter()
     assignments = METHODS[arguments[0]](train, test)
     seconds = time.perf_counter() - start
-    # Read only now: no method can see them.
+    # Labels are read after the method has ended.
     labels = read_arrays(LABELS, ["test_labels"])["test_labels"]
     table = contingency_table(labels, assignments, DIGITS, DIGITS)
     row = {

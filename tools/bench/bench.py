@@ -1,6 +1,6 @@
-"""Measure what the README and the report say of speed and memory: `make bench`.
+"""The benchmark, `make bench`: values of speed and memory for the docs and the report.
 
-`python -m tools.bench.bench SECTION ...` measures some sections again and keeps the others.
+`python -m tools.bench.bench SECTION ...` measures some sections and keeps the others.
 """
 
 import argparse
@@ -15,29 +15,28 @@ from iic.core.machine import machine
 from iic.experiments.cli import run_main, run_module
 from iic.experiments.recipes import DEFAULT, recipe_params
 from iic.experiments.sweep.cluster import check_installed
-from tools.bench import predictions, scaling, steps, sweeps
-from tools.bench import stage_costs as pipeline
+from tools.bench import predictions, scaling, stage_costs, steps, sweeps
 from tools.bench.alternatives import METHODS, UMAP
 from tools.bench.results import read_benchmark, write_benchmark
 
-# How often each is trained; `best` takes a quarter of an hour. `article` is timed by its steps,
-# since it would take hours.
+# Trainings of each recipe; one of `best` takes a quarter of an hour. `article` is timed by its
+# steps, since its training takes two hours.
 RECIPES = {"default": 3, "fast": 3, "best": 1}
 
 
 def measure_alternatives() -> Iterator[dict[str, Any]]:
-    """Accuracy, seconds and peak memory of other methods, each in a process of its own."""
+    """Measure accuracy, time and peak memory of other methods, each in a process of its own."""
     rows = {}
     for name in METHODS:
         rows[name] = json.loads(run_module("tools.bench.alternatives", name).splitlines()[-1])
         yield rows
 
 
-# Each yields its figures, more of them as they come.
+# Functions that yield the values of a section; each yield has more of them.
 SECTIONS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "steps": lambda: iter([steps.measure(["article", *RECIPES])]),
-    "stages": pipeline.measure_stages,
-    "trainings": lambda: pipeline.measure_trainings(RECIPES),
+    "stages": stage_costs.measure_stages,
+    "trainings": lambda: stage_costs.measure_trainings(RECIPES),
     "alternatives": measure_alternatives,
     "scaling": lambda: iter([scaling.measure()]),
     "predict": lambda: iter([predictions.measure()]),
@@ -47,23 +46,23 @@ SECTIONS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
 
 
 def measure(sections: list[str]) -> None:
-    """Measure sections, storing what is there; figures of another machine are dropped."""
+    """Measure sections and store their values; values of another machine are dropped."""
     here = machine()
     for name in sections:
         sys.stderr.write(f"measuring {name}\n")
-        for figures in SECTIONS[name]():
+        for values in SECTIONS[name]():
             kept = read_benchmark()
             if kept.get("machine") != here:
                 kept = {}
-            measured = {**kept, "machine": here, name: figures}
+            measured = {**kept, "machine": here, name: values}
             order = ["machine", *SECTIONS]
             write_benchmark({key: measured[key] for key in order if key in measured})
 
 
 def main(arguments: list[str]) -> None:
-    """Measure the sections that are named, or all."""
+    """Measure the given sections, by default all."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("section", nargs="*", help=f"of {', '.join(SECTIONS)} (default: all)")
+    parser.add_argument("section", nargs="*", help=f"{', '.join(SECTIONS)} (default: all)")
     chosen = parser.parse_args(arguments).section or list(SECTIONS)
     for name in chosen:
         if name not in SECTIONS:
@@ -73,11 +72,11 @@ def main(arguments: list[str]) -> None:
 
 
 def _check(chosen: list[str]) -> None:
-    """Raise InputError, before any long work, for what would be in its way."""
+    """Raise InputError if data or packages of the sections are missing."""
     params = {name: recipe_params(name) for name in ["article", *RECIPES]}
     data = params[DEFAULT].data.name
     if data != "mnist":
-        raise InputError(f"data.name: the benchmark is of mnist, not of {data}; set it back")
+        raise InputError(f"data.name: the benchmark needs mnist, not {data}; set it back")
     steps.training_data()
     if {"sweep", "traffic"} & set(chosen):
         check_installed()

@@ -1,6 +1,6 @@
-"""The generated parts of docs/scaling.md: what a sweep costs, measured and estimated."""
+"""The generated parts of docs/scaling.md: the cost of a sweep, measured and estimated."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from iic.experiments.recipes import DEFAULT
@@ -9,119 +9,115 @@ from tools.bench.sweeps import GROWING, RECORDS
 
 NOT_MEASURED = "Not measured yet: `make bench`."
 VARIANTS, MACHINES = 10_000, 200
-# Steps of a task that are not the training itself, nor depend on what has finished.
-_STILL = ("runs augment", "runs evaluate", "runs report")
+# Steps of a task, other than the training, whose time does not depend on finished experiments.
+_CONSTANT = ("runs augment", "runs evaluate", "runs report")
+_CHANGES = {
+    "images": "images",
+    "overclusters": "overclusters",
+    "width": "channels, as a multiple of the network's",
+    "head_layers": "layers of a head",
+}
+_STEPS = {
+    "look for results and clone": ("clones", "{:.2f} s"),
+    "pull the shared data, already on the machine": ("pulls", "{:.2f} s"),
+    "start and pull the run-cache": ("starts", "{:.2f} s"),
+    "push": ("pushes", "{:.2f} s"),
+    "Git references sent before a push": ("references_mb", "{:.2f} MB"),
+}
 
 
 def costs() -> str:
-    """Seconds of an epoch by what grows, from the first value measured to the last."""
+    """Return a table of the time of an epoch, from the first to the last measured value."""
     measured = read_benchmark()
     if "scaling" not in measured:
         return NOT_MEASURED
-    names = {
-        "images": "images",
-        "overclusters": "overclusters",
-        "width": "channels, of the network's",
-        "head_layers": "layers of a head",
-    }
-    lines = [
-        "| what grows | from | to | seconds of an epoch of `fast` |",
-        "| --- | --- | --- | --- |",
-    ]
-    for kind, name in names.items():
+    rows = []
+    for kind, name in _CHANGES.items():
         seconds = measured["scaling"][kind]
         first, *_, last = seconds
-        lines.append(
-            f"| {name} | {_count(first)} | {_count(last)} "
-            f"| {seconds[first]:.1f} to {seconds[last]:.1f} |"
-        )
-    return "\n".join(lines)
+        times = f"{seconds[first]:.1f} to {seconds[last]:.1f}"
+        rows.append((name, _count(first), _count(last), times))
+    return _table(("setting", "from", "to", "seconds per epoch of `fast`"), rows)
 
 
 def sweep() -> str:
-    """Efficiency of two workers, seconds of a task's steps, and how they grow."""
+    """Return the efficiency of two workers and a table of the time of a task's steps."""
     measured = read_benchmark()
     if not _is_measured(measured):
         return NOT_MEASURED
-    figures, growth = measured["sweep"], measured["traffic"]["growth"]
-    seconds, steps = figures["seconds"], figures["steps"]
+    values, growth = measured["sweep"], measured["traffic"]["growth"]
+    seconds, steps = values["seconds"], values["steps"]
     training = steps["runs train"]
-    beside = sum(steps.values()) - training
-    columns = list(growth)
-    lines = [
-        f"{figures['tasks']} tasks of {figures['epochs']} epoch of `fast`, one core each, took "
-        f"{seconds['1']:.0f} s with one worker and {seconds['2']:.0f} s with two, median of "
-        f"{figures['rounds']}: **{100 * figures['efficiency']:.0f} % efficiency**. Of a task, "
-        f"{training:.0f} s were the training and {beside:.0f} s what is around it, with "
-        f"{steps['runs evaluate'] + steps['runs report']:.0f} s for `evaluate` and `report`.",
-        "",
-        "| a step of a task, beside finished experiments: | "
-        + " | ".join(_count(column) for column in columns)
-        + " |",
-        "| --- |" + " --- |" * len(columns),
+    others = sum(steps.values()) - training
+    last_stages = steps["runs evaluate"] + steps["runs report"]
+    text = (
+        f"{values['tasks']} tasks of {values['epochs']} epoch of `fast`, one core each, took "
+        f"{seconds['1']:.0f} s with one worker and {seconds['2']:.0f} s with two (median of "
+        f"{values['rounds']}): **{100 * values['efficiency']:.0f} % efficiency**. The training "
+        f"took {training:.0f} s of a task, the other steps {others:.0f} s, of which `evaluate` and "
+        f"`report` took {last_stages:.0f} s."
+    )
+    rows = [
+        (name, *(form.format(row[key]) for row in growth.values()))
+        for name, (key, form) in _STEPS.items()
     ]
-    rows = {
-        "looks for results, clones": ("clones", "{:.2f} s"),
-        "pulls the shared data, which is on the machine": ("pulls", "{:.2f} s"),
-        "starts, pulls the run-cache": ("starts", "{:.2f} s"),
-        "pushes": ("pushes", "{:.2f} s"),
-        "Git references that a push is shown": ("references_mb", "{:.2f} MB"),
-    }
-    for name, (key, form) in rows.items():
-        cells = " | ".join(form.format(growth[column][key]) for column in columns)
-        lines.append(f"| {name} | {cells} |")
-    return "\n".join(lines)
+    columns = map(_count, growth)
+    return f"{text}\n\n{_table(('step of a task, by finished experiments', *columns), rows)}"
 
 
 def estimate() -> str:
-    """A sweep that does not fit these machines, from what was measured on them."""
+    """Return a table that extrapolates the measurements to VARIANTS tasks on MACHINES machines."""
     measured = read_benchmark()
     if not _is_measured(measured):
         return NOT_MEASURED
-    figures, traffic = measured["sweep"], measured["traffic"]
+    values, traffic = measured["sweep"], measured["traffic"]
     training = measured["trainings"][DEFAULT]["seconds"]
     each = VARIANTS // MACHINES
-    still = sum(figures["steps"].get(step, 0.0) for step in _STILL)
-    first, *_, last = (_growing(row) + still for row in traffic["growth"].values())
+    constant = sum(values["steps"].get(step, 0.0) for step in _CONSTANT)
+    first, *_, last = (_growing(row) + constant for row in traffic["growth"].values())
     hours = each * (training + (first + last) / 2) / 3600
-    shown = traffic["growth"][str(VARIANTS)]["references_mb"]
+    references = traffic["growth"][str(VARIANTS)]["references_mb"]
     rate = VARIANTS / (3600 * hours)
     data, clone, pushed = (traffic[f"{k}_mb"] for k in ("shared_data", "clone", "pushed"))
     records = traffic["records_kb"] / 1000
     rows = [
-        ("training of `default`, two cores", f"{training:.0f} s", f"{each} a machine, one by one"),
-        ("around it, at first", f"{first:.0f} s", _share(first, training)),
-        ("around it, beside 10,000 finished", f"{last:.0f} s", _share(last, training)),
+        ("training of `default`, two cores", f"{training:.0f} s", f"{each} per machine, in turn"),
+        ("other steps, first task", f"{first:.0f} s", _share(first, training)),
+        ("other steps, with 10,000 finished", f"{last:.0f} s", _share(last, training)),
         ("the whole sweep", "", f"**{hours:.1f} hours**"),
         ("clones, from the Git server", f"{clone:.1f} MB", f"{VARIANTS * clone / 1000:.0f} GB"),
         (
-            "data, once a machine",
+            "data, once per machine",
             f"{data:.0f} MB",
-            f"{MACHINES * data / 1000:.0f} GB; once a task, {VARIANTS * data / 1e6:.1f} TB",
+            f"{MACHINES * data / 1000:.0f} GB; once per task, {VARIANTS * data / 1e6:.1f} TB",
         ),
         (
-            "run-cache, of all that has finished",
+            "run-cache of all finished tasks",
             f"up to {VARIANTS * records:.0f} MB in {VARIANTS * RECORDS:,} files",
             f"{VARIANTS**2 * records / 2 / 1000:,.0f} GB",
         ),
         (
-            "results, as of `fast`, to the DVC remote",
+            "results, at the size of `fast`, to the DVC remote",
             f"{pushed:.1f} MB",
             f"{VARIANTS * pushed / 1000:.0f} GB",
         ),
         (
-            "Git references that a push is shown",
-            f"up to {shown:.1f} MB",
-            f"{VARIANTS * shown / 2 / 1000:.0f} GB",
+            "Git references sent before a push",
+            f"up to {references:.1f} MB",
+            f"{VARIANTS * references / 2 / 1000:.0f} GB",
         ),
         (
-            "tasks that Ray hands out",
-            f"{rate:.2f} a second",
-            f"{traffic['empty_tasks_per_second']:,} a second are possible",
+            "tasks that Ray starts",
+            f"{rate:.2f} per second",
+            f"{traffic['empty_tasks_per_second']:,} per second are possible",
         ),
     ]
-    lines = ["| what | a task | in all |", "| --- | --- | --- |"]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+    return _table(("what", "per task", "in total"), rows)
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    first, *lines = (f"| {' | '.join(row)} |" for row in (head, *rows))
+    return "\n".join([first, "|" + " --- |" * (first.count(" | ") + 1), *lines])
 
 
 def _is_measured(measured: Mapping[str, Any]) -> bool:
@@ -137,5 +133,5 @@ def _share(seconds: float, training: float) -> str:
 
 
 def _count(text: str) -> str:
-    """15000 -> "15,000"; 0.25 stays."""
+    """Add commas to an integer: 15000 becomes "15,000", 0.25 stays."""
     return f"{int(text):,}" if text.isdigit() else text

@@ -1,6 +1,6 @@
-"""How the peak memory of each stage grows with the training images: a fixed part and a slope.
+"""Peak memory of each stage as a line over the number of training images.
 
-`python -m tools.bench.memory` measures it, without a network, on the images in `data/`.
+`python -m tools.bench.memory` measures it on the images in `data/`, without a network connection.
 """
 
 import json
@@ -26,11 +26,17 @@ from tools.bench.stage_costs import run_stage, scratch_copy
 MEMORY = MEASUREMENTS / "memory.json"
 RECIPE = "fast"
 SIZES = (30_000, 60_000, 120_000, 240_000)
-TEST = 10_000  # images that are not trained on
+TEST = 10_000  # test images
 
 
-class Run(NamedTuple):
-    """A stage, the most images for which it takes but minutes, and settings of its own."""
+class StageRun(NamedTuple):
+    """A stage to measure.
+
+    Attributes:
+        stage: Name of the stage.
+        most: Largest number of images to measure, for which the stage takes minutes.
+        values: Parameters that differ from those of the recipe, by section.
+    """
 
     stage: str
     most: int = max(SIZES)
@@ -38,27 +44,30 @@ class Run(NamedTuple):
 
 
 RUNS = {
-    "download of your own NPZ file": Run("download"),
-    "augment": Run("augment"),
-    "neighbors": Run("neighbors", most=120_000),
-    "train with a committee": Run("train", 120_000, {"committee": {"members": 2, "epochs": 1}}),
-    "train": Run("train", most=120_000),
-    "evaluate": Run("evaluate"),
-    "report": Run("report"),
+    "download of your own NPZ file": StageRun("download"),
+    "augment": StageRun("augment"),
+    "neighbors": StageRun("neighbors", most=120_000),
+    "train with a committee": StageRun(
+        "train", 120_000, {"committee": {"members": 2, "epochs": 1}}
+    ),
+    "train": StageRun("train", most=120_000),
+    "evaluate": StageRun("evaluate"),
+    "report": StageRun("report"),
 }
 
 
 def measure(
     folder: Path, params: Params, arrays: Mapping[str, np.ndarray], images: int, runs: Iterable[str]
 ) -> Iterator[tuple[str, float]]:
-    """Names of runs and their peak memory in MB.
+    """Run stages and yield their names in RUNS and their peak memory in MB.
 
     Args:
-        folder: with the code, and with what the runs before have left.
-        params: of the pipeline; where its images come from is set here.
-        arrays: `images` and `labels`, repeated as often as needed.
-        images: number to train on.
-        runs: of RUNS, in their order.
+        folder: Copy of the code with the outputs of earlier stages.
+        params: Parameters of the pipeline; the source of the images is replaced.
+        arrays: `images`, (n, 28, 28) uint8, and `labels`, (n,); repeated or cut to the number of
+            images.
+        images: Number of training images.
+        runs: Names in RUNS, in the order of the pipeline.
     """
     own, total = folder / "own.npz", images + TEST
     write_arrays(own, {name: np.resize(a, (total, *a.shape[1:])) for name, a in arrays.items()})
@@ -69,10 +78,13 @@ def measure(
 
 
 def growth(peaks: Mapping[int, float]) -> dict[str, Any]:
-    """A line above all peaks (MB, by number of images) with the slope of the last two.
+    """Return the line above all peaks that has the slope of the last two.
 
-    A stage peaks in the phase that needs most; each phase needs a fixed part and so much an image.
-    So the slope never falls with more images.
+    A stage peaks in the phase that needs the most memory. Each phase needs a fixed part and a part
+    per image, so the slope never falls as the number of images grows.
+
+    Args:
+        peaks: Peak memory in MB by number of images, in ascending order.
     """
     (before, lower), (last, upper) = list(peaks.items())[-2:]
     slope = max(0.0, (upper - lower) / (last - before))
@@ -85,7 +97,10 @@ def growth(peaks: Mapping[int, float]) -> dict[str, Any]:
 
 
 def bounds() -> dict[str, tuple[int, float]]:
-    """What is stated of each run, rounded up: the fixed part in MB, the multiple of the data."""
+    """Return the documented bounds of each run: fixed part in MB and multiple of the data.
+
+    Both are rounded up. The result is empty if nothing has been measured.
+    """
     runs = read_json(MEMORY, f"git restore {MEMORY}")["runs"] if MEMORY.exists() else {}
     return {
         name: (10 * math.ceil(row["fixed_mb"] / 10), math.ceil(10 * row["times_the_data"]) / 10)
@@ -96,12 +111,12 @@ def bounds() -> dict[str, tuple[int, float]]:
 def main(arguments: list[str]) -> None:
     """Measure all sizes and replace the file."""
     if arguments:
-        raise InputError("python -m tools.bench.memory takes no argument")
+        raise InputError("python -m tools.bench.memory takes no arguments")
     arrays = {
         kind: np.concatenate(list(read_arrays(path, [f"train_{kind}", f"test_{kind}"]).values()))
         for kind, path in (("images", IMAGES), ("labels", LABELS))
     }
-    # One epoch with all that an epoch may do: moves would else begin with the second.
+    # A single epoch that includes reassigned overclusters, which normally start in the second.
     params = recipe_params(RECIPE).with_values(train={"epochs": 1}, loss={"teaching_from": 0.0})
     peaks: dict[str, dict[int, float]] = {name: {} for name in RUNS}
     with scratch_copy() as folder:

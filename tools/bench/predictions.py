@@ -1,4 +1,4 @@
-"""What `iic predict` costs beside the bare network: whole processes, taking turns."""
+"""Time of the command `iic predict` in comparison with the network alone."""
 
 import os
 import subprocess
@@ -21,34 +21,37 @@ ROUNDS = 9
 
 
 def measure() -> dict[str, float]:
-    """Seconds for the test images from an NPZ file and from PNG files, and of the network alone.
+    """Measure predictions of the test images.
 
-    `start` is the time of a call with one image: Python, TensorFlow and the model.
+    Returns:
+        `images`, the number of images, and seconds: `network` of the network alone, `start` of the
+        command with one image, `npz` and `png` of the command with all images in an NPZ file and
+        in PNG files.
     """
     images = read_arrays(IMAGES, ["test_images"])["test_images"]
     network = load_network(MODEL)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _save(images, folder)
+        _save_images(images, folder)
         works: dict[str, Callable[[], object]] = {
             "network": lambda: predict(network, images),
-            "start": lambda: _call(folder / "png/00000.png", folder),
-            "npz": lambda: _call(folder / "test.npz", folder),
-            "png": lambda: _call(folder / "png", folder),
+            "start": lambda: _predict(folder / "png/00000.png", folder),
+            "npz": lambda: _predict(folder / "test.npz", folder),
+            "png": lambda: _predict(folder / "png", folder),
         }
         seconds = take_turns(works, ROUNDS)
     return {"images": len(images)} | {name: round(value, 3) for name, value in seconds.items()}
 
 
-def _save(images: np.ndarray, folder: Path) -> None:
+def _save_images(images: np.ndarray, folder: Path) -> None:
     np.savez(folder / "test.npz", images=images)
     (folder / "png").mkdir()
     for number, image in enumerate(images):
         Image.fromarray(image).save(folder / f"png/{number:05d}.png")
 
 
-def _call(source: Path, folder: Path) -> None:
-    """The command as a user gives it."""
+def _predict(source: Path, folder: Path) -> None:
+    """Run the command as a user does."""
     program = Path(sys.executable).with_name("iic")
     command = [str(program), "predict", str(source), "--out", str(folder / "out.csv")]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)  # noqa: S603 - a list, no shell

@@ -1,4 +1,4 @@
-"""Where the benchmark's figures are kept: reports/measurements/benchmark.json."""
+"""The file of the benchmark's values, reports/measurements/benchmark.json."""
 
 import json
 from typing import Any
@@ -8,10 +8,10 @@ from iic.report.paths import BENCHMARK
 
 
 def read_benchmark() -> dict[str, Any]:
-    """What was measured so far, by section."""
+    """Return the values measured so far, by section; empty without a file."""
     return read_json(BENCHMARK, f"git restore {BENCHMARK}") if BENCHMARK.exists() else {}
 
 
 def write_benchmark(sections: dict[str, Any]) -> None:
-    """Replace the file as a whole."""
+    """Replace the file."""
     write_text(BENCHMARK, json.dumps(sections, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""How the cost of training grows with images, clusters, width and depth of the heads."""
+"""Time of an epoch over the number of images, the overclusters, the width and the depth."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,20 +13,24 @@ from tools.bench.steps import training_data, training_step
 from tools.bench.timing import take_turns
 
 ROUNDS = 5
-IMAGES = (15_000, 30_000, 60_000)
+IMAGE_COUNTS = (15_000, 30_000, 60_000)
 OVERCLUSTERS = (10, 30, 100, 300, 1000)
 WIDTHS = (0.25, 0.5, 1.0, 2.0)
 HEAD_LAYERS = (1, 2, 3, 4)
 
 
 def measure() -> dict[str, Any]:
-    """Seconds of an epoch of the `fast` recipe, by what is changed and to what."""
+    """Measure epochs of the recipe `fast` with one setting changed.
+
+    Returns:
+        Seconds of an epoch by setting, then by value.
+    """
     data, params = training_data(), recipe_params("fast")
-    return {"images": _whole_epochs(data, params), **_steps(data, params)}
+    return {"images": _whole_epochs(data, params), **_epochs_by_step(data, params)}
 
 
 def _whole_epochs(data: TrainingData, params: Params) -> dict[str, float]:
-    """With start, tracing and snapshot, which do not grow with the images."""
+    """Time trainings of one epoch; start, tracing and snapshot take constant time."""
     one_epoch = params.with_values(train={"epochs": 1})
 
     def training_on(images: int) -> Callable[[], object]:
@@ -39,12 +43,12 @@ def _whole_epochs(data: TrainingData, params: Params) -> dict[str, float]:
         )
         return lambda: train(part, one_epoch)
 
-    trainings = {str(images): training_on(images) for images in IMAGES}
+    trainings = {str(images): training_on(images) for images in IMAGE_COUNTS}
     return {name: round(s, 2) for name, s in take_turns(trainings, rounds=3).items()}
 
 
-def _steps(data: TrainingData, params: Params) -> dict[str, dict[str, float]]:
-    """Steps of each variant in turns, times the steps of an epoch."""
+def _epochs_by_step(data: TrainingData, params: Params) -> dict[str, dict[str, float]]:
+    """Time one step of each variant and multiply by the steps of an epoch."""
     steps = {name: training_step(data, changed) for name, changed in variants(params).items()}
     seconds: dict[str, dict[str, float]] = {}
     for name, step in take_turns(steps, ROUNDS).items():
@@ -55,7 +59,7 @@ def _steps(data: TrainingData, params: Params) -> dict[str, dict[str, float]]:
 
 
 def variants(params: Params) -> dict[str, Params]:
-    """The parameters with one thing changed, by "what value"."""
+    """Return variants of the parameters with one setting changed, by "setting value"."""
     widths = params.model.widths
     changes: Mapping[str, Mapping[str, object]] = (
         {f"overclusters {k}": {"overclusters": k} for k in OVERCLUSTERS}

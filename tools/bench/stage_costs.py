@@ -1,4 +1,4 @@
-"""What the pipeline costs: each stage of the default, and the training of each recipe."""
+"""Time and memory of each stage of the default recipe, and of the training of each recipe."""
 
 import json
 import statistics
@@ -12,16 +12,20 @@ from typing import Any
 from iic.evaluation.paths import METRICS
 from iic.experiments.cli import run_module
 from iic.experiments.recipes import DEFAULT, recipe_params
-from iic.experiments.scratch import STAGES, copy_code, write_params
+from iic.experiments.scratch import STAGES, copy_code, copy_working_tree, write_params
 from iic.pipeline.costs import COSTS, Cost, read_costs
 
 PREPARING = STAGES[:3]
-# 100 epochs of 60 batches of 1,000 images.
+# 100 epochs of 60 batches of 1,000 images each.
 ARTICLE_STEPS = 6000
 
 
 def measure_stages() -> Iterator[dict[str, Any]]:
-    """Seconds and peak memory of each stage of the default, one more with each that ends."""
+    """Run the stages of the default recipe.
+
+    Yields:
+        Seconds and peak memory in MB of each stage so far, by stage.
+    """
     costs: dict[str, Any] = {}
     with scratch_copy() as folder:
         for stage in STAGES:
@@ -30,10 +34,13 @@ def measure_stages() -> Iterator[dict[str, Any]]:
 
 
 def measure_trainings(repeats: Mapping[str, int]) -> Iterator[dict[str, Any]]:
-    """Trainings against 6,000 steps of the article's, one more recipe with each that ends.
+    """Train each recipe and compare with ARTICLE_STEPS steps of the article's recipe.
 
     Args:
-        repeats: how often each recipe is trained, by its name; medians count.
+        repeats: Number of trainings by name of the recipe; results are medians.
+
+    Yields:
+        Values of each recipe so far, by recipe.
     """
     rows: dict[str, Any] = {}
     with scratch_copy() as folder:
@@ -49,7 +56,7 @@ def measure_trainings(repeats: Mapping[str, int]) -> Iterator[dict[str, Any]]:
 
 
 def _measure_trainings(folder: Path, recipe: str, count: int) -> dict[str, float]:
-    """The article's step is timed around each training, so that both meet the same machine."""
+    """Train a recipe; the article's step is timed before and after each training."""
     articles, costs = [_article_seconds(folder)], []
     for _ in range(count):
         _set_recipe(folder, recipe)
@@ -73,10 +80,12 @@ def _measure_trainings(folder: Path, recipe: str, count: int) -> dict[str, float
 
 @contextmanager
 def scratch_copy() -> Iterator[Path]:
-    """The working tree's code in a folder of its own, with the default's parameters."""
+    """Yield a temporary folder with a copy of the code and the default parameters."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         copy_code(folder)
+        # The article's step is measured by a module of this package.
+        copy_working_tree(Path(), folder, "tools")
         _set_recipe(folder, DEFAULT)
         yield folder
 
@@ -86,7 +95,12 @@ def _set_recipe(folder: Path, recipe: str) -> None:
 
 
 def run_stage(folder: Path, stage: str) -> Cost:
-    """Run a stage in this folder and return what it cost."""
+    """Run a stage in a folder and return its time and peak memory.
+
+    Args:
+        folder: Copy of the code with the inputs of the stage.
+        stage: Name of the stage.
+    """
     file = folder / "costs"
     file.unlink(missing_ok=True)
     _python(folder, f"stages.{stage}", environment={COSTS: str(file)})
@@ -94,13 +108,13 @@ def run_stage(folder: Path, stage: str) -> Cost:
 
 
 def _article_seconds(folder: Path) -> float:
-    """Of the article's training by its step, in a process of its own as a training is."""
+    """Estimate the seconds of the article's training from one step, in its own process."""
     _set_recipe(folder, DEFAULT)
     step = _python(folder, "tools.bench.steps", "article").splitlines()[-1]
     return ARTICLE_STEPS * float(step)
 
 
 def _python(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> str:
-    # The folder's own modules come first, not those of an installed package.
+    # Modules of the folder take precedence over those of an installed package.
     variables = {"PYTHONPATH": str(folder)} | (environment or {})
     return run_module(*arguments, folder=folder, environment=variables)

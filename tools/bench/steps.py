@@ -1,6 +1,6 @@
-"""What one training step costs: recipes side by side, against the matrix product's peak.
+"""Time of one training step of each recipe, compared with the peak of a matrix product.
 
-`python -m tools.bench.steps RECIPE` prints the seconds of a recipe's step alone.
+`python -m tools.bench.steps RECIPE` prints the seconds of one recipe's step.
 """
 
 import sys
@@ -29,18 +29,22 @@ PEAK_SIZE = 2048
 
 
 def training_data() -> TrainingData:
-    """What `dvc repro` left for the train stage; raises InputError unless it has MNIST's size."""
+    """Return the inputs of the stage `train`.
+
+    Raises:
+        InputError: The data in `data/` are not of MNIST's size.
+    """
     data = read_data()
     if len(data.train_images) != MNIST_IMAGES:
         raise InputError(
-            f"{IMAGES}: {len(data.train_images)} training images, the benchmark is of MNIST; "
+            f"{IMAGES}: {len(data.train_images)} training images, but the benchmark needs MNIST; "
             "set data.name to mnist and run `dvc repro`"
         )
     return data
 
 
 def training_step(data: TrainingData, params: Params) -> Callable[[], object]:
-    """A call is one step of the training as `fit` runs it, batches and augmentation included."""
+    """Return a function that runs one step of a training, including batches and augmentation."""
     keras.utils.set_random_seed(params.seed)
     tf.config.experimental.enable_op_determinism()
     batches = PairBatches(data, params)
@@ -52,10 +56,11 @@ def training_step(data: TrainingData, params: Params) -> Callable[[], object]:
 
 
 def useful_flops(network: keras.Model) -> int:
-    """Floating-point operations that one pair needs in training, of multiply-adds alone.
+    """Count the floating-point operations of the multiply-adds of one pair in training.
 
-    Two views, each forward, backward to the weights and, but for the first layer, backward to the
-    inputs; two operations a multiply-add; over convolutions and dense layers.
+    Each of the two views passes convolutions and dense layers three times: forward, backward to the
+    weights and, except for the first layer, backward to the inputs. A multiply-add counts as two
+    operations.
     """
     multiply_adds = [
         int(np.prod(layer.output.shape[1:-1])) * int(np.prod(layer.kernel.shape))
@@ -66,7 +71,7 @@ def useful_flops(network: keras.Model) -> int:
 
 
 def augmentation(data: TrainingData, params: Params) -> Callable[[], object]:
-    """A call transforms one batch of images at full strength."""
+    """Return a function that transforms one batch of images at full strength."""
     operations = Transform(params.augment)
     transform = tf.function(lambda *arguments: operations(*arguments))
     n = params.train.batch_size
@@ -77,14 +82,22 @@ def augmentation(data: TrainingData, params: Params) -> Callable[[], object]:
 
 
 def matrix_product(dtype: str) -> Callable[[], object]:
-    """A call multiplies two square matrices of PEAK_SIZE."""
+    """Return a function that multiplies two square matrices of size PEAK_SIZE."""
     matrix = tf.cast(tf.random.stateless_uniform([PEAK_SIZE, PEAK_SIZE], [0, 0]), dtype)
     product = tf.function(lambda: tf.matmul(matrix, matrix))
     return lambda: product().numpy()
 
 
 def measure(recipes: list[str]) -> dict[str, Any]:
-    """Pairs a second of each recipe, its share of the peak, and what lies beside the steps."""
+    """Measure steps, augmentation, snapshots and matrix products.
+
+    Args:
+        recipes: Names of recipes; must include `article` and `default`.
+
+    Returns:
+        Pairs per second and share of the float32 peak of each recipe, and the values that they are
+        compared with.
+    """
     data, params = training_data(), {name: recipe_params(name) for name in recipes}
     network = build_network(params["default"].model)
     seconds = take_turns(
@@ -128,14 +141,14 @@ def _flops(params: Params) -> int:
 
 
 def _views(params: Params) -> int:
-    """Images of a pair that are transformed."""
+    """Return the number of transformed images in a pair."""
     return 2 if params.augment.both_views else 1
 
 
 def main(arguments: list[str]) -> None:
     """Print the seconds of a recipe's step."""
     if len(arguments) != 1:
-        raise InputError("name one recipe: python -m tools.bench.steps article")
+        raise InputError("give the name of one recipe: python -m tools.bench.steps article")
     step = training_step(training_data(), recipe_params(arguments[0]))
     seconds = take_turns({"step": step}, rounds=9)["step"]
     sys.stdout.write(f"{seconds}\n")

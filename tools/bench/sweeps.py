@@ -1,4 +1,4 @@
-"""What a sweep costs beside its trainings, and how it scales from one worker to two."""
+"""Overhead of a sweep, and its efficiency with two workers."""
 
 import shutil
 import statistics
@@ -17,37 +17,37 @@ from iic.experiments.recipes import options_of, recipe_params, with_overrides
 from iic.experiments.sweep.cluster import Needs, connected, run_tasks
 from iic.experiments.sweep.task import SHARED_STAGES, Outcome, Place, Source, Task
 
-# One epoch, so that what is not training weighs more than in a sweep that is worth a cluster.
+# With one epoch, the overhead weighs more than in a real sweep.
 EPOCHS = 1
 TASKS = 4
 ROUNDS = 3
-# Experiments that are finished already when a task looks, pulls and pushes.
+# Numbers of finished experiments when a task starts.
 FINISHED = (0, 1000, 10_000)
-# Of the run-cache, for each experiment: train and evaluate; DVC pushes none of report.
+# Records of the run-cache per experiment: train and evaluate. DVC pushes none of report.
 RECORDS = 2
 NO_OPS = 10_000
-# Steps of a task that depend on what has finished; "starts" brings the run-cache.
+# Steps of a task that take longer with more finished experiments; "starts" pulls the run-cache.
 GROWING = ("clones", "pulls", "starts", "pushes")
 _NEEDS = Needs(cores=1, memory=2.0, gpus=0.0, retries=0)
 
 
 def measure_workers() -> Iterator[dict[str, Any]]:
-    """One and two workers, one core each."""
+    """Measure sweeps with one and with two workers, one core each."""
     with _base() as (top, base):
         yield _efficiency(top, base)
 
 
 def measure_traffic() -> Iterator[dict[str, Any]]:
-    """What a task moves, and how its steps grow with what has finished."""
+    """Measure the data that a task transfers, and its steps by number of finished experiments."""
     with _base() as (top, base):
-        figures: dict[str, Any] = _traffic(top, base)
-        yield figures
-        yield figures | {"growth": {str(n): _growth(top, base, n) for n in FINISHED}}
+        values: dict[str, Any] = _traffic(top, base)
+        yield values
+        yield values | {"growth": {str(n): _growth(top, base, n) for n in FINISHED}}
 
 
 @contextmanager
 def _base() -> Iterator[tuple[Path, Path]]:
-    """A folder, and in it a clone of what is committed, with the shared data in its own cache."""
+    """Yield a temporary folder and a clone of HEAD in it, with the shared data in its own cache."""
     with tempfile.TemporaryDirectory(prefix="iic-bench-") as name:
         base = Path(name) / "base"
         _make_base(base)
@@ -65,7 +65,7 @@ def _make_base(base: Path) -> None:
 
 
 def _efficiency(top: Path, base: Path) -> dict[str, Any]:
-    """Seconds of the same tasks with one worker and with two, in turns; medians count."""
+    """Time the same tasks with one and with two workers, in turns; return medians."""
     seconds: dict[int, list[float]] = {1: [], 2: []}
     outcomes: list[Outcome] = []
     for _ in range(ROUNDS):
@@ -92,7 +92,7 @@ def _efficiency(top: Path, base: Path) -> dict[str, Any]:
 
 
 def _steps(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """Median seconds of each step."""
+    """Return the median seconds of each step."""
     names = dict.fromkeys(step for outcome in outcomes for step in outcome.steps)
     return {
         name: round(statistics.median(o.steps[name] for o in outcomes if name in o.steps), 2)
@@ -101,7 +101,7 @@ def _steps(outcomes: Sequence[Outcome]) -> dict[str, float]:
 
 
 def _traffic(top: Path, base: Path) -> dict[str, float]:
-    """Megabytes that a task moves, and tasks a second that Ray can hand out."""
+    """Measure the megabytes that a task transfers, and the tasks per second that Ray can start."""
     with _copy(top, base) as folder:
         task, *_ = _tasks(folder)
         git, commit = task.source.git, task.source.commit
@@ -127,7 +127,7 @@ def _traffic(top: Path, base: Path) -> dict[str, float]:
 
 
 def _empty_tasks_per_second(ray: Any, task: Task) -> float:  # noqa: ANN401 - the module
-    """All handed in at once, as a sweep does, each with what a task is told."""
+    """Submit empty tasks at once, as a sweep does, each with the arguments of a real one."""
     nothing = ray.remote(num_cpus=1)(lambda task: task.name)
     ray.get(nothing.remote(task))
     start = time.monotonic()
@@ -136,32 +136,32 @@ def _empty_tasks_per_second(ray: Any, task: Task) -> float:  # noqa: ANN401 - th
 
 
 def _growth(top: Path, base: Path, finished: int) -> dict[str, float]:
-    """Seconds of a task's steps beside so many finished experiments; one that is not the first."""
+    """Measure the steps of a task, not the first one, with a number of finished experiments."""
     with _copy(top, base) as folder:
         task = _tasks(folder)[0]
-        _pretend(folder, task.source, finished)
+        _add_finished(folder, task.source, finished)
         with connected(None, cores=1) as ray:
             outcomes = []
             for name in ("first", "second", "third"):
-                # From the run-cache but for the first, since only what is around a training counts.
+                # All but the first take the training from the run-cache: only the overhead counts.
                 again = replace(task, name=name)
                 outcomes += list(run_tasks(ray, [again], _NEEDS, lambda _: None))
             _check(outcomes)
         steps = _steps(outcomes[1:])
-        # A push begins with all references that the server has; a fetch asks for the one it wants.
-        shown = _run("git", "receive-pack", "--http-backend-info-refs", ".", folder=folder)
+        # Before a push, the server sends all its references; a fetch asks for a single one.
+        references = _run("git", "receive-pack", "--http-backend-info-refs", ".", folder=folder)
         return {
             **{step: steps[step] for step in GROWING},
-            "references_mb": round(len(shown) / 1e6, 2),
+            "references_mb": round(len(references) / 1e6, 2),
         }
 
 
-def _pretend(folder: Path, source: Source, count: int) -> None:
-    """References and run-cache records as of so many experiments that have finished here."""
+def _add_finished(folder: Path, source: Source, count: int) -> None:
+    """Create the Git references and run-cache records of a number of finished experiments."""
     lines = "".join(
         f"create {source.reference(f'other-{number}')} {source.commit}\n" for number in range(count)
     )
-    _run("git", "update-ref", "--stdin", folder=folder, told=lines)
+    _run("git", "update-ref", "--stdin", folder=folder, text=lines)
     _run("git", "pack-refs", "--all", folder=folder)
     record = "cmd: python -m stages.train\nouts: []\n" + "# padding\n" * 250
     for number in range(RECORDS * count):
@@ -173,7 +173,7 @@ def _pretend(folder: Path, source: Source, count: int) -> None:
 
 @contextmanager
 def _copy(top: Path, base: Path) -> Iterator[Path]:
-    """The clone again, with a cache that knows no training."""
+    """Yield a copy of the clone; its cache has no training."""
     with tempfile.TemporaryDirectory(dir=top) as name:
         folder = Path(name) / "repository"
         shutil.copytree(base, folder, symlinks=True)
@@ -200,12 +200,12 @@ def _check(outcomes: Sequence[Outcome]) -> None:
 
 
 def _size(folder: Path) -> float:
-    """Of all files, in MB."""
+    """Return the size of all files in MB."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
-def _run(*command: str, folder: Path, told: str | None = None) -> str:
+def _run(*command: str, folder: Path, text: str | None = None) -> str:
     done = subprocess.run(  # noqa: S603 - a list, no shell
-        command, cwd=folder, capture_output=True, text=True, check=True, input=told
+        command, cwd=folder, capture_output=True, encoding="utf-8", check=True, input=text
     )
     return done.stdout

@@ -67,7 +67,7 @@ def _trial(clone: Path, stage: str, moment: float) -> tuple[str, ...]:
     except InputError as error:
         return (str(error),)
     details = {
-        "training went on": "going on after epoch" in said.stderr,
+        "training went on": "resuming after epoch" in said.stderr,
         "lock file mended": "half-written" in said.stderr,
     }
     return (lost(clone, lock), *(what for what, is_so in details.items() if is_so))

@@ -1,113 +1,122 @@
-"""The generated parts of docs/reproducibility.md: under which conditions the bytes are the same."""
+"""Tables of docs/reproducibility.md: which conditions change the bytes, by how much, and the cost.
 
-from collections.abc import Mapping, Sequence
+They come from reports/measurements/determinism.json, which `python -m tools.determinism.measure`
+writes.
+"""
+
+from collections.abc import Iterator, Mapping
 from string import ascii_uppercase
 from typing import Any
 
 from iic.experiments.seeds import rows_of
-from tools.bench.estimate import NOT_MEASURED
 from tools.determinism.conditions import CONDITIONS, ELSEWHERE, LEVELS
 from tools.determinism.measure import read_results
+from tools.docs.tables import markdown_table
 
-_Row = Mapping[str, Any]
+# A measured level, such as "mnist", or one of its rows.
+_Measured = Mapping[str, Any]
 _NOT_RUN = "Not run yet: `python -m tools.determinism.measure`."
 
 
 def conditions() -> str:
-    """Which set of bytes each condition gives with each of the data."""
-    results = read_results()
-    levels = [level for level in LEVELS if level in results]
+    """A letter for the bytes that each condition gives, for each level that was measured."""
+    levels = _levels()
     if not levels:
         return _NOT_RUN
-    letters = {level: letters_of(results[level]) for level in levels}
-    titles = " | ".join(LEVELS[level].title for level in levels)
-    lines = [
-        f"| what differs | how | {titles} |",
-        "| --- | --- |" + " --- |" * len(levels),
-    ]
+    letters = {name: letters_of(level) for name, level in levels.items()}
+    rows = []
     for name, condition in CONDITIONS.items():
-        rows = [results[level]["conditions"].get(name, {}) for level in levels]
-        if any("digest" in row or row.get("outcome") == "failed" for row in rows):
-            cells = [_cell(row, letters[level]) for level, row in zip(levels, rows, strict=True)]
-            lines.append(f"| {condition.what} | {condition.how} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *_machines(results, levels), "", *_not_tried(results)])
+        found = {key: level["conditions"].get(name, {}) for key, level in levels.items()}
+        if any(_was_run(row) for row in found.values()):
+            cells = (_cell(row, letters[key]) for key, row in found.items())
+            rows.append((condition.what, condition.how, *cells))
+    titles = " | ".join(["what differs | how", *(LEVELS[name].title for name in levels)])
+    return "\n".join([markdown_table(titles, rows), "", *_machines(levels), "", *_not_run(levels)])
 
 
-def letters_of(level: Mapping[str, Any]) -> dict[str, str]:
-    """A letter for each set of bytes by its digest: A that of the reference, then in order."""
+def _levels() -> dict[str, _Measured]:
+    """What was measured, by level, in the order of the columns."""
+    results = read_results()
+    return {name: results[name] for name in LEVELS if name in results}
+
+
+def letters_of(level: _Measured) -> dict[str, str]:
+    """A letter for each digest of all outputs: A for the reference, then by first appearance."""
     found = [level["reference"]["digest"]]
     found += [row["digest"] for row in level["conditions"].values() if "digest" in row]
     return dict(zip(dict.fromkeys(found), ascii_uppercase, strict=False))
 
 
-def _cell(row: _Row, letters: Mapping[str, str]) -> str:
+def _was_run(row: _Measured) -> bool:
+    return "digest" in row or row.get("outcome") == "failed"
+
+
+def _cell(row: _Measured, letters: Mapping[str, str]) -> str:
     if "digest" not in row:
-        return "failed" if row.get("outcome") == "failed" else ""
+        return "failed" if _was_run(row) else ""
     letter = letters[row["digest"]]
     return letter if row["outcome"] == "same" else f"**{letter}**"
 
 
-def _machines(results: Mapping[str, Any], levels: Sequence[str]) -> list[str]:
-    """On which processors the reference of each level gave its bytes."""
-    lines = ["Processors on which the reference gave A:", ""]
-    for level in levels:
-        found = [machine["processor"] for machine in results[level]["reference"]["machines"]]
-        lines.append(f"- {LEVELS[level].title}: {'; '.join(dict.fromkeys(found))}")
-    return lines
+def _machines(levels: Mapping[str, _Measured]) -> Iterator[str]:
+    yield from ("Processors on which the reference gave A:", "")
+    for name, level in levels.items():
+        found = dict.fromkeys(machine["processor"] for machine in level["reference"]["machines"])
+        yield f"- {LEVELS[name].title}: {'; '.join(found)}"
 
 
-def _not_tried(results: Mapping[str, Any]) -> list[str]:
+def _not_run(levels: Mapping[str, _Measured]) -> Iterator[str]:
+    """Conditions that no level has, with the reason."""
     reasons: dict[str, str] = {}
     for name, condition in CONDITIONS.items():
-        rows = [results[level]["conditions"].get(name, {}) for level in LEVELS if level in results]
-        tried = any("digest" in row or row.get("outcome") == "failed" for row in rows)
+        rows = [level["conditions"].get(name, {}) for level in levels.values()]
         found = [row["reason"] for row in rows if row.get("outcome") == "not tried"]
-        if found and not tried:
+        if found and not any(_was_run(row) for row in rows):
             reasons[condition.what] = found[0]
-    lines = [f"- {what}: {reason}" for what, reason in (reasons | ELSEWHERE).items()]
-    return ["Not tried:", "", *lines]
+    yield from ("Not tried:", "")
+    yield from (f"- {what}: {reason}" for what, reason in (reasons | ELSEWHERE).items())
 
 
 def moves() -> str:
-    """How far metrics move where the bytes differ, and between seeds."""
-    results = read_results()
-    levels = [level for level in LEVELS if level in results]
+    """How far metrics move where the bytes differ, and the spread between seeds."""
+    levels = _levels()
     if not levels:
         return _NOT_RUN
-    lines = [
-        "| data | bytes | under | first output that differs | accuracy, points | NMI | loss "
-        "| images in another cluster |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    titles = (
+        "data | bytes | conditions | first output that differs | accuracy, points | NMI | loss "
+        "| images in another cluster"
+    )
+    rows = [
+        (LEVELS[name].title, *row) for name, level in levels.items() for row in _moved_rows(level)
     ]
-    for level in levels:
-        title = LEVELS[level].title
-        lines += [f"| {title} | {row}" for row in _moved_rows(results[level])]
-    return "\n".join([*lines, "", _between_seeds(results.get("mnist"))])
+    return f"{markdown_table(titles, rows)}\n\n{_between_seeds(levels.get('mnist'))}"
 
 
-def _moved_rows(level: Mapping[str, Any]) -> list[str]:
-    lines, rows = [], level["conditions"]
+def _moved_rows(level: _Measured) -> Iterator[tuple[str, ...]]:
+    """One row for each set of bytes other than the reference's."""
     for digest, letter in letters_of(level).items():
-        names = [name for name, row in rows.items() if row.get("digest") == digest]
-        if digest == level["reference"]["digest"] or not names:
+        under = {n: row for n, row in level["conditions"].items() if row.get("digest") == digest}
+        if digest == level["reference"]["digest"] or not under:
             continue
-        row = rows[names[0]]
+        row = next(iter(under.values()))
         moved = row["moved"]
-        under = "; ".join(CONDITIONS[name].what for name in names)
-        lines.append(
-            f"{letter} | {under} | `{row['differs'][0]}` | {100 * moved['acc']:.2f} "
-            f"| {moved['nmi']:.4f} | {moved['loss']:.4f} "
-            f"| {row['changed']:,} of {row['images']:,} |"
+        yield (
+            letter,
+            "; ".join(CONDITIONS[name].what for name in under),
+            f"`{row['differs'][0]}`",
+            f"{100 * moved['acc']:.2f}",
+            f"{moved['nmi']:.4f}",
+            f"{moved['loss']:.4f}",
+            f"{row['changed']:,} of {row['images']:,}",
         )
-    return lines
 
 
-def _between_seeds(level: Mapping[str, Any] | None) -> str:
-    """The spread that the same recipe has over its seeds, from its table."""
+def _between_seeds(level: _Measured | None) -> str:
+    """Range of the accuracy over the seeds of the same recipe."""
     recipe = LEVELS["mnist"].recipe
     values = [100 * float(row["acc"]) for row in rows_of(recipe).values()]
     if not values:
-        return NOT_MEASURED
+        return f"No seeds to compare with yet: `iic seeds {recipe}`."
     spread = max(values) - min(values)
     return (
         f"Over the {len(values)} seeds of `{recipe}` (reports/seeds/{recipe}.csv), accuracy lies "
@@ -116,8 +125,8 @@ def _between_seeds(level: Mapping[str, Any] | None) -> str:
     )
 
 
-def _further_than(spread: float, level: Mapping[str, Any]) -> str:
-    """Which bytes moved the accuracy by more points than seeds do."""
+def _further_than(spread: float, level: _Measured) -> str:
+    """Sets of bytes that moved the accuracy by more points than seeds do."""
     letters, rows = letters_of(level), level["conditions"].values()
     moved = {letters[row["digest"]]: 100 * row["moved"]["acc"] for row in rows if row.get("moved")}
     further = [f"{letter} by {points:.2f}" for letter, points in moved.items() if points > spread]
@@ -125,14 +134,15 @@ def _further_than(spread: float, level: Mapping[str, Any]) -> str:
 
 
 def costs() -> str:
-    """What training takes under a condition, of the time that the reference took beside it."""
-    level = read_results().get("mnist")
+    """Training time under each condition as a share of the reference's, on MNIST."""
+    level = _levels().get("mnist")
     if level is None:
         return _NOT_RUN
     reference = level["reference"]["train_seconds"]
-    lines = ["| what differs | training, of the reference's time |", "| --- | --- |"]
-    for name, row in level["conditions"].items():
-        if "train_seconds" in row:
-            share = row["train_seconds"] / reference
-            lines.append(f"| {CONDITIONS[name].what} | {share:.2f} |")
-    return "\n".join([*lines, "", f"The reference took {reference:.0f} s; one run each."])
+    rows = [
+        (CONDITIONS[name].what, f"{row['train_seconds'] / reference:.2f}")
+        for name, row in level["conditions"].items()
+        if "train_seconds" in row
+    ]
+    table = markdown_table("what differs | training, share of the reference's time", rows)
+    return f"{table}\n\nThe reference took {reference:.0f} s; one run each."

@@ -18,7 +18,7 @@ from iic.model.assignments import Assignments
 NAMES = np.array(["ant", "bee", "cat"])
 NONE = np.array([], np.str_)
 LABELS = np.array([0, 0, 1, 1, 2, 2])
-# Cluster 2 holds ants, 0 bees, 1 cats; one cat lies among the bees.
+# Cluster 2 contains ants, cluster 0 bees and one cat, cluster 1 cats.
 CLUSTERS = np.array([2, 2, 0, 0, 1, 0])
 OVERCLUSTERS = np.array([4, 3, 0, 0, 1, 0])
 
@@ -44,8 +44,8 @@ def snapshots() -> dict[str, np.ndarray]:
     }
 
 
-def test_each_split_is_matched_on_its_own(test_split):
-    # In the training split clusters 0 and 2 are the other way round: right again, if matched.
+def test_each_split_has_its_own_matching(test_split):
+    # The training split swaps clusters 0 and 2, which its own matching undoes.
     train = Split(Assignments(soft((2 - CLUSTERS) % 3, 4), soft(OVERCLUSTERS, 5)), LABELS)
     found = scores(train, test_split, NAMES)
     assert list(found) == ["acc", "nmi", "ari", "over_acc", "train_acc"]
@@ -53,14 +53,14 @@ def test_each_split_is_matched_on_its_own(test_split):
     assert found["over_acc"] == pytest.approx(5 / 6)
 
 
-def test_clusters_are_named_by_the_matching(test_split):
+def test_classes_of_clusters_come_from_the_matching(test_split):
     clusters, overclusters = classes_of_clusters(test_split, NAMES)
     assert clusters == [1, 2, 0, None]
     assert overclusters == [1, 2, None, 0, 0]
     assert classes_of_clusters(test_split, NONE) == ([None] * 4, [None] * 5)
 
 
-def test_predictions_are_names(test_split):
+def test_predictions_contain_names_of_classes(test_split):
     table = predictions_table(test_split, NAMES, [1, 2, None, None])
     assert table["label"].tolist() == ["ant", "ant", "bee", "bee", "cat", "cat"]
     assert table["predicted"].tolist() == ["", "", "bee", "bee", "cat", "bee"]
@@ -74,7 +74,7 @@ def test_predictions_are_names(test_split):
     ]
 
 
-def test_accuracy_by_epoch_counts_all_outputs(snapshots):
+def test_accuracy_by_epoch_scores_both_heads(snapshots):
     table = accuracy_by_epoch(LABELS, NAMES, snapshots)
     assert table["epoch"] == [1, 2]
     assert table["acc"] == pytest.approx([2 / 6, 5 / 6])
@@ -83,7 +83,7 @@ def test_accuracy_by_epoch_counts_all_outputs(snapshots):
     assert accuracy_by_epoch(LABELS[:0], NONE, snapshots) == {"epoch": [1, 2]}
 
 
-def test_without_labels_the_network_speaks_for_itself(test_split):
+def test_label_free_scores_come_from_history_and_assignments(test_split):
     last = {"cluster_mutual_information": 0.9, "overcluster_mutual_information": 1.3, "loss": -2.0}
     assert label_free_scores(test_split, last) == {
         "mutual_information": 0.9,
@@ -93,13 +93,13 @@ def test_without_labels_the_network_speaks_for_itself(test_split):
     }
 
 
-def test_stability_is_of_groups_and_not_of_numbers(random):
+def test_stability_ignores_the_numbers_of_clusters(random):
     assert stability(CLUSTERS, (CLUSTERS + 1) % 3) == 1
     many = random.integers(0, 10, (2, 5000))
     assert stability(*many) == pytest.approx(0, abs=0.01)
 
 
-def test_assignments_have_paths_where_images_have_them(test_split):
+def test_assignments_have_paths_only_if_images_do(test_split):
     splits = {"train": test_split, "test": test_split}
     none = np.array([], np.str_)
     table = assignments_table(splits, {"train": none, "test": none})

@@ -16,7 +16,7 @@ from iic.model.matching import (
 
 
 def best_by_brute_force(table: np.ndarray) -> int:
-    """The most images that any one-to-one matching puts right, over all matchings."""
+    """Largest number of images that a one-to-one matching can get right."""
     classes, clusters = table.shape
     small, large = sorted(table.shape)
     square = table if classes <= clusters else table.T
@@ -26,14 +26,14 @@ def best_by_brute_force(table: np.ndarray) -> int:
     )
 
 
-def test_table_counts_and_keeps_empty_classes_and_clusters():
+def test_contingency_table_keeps_empty_classes_and_clusters():
     table = contingency_table(np.array([0, 0, 2]), np.array([1, 1, 3]), classes=3, clusters=5)
     expected = np.zeros((3, 5), int)
     expected[0, 1], expected[2, 3] = 2, 1
     np.testing.assert_array_equal(table, expected)
 
 
-def test_table_does_not_overflow_small_integers():
+def test_contingency_table_does_not_overflow_small_integers():
     labels = np.full(3, 9, np.uint8)
     table = contingency_table(labels, np.full(3, 49, np.uint16), classes=10, clusters=50)
     assert table[9, 49] == 3
@@ -41,24 +41,24 @@ def test_table_does_not_overflow_small_integers():
 
 @pytest.mark.parametrize("shape", [(2, 2), (4, 4), (5, 5), (3, 6), (5, 3), (1, 4)])
 @pytest.mark.parametrize("seed", range(4))
-def test_match_is_the_best_of_all(shape, seed):
+def test_hungarian_match_equals_brute_force(shape, seed):
     table = np.random.default_rng(seed).integers(0, 20, shape)
     assert hungarian_accuracy(table) == pytest.approx(best_by_brute_force(table) / table.sum())
 
 
-def test_match_is_one_to_one_and_leaves_surplus_clusters_unmatched(random):
+def test_hungarian_match_is_one_to_one_with_surplus_clusters_unmatched(random):
     mapping = hungarian_match(random.integers(0, 20, (3, 7)))
     assert sorted(mapping[mapping != UNMATCHED]) == [0, 1, 2]
     assert (mapping == UNMATCHED).sum() == 4
 
 
-def test_greedy_would_be_wrong():
+def test_hungarian_match_beats_a_greedy_match():
     table = np.array([[10, 9], [9, 0]])
     np.testing.assert_array_equal(hungarian_match(table), [1, 0])
     assert hungarian_accuracy(table) == pytest.approx(18 / 28)
 
 
-def test_names_of_clusters_do_not_matter(random):
+def test_scores_ignore_the_numbers_of_clusters(random):
     labels, clusters = random.integers(0, 5, (2, 300))
     renamed = random.permutation(5)[clusters]
     tables = [contingency_table(labels, c, 5, 5) for c in (clusters, renamed)]
@@ -67,7 +67,7 @@ def test_names_of_clusters_do_not_matter(random):
     assert cluster_scores(labels, clusters) == pytest.approx(cluster_scores(labels, renamed))
 
 
-def test_perfect_and_collapsed_clusters():
+def test_scores_of_perfect_and_collapsed_clusters():
     labels = np.arange(100) % 10
     perfect = (labels + 3) % 10
     assert hungarian_accuracy(contingency_table(labels, perfect, 10, 10)) == 1
@@ -77,7 +77,7 @@ def test_perfect_and_collapsed_clusters():
     assert cluster_scores(labels, collapsed) == pytest.approx({"nmi": 0, "ari": 0})
 
 
-def test_majority_lets_clusters_share_a_class():
+def test_majority_match_lets_clusters_share_a_class():
     table = np.array([[5, 0, 3, 0], [1, 4, 2, 0]])
     np.testing.assert_array_equal(majority_match(table), [0, 1, 0, UNMATCHED])
     assert purity(table) == pytest.approx(12 / 15)
@@ -90,7 +90,7 @@ def test_purity_is_never_below_the_matched_accuracy(random):
         assert purity(table) >= hungarian_accuracy(table)
 
 
-def test_accuracy_of_a_given_mapping():
+def test_matched_accuracy_of_a_given_mapping():
     table = np.array([[5, 1], [2, 7]])
     assert matched_accuracy(table, np.array([1, 0])) == pytest.approx(3 / 15)
     assert matched_accuracy(table, np.array([UNMATCHED, 1])) == pytest.approx(7 / 15)

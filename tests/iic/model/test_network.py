@@ -24,13 +24,13 @@ def images(digits) -> np.ndarray:
     return digits.test_images[:30]
 
 
-def test_the_default_is_the_articles_network(params):
-    """Layer by layer, as the article prints it; only the order of pooling and the norm differ."""
+def test_default_network_is_the_articles(params):
+    """Its layers are those that the article prints, with pooling and logits as in the article."""
     article = params.model.model_copy(update={"pool_first": False, "normalize_logits": False})
     network = build_network(article)
-    trunk = [layer.__class__.__name__ for layer in network.layers if "backbone" in layer.name]
+    backbone = [layer.__class__.__name__ for layer in network.layers if "backbone" in layer.name]
     block = ["Conv2D", "BatchNormalization", "ReLU", "MaxPooling2D"]
-    assert trunk == block * 3 + block[:3]
+    assert backbone == block * 3 + block[:3]
     assert [network.get_layer(f"backbone_{i}_conv").filters for i in (1, 2, 3, 4)] == [
         32,
         64,
@@ -46,7 +46,7 @@ def test_the_default_is_the_articles_network(params):
         "overclustering_dense_2": 64,
         "overclustering_logits": 50,
     }
-    # Convolutions 9·in·out + out, four numbers a channel for each norm, dense in·out + out.
+    # Convolutions 9·in·out + out, BatchNorm 4 per channel, dense layers in·out + out.
     assert network.count_params() == (
         (9 * 32 + 32) + (9 * 32 * 64 + 64) + (9 * 64 * 128 + 128) + (9 * 128 * 256 + 256)
         + 4 * (32 + 64 + 128 + 256)
@@ -54,7 +54,7 @@ def test_the_default_is_the_articles_network(params):
     )  # fmt: skip
 
 
-def test_outputs_are_distributions(model_params, images):
+def test_outputs_sum_to_1(model_params, images):
     cluster, overcluster = build_network(model_params)(as_input(images))
     assert cluster.shape == (30, 10)
     assert overcluster.shape == (30, 20)
@@ -62,19 +62,19 @@ def test_outputs_are_distributions(model_params, images):
         np.testing.assert_allclose(tf.reduce_sum(output, axis=1), 1, rtol=1e-5)
 
 
-def test_input_is_scaled_once(images):
+def test_input_is_scaled_to_1(images):
     x = as_input(images)
     assert x.shape == (30, 28, 28, 1)
     np.testing.assert_allclose(x[..., 0], images / 255, rtol=1e-6)
 
 
-def test_pooling_first_computes_the_same_function(params, images, random):
-    """Same weights, same output, as long as the norms' scales are positive."""
+def test_pooling_first_does_not_change_the_outputs(params, images, random):
+    """With the same weights, as long as the scales of BatchNorm are positive."""
     networks = [
         build_network(params.model.model_copy(update={"pool_first": flag}))
         for flag in (True, False)
     ]
-    # Nothing at its initial value: norms with scales, offsets, means and variances of their own.
+    # Random scales, offsets, means and variances, since initial values would hide a difference.
     weights = [
         random.uniform(0.5, 1.5, w.shape) if w.ndim == 1 else random.normal(size=w.shape) * 0.1
         for w in networks[0].get_weights()
@@ -87,9 +87,9 @@ def test_pooling_first_computes_the_same_function(params, images, random):
         np.testing.assert_allclose(first, last, atol=1e-5)
 
 
-def test_normalised_logits_start_with_spread_outputs(params, images):
+def test_normalised_logits_give_varied_outputs_at_the_start(params, images):
     def largest(normalize: bool) -> float:
-        keras.utils.set_random_seed(5)  # the bounds hold for most initial weights, not all
+        keras.utils.set_random_seed(5)  # the bounds hold for most initial weights
         network = build_network(params.model.model_copy(update={"normalize_logits": normalize}))
         return float(tf.reduce_mean(tf.reduce_max(network(as_input(images), training=True)[0], 1)))
 
@@ -97,7 +97,7 @@ def test_normalised_logits_start_with_spread_outputs(params, images):
     assert largest(True) > 0.25
 
 
-def test_heads_share_the_trunk_and_nothing_else(model_params):
+def test_heads_share_only_the_backbone(model_params):
     network = build_network(model_params)
     x = tf.random.stateless_uniform((8, 28, 28, 1), seed=(0, 0))
     for output, other in ((0, "overclustering"), (1, "clustering")):
@@ -109,7 +109,7 @@ def test_heads_share_the_trunk_and_nothing_else(model_params):
             assert (gradient is not None) == belongs, variable.path
 
 
-def test_batches_do_not_change_predictions(model_params, images):
+def test_batch_size_does_not_change_predictions(model_params, images):
     network = build_network(model_params)
     whole = predict(network, images)
     parts = predict(network, images, batch_size=7)
@@ -117,7 +117,7 @@ def test_batches_do_not_change_predictions(model_params, images):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-def test_a_saved_network_predicts_the_same_and_its_bytes_repeat(model_params, images, tmp_path):
+def test_saved_network_predicts_the_same_and_has_the_same_bytes(model_params, images, tmp_path):
     network = build_network(model_params)
     for name in "ab":
         save_network(network, model_params, tmp_path / name)
@@ -132,14 +132,14 @@ def test_a_saved_network_predicts_the_same_and_its_bytes_repeat(model_params, im
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_full_disk_is_told_in_one_line(model_params, tmp_path, capfd):
+def test_full_disk_raises_one_error_without_further_output(model_params, tmp_path, capfd):
     network = build_network(model_params)
     file = tmp_path / "model.weights.h5"
     for limit in (1_000, 50_000):
         with no_file_larger_than(limit), pytest.raises(OSError, match="File too large") as caught:
             save_network(network, model_params, tmp_path)
         assert caught.value.filename == str(file)
-        # HDF5 says nothing when its objects go either.
+        # HDF5 prints nothing when its objects are deleted either.
         caught = None
         gc.collect()
         assert capfd.readouterr().err == ""
@@ -157,7 +157,7 @@ def test_a_full_disk_is_told_in_one_line(model_params, tmp_path, capfd):
         ("model.weights.h5", b"no HDF5"),
     ],
 )
-def test_a_damaged_model_is_named(model_params, tmp_path, file, content):
+def test_error_names_the_damaged_model(model_params, tmp_path, file, content):
     save_network(build_network(model_params), model_params, tmp_path)
     (tmp_path / file).unlink()
     if content is not None:
@@ -179,24 +179,27 @@ def test_weights_of_another_network_are_refused(model_params, tmp_path):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("model: layers as wide as can be", "numbers instead of"),
+        ("model: layers as wide as can be", "weights instead of"),
         ("model: wider than can be", "should be less than"),
-        ("model: keys that are code", "Extra inputs are not permitted"),
+        ("model: keys that are code", "unknown key"),
         ("model: JSON of 100 MB", "no more than 1,048,576 are read"),
-        ("weights: external link", "lies elsewhere"),
-        ("weights: external link beside enough numbers", "lies elsewhere"),
-        ("weights: soft link", "lies elsewhere"),
-        ("weights: external storage", "is more than numbers"),
-        ("weights: virtual", "is more than numbers"),
-        ("weights: packed bomb", "is more than numbers"),
-        ("weights: shape of terabytes", "is more than numbers"),
-        ("weights: of objects", "is more than numbers"),
-        ("weights: as many as a huge network has, none of them stored", "larger than its file"),
-        ("weights: an array under a thousand names", "larger than its file"),
+        ("weights: external link", "is a link, not data in this file"),
+        ("weights: external link beside enough numbers", "is a link, not data in this file"),
+        ("weights: soft link", "is a link, not data in this file"),
+        ("weights: external storage", "is not a plain array of floating-point numbers"),
+        ("weights: virtual", "is not a plain array of floating-point numbers"),
+        ("weights: packed bomb", "is not a plain array of floating-point numbers"),
+        ("weights: shape of terabytes", "is not a plain array of floating-point numbers"),
+        ("weights: of objects", "is not a plain array of floating-point numbers"),
+        (
+            "weights: as many as a huge network has, none of them stored",
+            "arrays have more bytes than the file",
+        ),
+        ("weights: an array under a thousand names", "arrays have more bytes than the file"),
         ("model: weights linked to endless zeros", "not a plain file"),
     ],
 )
-def test_a_crafted_model_is_refused_before_anything_is_built(tmp_path, monkeypatch, name, reason):
+def test_crafted_model_is_refused_before_it_is_built(tmp_path, monkeypatch, name, reason):
     files = {**valid_files.model(), **crafted_models.models()[name]}
     monkeypatch.setattr("iic.model.network.build_network", lambda params: pytest.fail("built"))
     for path, content in files.items():
@@ -207,9 +210,11 @@ def test_a_crafted_model_is_refused_before_anything_is_built(tmp_path, monkeypat
     assert "\n" not in str(caught.value)
 
 
-def test_weights_that_are_no_numbers_are_refused(model_params, tmp_path):
+def test_weights_that_are_not_finite_are_refused(model_params, tmp_path):
     network = build_network(model_params)
     network.layers[1].bias.assign(np.full(network.layers[1].bias.shape, np.nan))
     save_network(network, model_params, tmp_path)
-    with pytest.raises(InputError, match=r"model\.weights\.h5: holds what is no number"):
+    with pytest.raises(
+        InputError, match=r"model\.weights\.h5: contains numbers that are not finite"
+    ):
         load_network(tmp_path)

@@ -12,16 +12,16 @@ from iic.pairs.augmentation import (
     make_pair,
     operation_examples,
 )
-from iic.pairs.draws import DRAWS, make_draws
+from iic.pairs.draws import DRAW_NAMES, make_draws
 from iic.pairs.geometry import distortion_matrix, rotation_matrix, sample, warp
 from iic.pairs.noise import FIELD_GRID, normal_noise, smooth_field
 
 
 def draws_with(n: int = 1, **columns: float) -> Draws:
-    """Draws of zero but for the named columns."""
-    unit = np.zeros((n, len(DRAWS)), np.float32)
+    """Draws of 0 except in the named columns."""
+    unit = np.zeros((n, len(DRAW_NAMES)), np.float32)
     for name, value in columns.items():
-        unit[:, DRAWS.index(name)] = value
+        unit[:, DRAW_NAMES.index(name)] = value
     return Draws(tf.constant(unit), seeds(n))
 
 
@@ -57,12 +57,12 @@ def dot(row: int, column: int) -> tf.Tensor:
     return tf.constant(image)
 
 
-def test_no_operation_changes_nothing(params, images, views):
+def test_no_operation_leaves_images_unchanged(params, images, views):
     np.testing.assert_array_equal(with_ops(params)(images, views[0], 1.0), images)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_strength_zero_changes_nothing(params, images, views, operation):
+def test_strength_0_leaves_images_unchanged(params, images, views, operation):
     result = with_ops(params, operation)(images, views[0], 0.0)
     np.testing.assert_allclose(result, images, atol=1e-5)
 
@@ -76,7 +76,7 @@ def test_each_operation_changes_images_and_stays_in_range(params, images, views,
     assert result.max() <= 1
 
 
-def test_an_image_is_transformed_alike_in_every_batch(params, images, views):
+def test_view_of_an_image_does_not_depend_on_the_batch(params, images, views):
     transform = with_ops(params, *OPERATIONS)
     whole = transform(images, views[0], 0.7).numpy()
     picked = [5, 2, 11]
@@ -86,14 +86,14 @@ def test_an_image_is_transformed_alike_in_every_batch(params, images, views):
     np.testing.assert_array_equal(part, whole[picked])
 
 
-def test_the_order_of_the_list_does_not_matter(params, images, views):
+def test_order_of_ops_does_not_matter(params, images, views):
     forward = with_ops(params, *OPERATIONS)(images, views[0], 1.0)
     backward = with_ops(params, *reversed(OPERATIONS))(images, views[0], 1.0)
     np.testing.assert_array_equal(forward, backward)
 
 
 def test_rotation_turns_anticlockwise_about_the_centre():
-    # A quarter turn moves the ink on the right of the centre to above it.
+    # A quarter turn moves ink from the right of the centre to above it.
     result = warp(dot(13, 20), rotation_matrix(tf.constant([90.0])), tf.zeros((1, 2)))
     expected = np.zeros((28, 28))
     expected[7, 13] = 1
@@ -124,7 +124,7 @@ def test_shift_moves_right_and_down_by_pixels(params):
     assert float(tf.reduce_max(result)) == pytest.approx(1, abs=1e-4)
 
 
-def test_distortion_matrix_is_scale_after_shear():
+def test_distortion_matrix_scales_after_the_shear():
     matrix = distortion_matrix(tf.constant([0.2]), tf.constant([[1.25, 0.75]]))[0]
     # Shear: x += 0.2 y; then x by 1.25 and y by 0.75.
     np.testing.assert_allclose(matrix, [[1.25, 0.25], [0, 0.75]], rtol=1e-6)
@@ -138,13 +138,13 @@ def test_distortion_ranges_are_slope_and_relative_size(params):
     np.testing.assert_allclose(center_of_mass(result.numpy()[0, ..., 0]), expected, atol=0.3)
 
 
-def test_a_bend_of_zero_changes_nothing_else(images):
+def test_bend_of_0_changes_nothing(images):
     linear, shift = rotation_matrix(tf.fill([16], 20.0)), tf.fill([16, 2], 1.5)
     bent = warp(images, linear, shift, tf.zeros((16, 28, 28, 2)))
     np.testing.assert_allclose(bent, warp(images, linear, shift), atol=1e-4)
 
 
-def test_a_bend_says_where_the_ink_comes_from():
+def test_bend_displaces_the_sampled_points():
     bend = np.zeros((1, 28, 28, 2), np.float32)
     bend[0, 5, 5] = [3, -2]
     result = warp(dot(3, 8), tf.eye(2, batch_shape=[1]), tf.zeros((1, 2)), tf.constant(bend))
@@ -164,7 +164,7 @@ def test_samples_agree_with_scipy_inside_and_outside(images, random):
         np.testing.assert_allclose(result[..., 0], reference, atol=1e-4)
 
 
-def test_elastic_is_in_pixels(params, images, views):
+def test_elastic_range_is_in_pixels(params, images, views):
     update = {"ops": ["distortion"], "shear": 0.0, "scale": 0.0, "shift": 0.0, "elastic": 2.0}
     transform = Transform(params.augment.model_copy(update=update))
     field = smooth_field(views[0].noise_seeds, 28)
@@ -176,7 +176,7 @@ def test_elastic_is_in_pixels(params, images, views):
     np.testing.assert_allclose(transform(images, views[0], 0.0), images, atol=1e-5)
 
 
-def test_a_smooth_field_is_smooth_normal_and_unrelated_to_the_noise():
+def test_smooth_field_is_smooth_normal_and_independent_of_the_noise():
     field = smooth_field(seeds(500), 28).numpy()
     assert field.shape == (500, 28, 28, 2)
     steps = np.abs(np.diff(field, axis=1)).max()
@@ -196,7 +196,7 @@ def test_scale_enlarges_about_the_centre():
     )
 
 
-def test_binarize_thresholds_only_the_chosen():
+def test_binarize_thresholds_only_the_chosen_images():
     image = tf.constant(np.linspace(0, 1, 28 * 28, dtype=np.float32).reshape(1, 28, 28, 1))
     low = binarize(image, draws_with(binarize=0.49, threshold=0.0), 0.5).numpy()
     np.testing.assert_array_equal(low, (image.numpy() > 0.3).astype(np.float32))
@@ -223,32 +223,32 @@ def test_noise_is_standard_normal():
     np.testing.assert_allclose(quantiles, [-1.96, -0.994, 0, 0.994, 1.96], atol=0.03)
 
 
-def test_noise_of_neighbouring_seeds_and_pixels_is_unrelated():
+def test_noise_of_adjacent_seeds_and_pixels_is_uncorrelated():
     noise = normal_noise(seeds(200), (28, 28, 1)).numpy().reshape(200, -1)
     between_seeds = np.corrcoef(noise) - np.eye(200)
     assert np.abs(between_seeds).max() < 6 / np.sqrt(784)
     assert abs(np.corrcoef(noise[:, :-1].ravel(), noise[:, 1:].ravel())[0, 1]) < 0.02
 
 
-def test_an_odd_number_of_pixels():
+def test_noise_of_an_odd_number_of_pixels():
     assert normal_noise(seeds(2), (3, 3, 1)).shape == (2, 3, 3, 1)
 
 
-def test_pair_with_one_view_keeps_the_image(params, images, views):
+def test_pair_with_one_view_transforms_only_the_partner(params, images, views):
     transform, partners = with_ops(params, *OPERATIONS), images[::-1]
     x, x_t = make_pair(images, partners, views[:1], transform, 1.0)
     np.testing.assert_array_equal(x, images)
     np.testing.assert_array_equal(x_t, transform(partners, views[0], 1.0))
 
 
-def test_pair_with_both_views_transforms_each_by_its_own_draws(params, images, views):
+def test_pair_with_two_views_transforms_each_image_by_its_own_draws(params, images, views):
     transform, partners = with_ops(params, *OPERATIONS), images[::-1]
     x, x_t = make_pair(images, partners, views, transform, 1.0)
     np.testing.assert_array_equal(x, transform(images, views[0], 1.0))
     np.testing.assert_array_equal(x_t, transform(partners, views[1], 1.0))
 
 
-def test_examples_are_the_original_each_operation_and_the_set(params, images, views):
+def test_examples_show_the_original_each_operation_and_all_of_them(params, images, views):
     examples = operation_examples(images, views[0], params.augment)
     assert examples.shape == (16, 2 + len(OPERATIONS), 28, 28)
     assert examples.dtype == np.uint8

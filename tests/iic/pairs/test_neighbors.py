@@ -7,20 +7,20 @@ from iic.core.errors import InputError
 from iic.pairs.neighbors import _features, nearest_neighbors
 
 
-def test_agrees_with_distances_of_blurred_images(digits):
+def test_neighbours_agree_with_distances_between_blurred_images(digits):
     images = digits.train_images[:150]
     blurred = ndimage.gaussian_filter(images.astype(float), (0, 1, 1)).reshape(150, -1)
     distances = np.linalg.norm(blurred[:, None] - blurred[None], axis=2)
     np.fill_diagonal(distances, np.inf)
     expected = distances.argmin(axis=1)
-    # The components that are left out may swap neighbours that are nearly as near.
+    # Dropping components can swap neighbours at nearly the same distance.
     assert np.mean(nearest_neighbors(images, 1)[:, 0] == expected) > 0.95
     near = nearest_neighbors(images, 5)
     rank = np.argsort(np.argsort(distances, axis=1), axis=1)
     assert np.take_along_axis(rank, near, axis=1).max() < 10
 
 
-def test_nearest_come_first_and_never_the_image_itself(digits):
+def test_neighbours_are_sorted_and_exclude_the_image_itself(digits):
     images = digits.train_images[:100].copy()
     images[1] = images[0]
     found = nearest_neighbors(images, 99)
@@ -30,7 +30,7 @@ def test_nearest_come_first_and_never_the_image_itself(digits):
     assert (found[0, 0], found[1, 0]) == (1, 0)
 
 
-def test_a_blurred_shift_is_nearer_than_another_stroke():
+def test_shifted_stroke_is_nearer_than_a_distant_stroke():
     images = np.zeros((3, 28, 28), np.uint8)
     images[0, 5:20, 10] = images[1, 5:20, 11] = images[2, 5:20, 20] = 255
     assert nearest_neighbors(images, 1)[0, 0] == 1
@@ -41,7 +41,7 @@ def test_most_neighbours_of_real_digits_are_the_same_digit(digits):
     assert np.mean(digits.train_labels[found] == digits.train_labels[:, None]) > 0.95
 
 
-def test_the_threads_of_blas_change_no_byte(digits):
+def test_number_of_blas_threads_does_not_change_the_features(digits):
     def features(threads):
         with threadpool_limits(threads, "blas"):
             return _features(digits.train_images)
@@ -49,7 +49,7 @@ def test_the_threads_of_blas_change_no_byte(digits):
     np.testing.assert_array_equal(features(1), features(2))
 
 
-def test_none_are_an_empty_table(digits):
+def test_zero_neighbours_give_an_array_without_columns(digits):
     assert nearest_neighbors(digits.train_images[:7], 0).shape == (7, 0)
 
 

@@ -17,7 +17,7 @@ def schedule_of(params):
     return make
 
 
-def test_alpha_falls_linearly_within_its_part_of_training(schedule_of):
+def test_alpha_changes_linearly_within_its_part_of_the_training(schedule_of):
     schedule = schedule_of(
         101, alpha=5.0, alpha_final=1.0, alpha_falls_from=0.4, alpha_falls_until=0.8
     )
@@ -25,18 +25,18 @@ def test_alpha_falls_linearly_within_its_part_of_training(schedule_of):
     np.testing.assert_allclose(alphas, [5, 5, 3, 1, 1])
 
 
-def test_alpha_without_an_end_is_constant(schedule_of):
+def test_alpha_without_a_final_value_is_constant(schedule_of):
     schedule = schedule_of(101, alpha=5.0, alpha_final=None)
     assert {schedule.at(step).alpha for step in range(101)} == {5.0}
 
 
-def test_the_strength_falls_from_the_first_to_the_last_step(schedule_of):
+def test_strength_falls_from_the_first_to_the_last_step(schedule_of):
     schedule = schedule_of(101, strength_final=0.4)
     strengths = [schedule.at(step).strength for step in (0, 50, 100)]
     np.testing.assert_allclose(strengths, [1, 0.7, 0.4])
 
 
-def test_the_share_of_neighbours_falls_to_none(schedule_of):
+def test_share_of_neighbours_falls_to_0(schedule_of):
     schedule = schedule_of(10, neighbors=20, neighbor_share=0.8, neighbor_until=0.5)
     shares = [schedule.at(step).neighbor_share for step in (0, 1, 4, 5, 9)]
     np.testing.assert_allclose(shares, [0.8, 0.64, 0.16, 0, 0])
@@ -45,12 +45,12 @@ def test_the_share_of_neighbours_falls_to_none(schedule_of):
 @pytest.mark.parametrize(
     "off", [{"neighbors": 0}, {"neighbor_share": 0.0}, {"neighbor_until": 0.0}]
 )
-def test_no_neighbours_in_any_step(schedule_of, off):
+def test_share_of_neighbours_can_be_0_throughout(schedule_of, off):
     settings = {"neighbors": 20, "neighbor_share": 0.8, "neighbor_until": 0.5} | off
     schedule = schedule_of(4, **settings)
     assert {schedule.at(step).neighbor_share for step in range(4)} == {0.0}
 
 
-def test_a_single_step_is_the_first(schedule_of):
-    settings = schedule_of(1, alpha=5.0, alpha_final=1.0, strength_final=0.4).at(0)
-    assert (settings.alpha, settings.strength) == (5, 1)
+def test_single_step_has_the_initial_values(schedule_of):
+    values = schedule_of(1, alpha=5.0, alpha_final=1.0, strength_final=0.4).at(0)
+    assert (values.alpha, values.strength) == (5, 1)

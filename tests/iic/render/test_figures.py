@@ -1,4 +1,4 @@
-"""Figures from arrays: what they draw is what they were given."""
+"""Figures show the arrays that they are given."""
 
 import io
 
@@ -19,7 +19,7 @@ from iic.render.names import short_names
 from iic.render.pictures import Picture, animation, png, sharp_png, tile
 
 
-def test_the_cost_of_training_is_drawn_from_zero():
+def test_cost_axes_start_at_zero():
     costs = {"images": {15000.0: 5.0, 60000.0: 17.5}, "width": {0.25: 9.0, 1.0: 17.0}}
     figure = cost_figure(list(costs.items()), "seconds")
     assert [axis.get_xlabel() for axis in figure.axes] == list(costs)
@@ -30,9 +30,9 @@ def test_the_cost_of_training_is_drawn_from_zero():
         assert axis.get_ylim() == pytest.approx((0, 1.05 * max(y)))
 
 
-def test_bars_have_the_heights_they_were_given():
-    parts = {"right": np.array([3, 0, 5]), "not right": np.array([1, 2, 0])}
-    axis = sizes_figure(["a", "b", "c"], parts, ("cluster", "images"), even=4).axes[0]
+def test_bars_have_the_given_heights_and_notes():
+    parts = {"correct": np.array([3, 0, 5]), "incorrect": np.array([1, 2, 0])}
+    axis = sizes_figure(["a", "b", "c"], parts, ("cluster", "images"), equal=4).axes[0]
     assert [bar.get_height() for bar in axis.patches] == [3, 0, 5, 1, 2, 0]
     assert [bar.get_y() for bar in axis.patches[3:]] == [3, 0, 5]
     assert [text.get_text() for text in axis.texts] == ["4", "2", "5"]
@@ -43,14 +43,14 @@ def test_bars_have_the_heights_they_were_given():
     assert axis.lines[0].get_ydata()[0] == 0.6
 
 
-def test_too_many_bars_bear_no_numbers():
+def test_more_than_20_bars_have_no_notes():
     names = [str(number) for number in range(100)]
-    axis = sizes_figure(names, {"images": np.arange(100)}, ("x", "y"), even=1).axes[0]
+    axis = sizes_figure(names, {"images": np.arange(100)}, ("x", "y"), equal=1).axes[0]
     assert not axis.texts
     assert len(axis.get_xticks()) <= 60
 
 
-def test_matrices_are_drawn_in_order_and_named():
+def test_matrices_are_drawn_in_the_given_order_with_names():
     p_ij = np.array([[0.5, 0.0], [0.1, 0.4]])
     table = np.array([[1, 9], [8, 2]])
     order, names = np.array([1, 0]), (["x", "y"], ["1 (x)", "0 (y)"])
@@ -65,7 +65,7 @@ def test_matrices_are_drawn_in_order_and_named():
     assert right.get_ylim() == (0, 21)
 
 
-def test_of_mistakes_only_those_that_were_made_are_drawn():
+def test_cells_without_errors_are_blank():
     table = np.array([[0, 3, 0], [1, 0, 2]])
     axis = errors_figure(table, (["a", "b"], ["a", "b", "none"])).axes[0]
     assert [text.get_text() for text in axis.texts] == ["3", "1", "2"]
@@ -73,20 +73,21 @@ def test_of_mistakes_only_those_that_were_made_are_drawn():
     assert errors_figure(np.zeros((2, 2), int), (["a", "b"], ["a", "b"])).axes
 
 
-def test_a_dollar_sign_is_no_mathematics():
-    """Matplotlib would refuse what it cannot parse, once it draws."""
+def test_dollar_signs_are_drawn_as_text():
+    """Matplotlib raises an error for mathematics that it cannot parse."""
     names = short_names([r"$\no$", "$", "a$b$c", r"\$x$"])
     assert png(confusion_figure(np.eye(4, dtype=int), names, "title"))
 
 
-def test_images_stand_where_they_belong(random):
+def test_images_are_drawn_at_their_places_with_frames_and_titles(random):
     images = random.integers(1, 255, (5, 28, 28), np.uint8)
     axis = grid_figure(images[:4].reshape(2, 2, 28, 28), ["one", "two"]).axes[0]
     sheet = axis.images[0].get_array()
     assert [label.get_text() for label in axis.get_xticklabels()] == ["one", "two"]
     middle = int(axis.get_xticks()[1] + 0.5)
     assert (sheet[:, middle - 14 : middle + 14] > 0).sum() == 2 * 28 * 28
-    rows = [("a", images[:3], np.array([True, False, True])), ("b", images[3:], np.ones(2, bool))]
+    framed = np.array([False, True, False])
+    rows = [("a", images[:3], framed), ("b", images[3:], np.zeros(2, bool))]
     axis = samples_figure(rows, 4).axes[0]
     assert len(axis.patches) == 1
     frame, sheet = axis.patches[0], axis.images[0].get_array()
@@ -98,7 +99,7 @@ def test_images_stand_where_they_belong(random):
     np.testing.assert_array_equal(sheet[y + 1 : y + 29, x - 14 : x + 14], images[4])
 
 
-def test_a_sharper_picture_has_the_same_size_on_a_page():
+def test_a_sharper_image_has_the_same_size_on_the_page():
     figure = cost_figure([("x", {1.0: 1.0})], "y")
     sizes = [
         Picture("a.png", "", "", "", "", "", content).size
@@ -108,12 +109,12 @@ def test_a_sharper_picture_has_the_same_size_on_a_page():
     assert Image.open(io.BytesIO(sharp_png(figure))).width == 480
 
 
-def test_a_tile_is_the_image_itself_on_white(random):
+def test_a_tile_is_the_inverted_image(random):
     image = random.integers(0, 255, (28, 28), np.uint8)
     np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(tile(image)))), 255 - image)
 
 
-def test_frames_that_would_grow_the_page_are_left_out_and_the_last_stays():
+def test_frames_beyond_the_budget_are_dropped_and_the_last_stays():
     figures = [(str(x), cost_figure([("x", {1.0: float(x)})], "y")) for x in range(1, 8)]
     gif, frames = animation(figures, budget=10**6)
     assert [frame.title for frame in frames] == list("1234567")

@@ -1,4 +1,4 @@
-"""The report: its numbers by hand, runs of every kind, and the page in a real browser."""
+"""The report: values computed by hand, runs of several kinds, and the page in a real browser."""
 
 import dataclasses
 import io
@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from browser import fits, needs_browser, opened
+from browser import fits, launched, needs_browser, opened
 from PIL import Image
 
 from iic.core.errors import InputError
@@ -20,9 +20,7 @@ from iic.evaluation.card import ModelCard, write_card
 from iic.model.matching import UNMATCHED, contingency_table, hungarian_match
 from iic.render.names import short_names
 from iic.render.pictures import Picture
-from iic.report import doubts as report_doubts
-from iic.report import gallery as report_pictures
-from iic.report import outcome as report_outcome
+from iic.report import confidence, results, scaling
 from iic.report.gallery import render_pictures
 from iic.report.page import headlines, render_page
 from iic.report.run import Run
@@ -52,7 +50,7 @@ def make_run(
     *, epochs: int = 2, clusters: int = 10, names: list[str] = TEN, labelled: bool = True,
     second: bool = False, data: str = "mnist",
 ) -> Run:  # fmt: skip
-    """A made-up run on real digits, most of them right."""
+    """An invented run on real digits, most of them in the cluster of their class."""
     random, digits = np.random.default_rng(0), digits_dataset()
     labels = digits.test_labels[:IMAGES].astype(int)
     cluster = np.stack([labels] * epochs) % clusters
@@ -73,8 +71,8 @@ def make_run(
         for head in ("cluster", "overcluster")
         for name in ("_loss", "_mutual_information", "_marginal_entropy")
     }
-    own = {"label": np.array(names)[labels], "predicted": predicted} if labelled else {}
-    right = {"acc": epoch / 10, "over_acc": epoch / 9} if labelled else {}
+    classes = {"label": np.array(names)[labels], "predicted": predicted} if labelled else {}
+    accuracies = {"acc": epoch / 10, "over_acc": epoch / 9} if labelled else {}
     scores = ("acc", "nmi", "ari", "over_acc", "train_acc") if labelled else ("confidence",)
     return Run(
         settings={"seed": 0, "data.name": data, "train.second_seed": 5 if second else None},
@@ -93,8 +91,8 @@ def make_run(
         metrics=dict.fromkeys([*scores, "loss"], 0.5),
         history={"epoch": epoch, "loss": -epoch, **columns}
         | {"clusters_used": epoch * 0 + 9, "overclusters_used": epoch * 0 + OVERCLUSTERS},
-        accuracy={"epoch": epoch} | right,
-        predictions=own
+        accuracy={"epoch": epoch} | accuracies,
+        predictions=classes
         | {
             "cluster": cluster[-1].astype(float),
             "overcluster": overcluster[-1].astype(float),
@@ -123,33 +121,33 @@ KINDS = {
 
 @cache
 def rendered(kind: str) -> tuple[Run, list[Picture], str]:
-    """Run, pictures and page of a kind, drawn once."""
+    """Run, figures and page of a kind, drawn only once."""
     run = make_run(**KINDS[kind])
     pictures = render_pictures(run, "7")
     return run, pictures, render_page(run, pictures)
 
 
-def test_probability_against_being_right_by_hand():
+def test_reliability_matches_values_computed_by_hand():
     probability = np.array([0.2, 0.5, 0.69, 0.7, 0.999, 1.0])
-    is_right = np.array([True, False, True, True, True, False])
-    bins = reliability(probability, is_right)
+    is_correct = np.array([True, False, True, True, True, False])
+    bins = reliability(probability, is_correct)
     assert [row.images for row in bins] == [1, 2, 1, 0, 0, 0, 2]
     assert [(row.low, row.high) for row in bins] == list(pairwise(EDGES))
-    assert [row.right for row in bins] == pytest.approx(
+    assert [row.accuracy for row in bins] == pytest.approx(
         [1, 0.5, 1, *[np.nan] * 3, 0.5], nan_ok=True
     )
-    assert bins[1].mean == pytest.approx((0.5 + 0.69) / 2)
+    assert bins[1].confidence == pytest.approx((0.5 + 0.69) / 2)
     assert [row.name for row in bins][-2:] == ["99–99.9 %", "99.9–100 %"]
     unlabelled = reliability(probability, None)
     assert [row.images for row in unlabelled] == [row.images for row in bins]
-    assert np.isnan([row.right for row in unlabelled]).all()
+    assert np.isnan([row.accuracy for row in unlabelled]).all()
 
 
-def test_mistakes_come_by_probability_and_then_in_order():
-    is_right = np.array([False, True, False, False, False, True])
+def test_mistakes_are_ordered_by_confidence_then_index():
+    is_correct = np.array([False, True, False, False, False, True])
     probability = np.array([0.5, 1.0, 0.9, 0.9, 0.7, 0.2])
-    np.testing.assert_array_equal(worst_mistakes(is_right, probability, 9), [2, 3, 4, 0])
-    np.testing.assert_array_equal(worst_mistakes(is_right, probability, 2), [2, 3])
+    np.testing.assert_array_equal(worst_mistakes(is_correct, probability, 9), [2, 3, 4, 0])
+    np.testing.assert_array_equal(worst_mistakes(is_correct, probability, 2), [2, 3])
     assert len(worst_mistakes(np.ones(3, bool), np.ones(3), 9)) == 0
 
 
@@ -157,7 +155,7 @@ LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 2])
 PREDICTED = np.array([0, 1, 1, UNMATCHED, 1, 0, 0, 2, 2, 0])
 
 
-def test_confused_pairs_by_hand():
+def test_confused_pairs_match_values_computed_by_hand():
     np.testing.assert_array_equal(
         mistakes_table(LABELS, PREDICTED, 3), [[0, 2, 0, 1], [2, 0, 0, 0], [1, 0, 0, 0]]
     )
@@ -171,13 +169,13 @@ def test_confused_pairs_by_hand():
     assert confused_pairs(LABELS, LABELS, 3, 9) == []
 
 
-def test_what_a_second_training_keeps_by_hand():
+def test_kept_together_matches_values_computed_by_hand():
     first = np.array([0, 0, 0, 0, 1, 1, 3])
     second = np.array([5, 5, 5, 2, 2, 2, 0])
     np.testing.assert_array_equal(kept_together(first, second, 4), [0.75, 1, np.nan, 1])
 
 
-def test_names_fit_a_figure_and_stay_different():
+def test_short_names_fit_a_figure_and_are_distinct():
     shown = short_names(HOSTILE)
     assert len(set(shown)) == len(HOSTILE)
     assert all(len(name.replace("\\", "")) <= 20 and name.isprintable() for name in shown)
@@ -192,7 +190,7 @@ def test_names_fit_a_figure_and_stay_different():
     ]
 
 
-def test_clusters_stand_in_the_order_of_their_class():
+def test_clusters_are_ordered_by_their_class():
     run = make_run(clusters=13)
     order, names = run.cluster_order()
     classes = run.mapping[order]
@@ -204,14 +202,16 @@ def test_clusters_stand_in_the_order_of_their_class():
     assert names == [str(cluster) for cluster in range(10)] == [str(cluster) for cluster in order]
 
 
-def test_a_class_that_the_card_lacks_is_named():
+def test_a_class_that_the_card_lacks_is_named_in_the_error():
     run = make_run()
     other = {**run.predictions, "label": np.full(IMAGES, "eleven")}
-    with pytest.raises(InputError, match="label 'eleven' is no class of model-card.json; run `dvc"):
-        dataclasses.replace(run, predictions=other).labels  # noqa: B018 - read for its error
+    with pytest.raises(
+        InputError, match="label 'eleven' is not a class of model-card.json; run `dvc"
+    ):
+        dataclasses.replace(run, predictions=other).labels  # noqa: B018 - reading it raises
 
 
-def test_the_same_run_gives_the_same_bytes():
+def test_equal_runs_give_equal_bytes():
     _, pictures, page = rendered("labelled")
     run = make_run(**KINDS["labelled"])
     again = render_pictures(run, "7")
@@ -220,23 +220,23 @@ def test_the_same_run_gives_the_same_bytes():
 
 
 COMMON = ["operations", "neighbors", "joint", "training", "losses", "overclusters", "samples",
-          "certainty", "sizes"]  # fmt: skip
+          "sizes"]  # fmt: skip
 MORE = {
-    "labelled": ["accuracy", "stability", "mistakes", "confusion", "crossed-sevens"],
-    "unlabelled": ["stability", "uncertain"],
-    "hostile": ["accuracy", "mistakes", "confusion"],
+    "labelled": ["accuracy", "calibration", "stability", "mistakes", "confusion", "crossed-sevens"],
+    "unlabelled": ["confidence", "stability", "uncertain"],
+    "hostile": ["accuracy", "calibration", "mistakes", "confusion"],
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pictures_are_those_of_the_data_and_fit_the_page(kind):
+def test_figures_match_the_data_and_fit_the_page(kind):
     _, pictures, page = rendered(kind)
     assert {picture.anchor for picture in pictures} == {*COMMON, *MORE[kind]}
     for picture in pictures:
         image = Image.open(io.BytesIO(picture.content))
         assert image.format == picture.name.rsplit(".", 1)[1].upper()
         assert 300 <= picture.size[0] <= 1300
-        # More than one colour: something is drawn.
+        # Several colours: the figure is not blank.
         assert len(image.convert("RGB").getcolors(1 << 20)) > 5
         assert len(picture.alt) > 40
         assert f"reports/figures/{picture.name}" in page
@@ -264,7 +264,7 @@ class Outline(HTMLParser):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_page_is_whole_and_in_order(kind):
+def test_the_page_is_self_contained_and_well_structured(kind):
     page = rendered(kind)[2]
     outline = Outline(page)
     assert outline.headings[0] == 1
@@ -273,8 +273,8 @@ def test_the_page_is_whole_and_in_order(kind):
     assert len(set(outline.anchors)) == len(outline.anchors)
     assert {link.removeprefix("#") for link in outline.links} <= set(outline.anchors)
     titles = re.findall(r"<h2[^>]*>(.*?)</h2>", page)
-    assert titles == ["What was asked", "What came out", "How sure", "Where it fails",
-                      "How to make it again"]  # fmt: skip
+    assert titles == ["Method and settings", "Results", "Confidence and calibration", "Errors",
+                      "Reproduce"]  # fmt: skip
     for image in outline.images:
         assert image["alt"]
         assert int(image["width"]) > 0
@@ -287,62 +287,64 @@ def test_the_page_is_whole_and_in_order(kind):
     assert page.startswith("<!doctype html>")
 
 
-def test_names_of_any_kind_reach_the_page_as_text():
+def test_class_names_of_any_kind_are_shown_as_text():
     _, _, page = rendered("hostile")
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "<script>alert" not in page
     assert "é" * 81 not in page
     assert "{{ run }}" in page
-    # What a figure calls otherwise is said.
+    # The page lists names that differ in figures.
     assert re.search(r"no\. 2</th><td[^>]*>数字<", page)
     assert "none" in page
 
 
 def words_of(page: str) -> str:
-    """A page without its images, on one line."""
+    """Text of a page on one line, without its images."""
     return " ".join(re.sub(r"data:image[^\"]*", "", page).split())
 
 
-def test_without_labels_nothing_is_called_right():
+def test_without_labels_the_page_shows_only_label_free_results():
     run, _, page = rendered("unlabelled")
     text = words_of(page)
     assert "have no labels" in text
-    for word in ("Accuracy", "NMI", "onfusion", "Hungarian", "mistakes.png"):
+    for word in ("Accuracy", "NMI", "onfusion", "Hungarian", "misclassified", "mistakes.png"):
         assert word not in text
-    for word in ("Confidence, test", "Mutual information", "seeds 0 and 5", "least certain"):
+    for word in ("Confidence, test", "Mutual information", "seeds 0 and 5", "lowest confidence"):
         assert word in text
     assert [row.title for row in headlines(run)] == ["Confidence, test", "Loss"]
 
 
-def test_a_label_that_is_not_there_is_the_first_and_the_page_says_so():
+def test_an_unknown_label_shows_the_first_class_and_the_caption_says_so():
     run, pictures, _ = rendered("labelled")
     (samples,) = (picture for picture in pictures if picture.anchor == "samples")
     assert samples.title == "Overclusters of 7"
-    other = report_outcome.samples(run, "cat")
+    other = results.samples(run, "cat")
     assert other.title == "Overclusters of 0"
-    assert other.caption.startswith("The data have no class 'cat': the first is shown.")
+    assert other.caption.startswith("The data have no class 'cat'; the first class is shown.")
     assert other.content != samples.content
 
 
-def test_figures_on_the_page_are_those_of_the_run():
+def test_values_on_the_page_match_the_run():
     run, _, page = rendered("labelled")
     text = words_of(page)
-    right = int(run.is_right.sum())
-    assert f"Of {IMAGES} test images, {right} lie in the cluster of their class" in text
-    assert f"{IMAGES - right} of {IMAGES} test images lie in the cluster of another class" in text
+    correct = int(run.is_correct.sum())
+    assert f"Of {IMAGES} test images, {correct} lie in the cluster matched to their class" in text
+    assert f"{IMAGES - correct} of {IMAGES} test images are misclassified" in text
     sevens = int((run.labels == 7).sum())
     assert f"of the {sevens} sevens have a bar" in text
     assert "seeds 0 and 5" in text
     assert "seed: 0 and 5" in text
     assert "Not measured" not in text
-    assert "Not measured: set <code>train.second_seed</code>" in rendered("hostile")[2]
-    wrong = worst_mistakes(run.is_right, run.probability, 1)[0]
+    assert "Not measured. To measure it, set <code>train.second_seed</code>" in words_of(
+        rendered("hostile")[2]
+    )
+    wrong = worst_mistakes(run.is_correct, run.probability, 1)[0]
     first = page[page.index('class="gallery"') :].split("</li>")[0]
     assert f"Test image {wrong}" in first
     assert f"{100 * run.probability[wrong]:.2f} %" in first
 
 
-def test_findings_stand_on_top_of_the_page():
+def test_findings_are_at_the_top_of_the_page():
     run, pictures, page = rendered("labelled")
     finding = "clustering head: 1 of 10 clusters are empty"
     assert page.index(finding) < page.index("<h2")
@@ -350,45 +352,45 @@ def test_findings_stand_on_top_of_the_page():
     assert "are empty" not in render_page(dataclasses.replace(run, history=healthy), pictures)
 
 
-def test_the_animation_has_a_frame_an_epoch_up_to_a_limit(monkeypatch):
+def test_the_animation_has_one_frame_per_epoch_up_to_a_limit(monkeypatch):
     frames = {kind: rendered(kind)[1][3].frames for kind in KINDS}
     assert {kind: len(found) for kind, found in frames.items()} == {
         "labelled": 2, "unlabelled": 2, "hostile": 1,
     }  # fmt: skip
-    monkeypatch.setattr(report_outcome, "MAX_FRAMES", 3)
-    long = report_outcome.training(make_run(epochs=6))
+    monkeypatch.setattr(results, "MAX_FRAMES", 3)
+    long = results.training(make_run(epochs=6))
     assert [frame.title.split(":")[0] for frame in long.frames] == ["epoch 1", "epoch 3", "epoch 6"]
     gif = Image.open(io.BytesIO(long.content))
     assert gif.n_frames == 3
     assert gif.info["duration"] > 0
-    monkeypatch.setattr(report_outcome, "FRAME_BYTES", 1)
-    short = report_outcome.training(make_run(epochs=6))
+    monkeypatch.setattr(results, "FRAME_BYTES", 1)
+    short = results.training(make_run(epochs=6))
     assert [frame.title.split(":")[0] for frame in short.frames] == ["epoch 1", "epoch 6"]
     assert short.content == long.content
 
 
 @pytest.mark.parametrize("clusters", [2, 25])
-def test_any_number_of_clusters_can_be_drawn(clusters):
+def test_small_and_large_numbers_of_clusters_are_drawn(clusters):
     run = make_run(clusters=clusters, epochs=1, second=True)
-    for draw in (report_outcome.joint, report_doubts.sizes, report_doubts.stability):
+    for draw in (results.joint, confidence.sizes, confidence.stability):
         assert draw(run).content
-    text = report_doubts.sizes(run).alt
+    text = confidence.sizes(run).alt
     assert text.startswith(f"Bars of {clusters} clusters, from {run.sizes[-1].min()} to ")
 
 
-def test_the_cost_of_training_is_shown_where_it_was_measured():
+def test_the_cost_of_training_is_shown_if_it_was_measured():
     run, pictures, _ = rendered("unlabelled")
     machine = {"cores": 3, "processor": "some processor"}
     run = dataclasses.replace(run, benchmark={"machine": machine, "scaling": SCALING})
-    picture = report_pictures.scaling(run)
+    picture = scaling.seconds(run)
     assert "on 3 cores of some processor" in picture.caption
-    assert ">What training costs</h2>" in render_page(run, [*pictures, picture])
+    assert ">Cost of training</h2>" in render_page(run, [*pictures, picture])
 
 
 def write_run(run: Run) -> None:
-    """The files that the pipeline would have left behind in this folder."""
+    """Write the files of a finished pipeline into the current folder."""
     write_card(run.card, stage.MODEL_CARD)
-    stage.METRICS.parent.mkdir(exist_ok=True)
+    stage.BENCHMARK.parent.mkdir(parents=True, exist_ok=True)
     stage.METRICS.write_text(json.dumps(run.metrics))
     stage.BENCHMARK.write_text("{}")
     write_table(stage.HISTORY, run.history)
@@ -404,23 +406,29 @@ def write_run(run: Run) -> None:
 
 
 @pytest.mark.parametrize("labelled", [True, False])
-def test_the_stage_reads_what_evaluate_writes(tmp_path, monkeypatch, params, labelled):
-    """Also a run without a mistake, which then has none to show."""
+def test_the_stage_draws_a_run_without_errors(tmp_path, monkeypatch, params, labelled):
     monkeypatch.chdir(tmp_path)
     run = make_run(labelled=labelled, epochs=1, data="custom")
     if labelled:
-        all_right = {**run.predictions, "predicted": run.predictions["label"]}
-        run = dataclasses.replace(run, predictions=all_right)
+        without_errors = {**run.predictions, "predicted": run.predictions["label"]}
+        run = dataclasses.replace(run, predictions=without_errors)
     write_run(run)
     stage.main(params)
     page = stage.PAGE.read_text("utf-8")
     assert ("Accuracy, test" in page) == labelled
-    assert ("Nowhere on the test images" in page) == labelled
+    assert ("No test image is misclassified" in page) == labelled
     drawn = {path.stem for path in stage.FIGURES.iterdir()}
-    assert drawn == {*COMMON, "accuracy" if labelled else "uncertain"}
+    more = {"accuracy", "calibration"} if labelled else {"confidence", "uncertain"}
+    assert drawn == {*COMMON, *more}
     stage.MODEL_CARD.unlink()
     with pytest.raises(InputError, match=r"model-card\.json: not found; run `dvc repro evaluate`"):
         stage.main(params)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with launched() as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -435,8 +443,8 @@ VISIBLE = """() => [...document.querySelectorAll(".frames img")].map(
 
 
 @needs_browser
-def test_the_animation_is_played_and_paused_by_click_and_by_keyboard(page):
-    with opened(page) as tab:
+def test_the_animation_plays_and_pauses_by_mouse_and_keyboard(browser, page):
+    with opened(browser, page) as tab:
         title = tab.locator("#now")
         assert tab.evaluate(VISIBLE) == [False, True]
         tab.click("#play")
@@ -456,7 +464,7 @@ def test_the_animation_is_played_and_paused_by_click_and_by_keyboard(page):
         assert tab.evaluate(VISIBLE) == [True, False]
         tab.keyboard.press("Space")
         assert tab.inner_text("#play") == "Pause"
-        # At the end it stops by itself.
+        # It stops at the last frame.
         tab.wait_for_function("document.getElementById('play').textContent === 'Play'")
         assert tab.evaluate(VISIBLE) == [False, True]
         tab.click("#previous")
@@ -467,8 +475,8 @@ def test_the_animation_is_played_and_paused_by_click_and_by_keyboard(page):
 
 
 @needs_browser
-def test_contents_lead_to_every_part_and_stand_beside_it(page):
-    with opened(page, width=1280) as tab:
+def test_contents_link_to_every_heading_and_stay_in_view(browser, page):
+    with opened(browser, page, width=1280) as tab:
         links = tab.locator("nav a")
         assert links.count() > 15
         for index in range(links.count()):
@@ -476,7 +484,6 @@ def test_contents_lead_to_every_part_and_stand_beside_it(page):
             anchor = tab.evaluate("location.hash")
             box = tab.locator(anchor).bounding_box()
             assert -1 <= box["y"] < 900
-            # The contents stay in view, on the left.
             assert tab.locator("nav").bounding_box()["y"] >= 0
             assert tab.locator("nav").bounding_box()["x"] < box["x"]
         tab.evaluate("scrollTo(0, 0)")
@@ -488,12 +495,11 @@ def test_contents_lead_to_every_part_and_stand_beside_it(page):
 
 @needs_browser
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_page_scrolls_sideways_on_a_phone(tmp_path, kind):
+def test_no_page_scrolls_horizontally_on_a_phone(browser, tmp_path, kind):
     path = tmp_path / "index.html"
     path.write_text(rendered(kind)[2], "utf-8")
-    with opened(path, width=390, height=844, color_scheme="dark") as tab:
+    with opened(browser, path, width=390, height=844, color_scheme="dark") as tab:
         assert fits(tab)
-        # Dark paper, light ink.
         assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 22, 22)"
         assert tab.evaluate(
             "[...document.querySelectorAll('.wide')].some(box => box.tabIndex === 0)"
@@ -501,8 +507,8 @@ def test_no_page_scrolls_sideways_on_a_phone(tmp_path, kind):
 
 
 @needs_browser
-def test_without_scripts_the_last_frame_stands_still(page):
-    with opened(page, java_script_enabled=False) as tab:
+def test_without_scripts_the_last_frame_is_shown(browser, page):
+    with opened(browser, page, java_script_enabled=False) as tab:
         frames = tab.locator(".frames img")
         assert [frames.nth(index).is_visible() for index in range(2)] == [False, True]
         assert not tab.is_visible("div.controls")

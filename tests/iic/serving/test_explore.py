@@ -1,4 +1,4 @@
-"""The page to look inside the clusters, in a real browser where there is one."""
+"""The cluster explorer: its data, its HTML, the page in a real browser, and the command."""
 
 import base64
 import csv
@@ -13,24 +13,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import fits, needs_browser, opened
+from browser import fits, launched, needs_browser, opened
 from conftest import ROOT, run
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from iic.cli.main import main
 from iic.core.errors import InputError
 from iic.core.files import read_arrays, read_table, write_arrays
 from iic.evaluation.card import ModelCard, write_card
-from iic.model.features import embed
-from iic.model.network import build_network, predict
+from iic.model.network import build_network, embed, predict
 from iic.model.store import hash_of_weights, save_network
 from iic.render.pictures import sprite
 from iic.serving.explore import write_page
 from iic.serving.explore_page import (
     NEAR,
     SIMILAR,
-    Explored,
+    ExplorerData,
     centroids,
     nearest_groups,
     project,
@@ -39,20 +38,20 @@ from iic.serving.explore_page import (
 )
 
 N, CLUSTERS, OVERCLUSTERS = 90, 3, 6
-# Whatever a folder may be called, as it is the name of a label.
+# Labels may be names of folders, which can contain any text.
 NAMES = ["<b>bold</b>", '=1+1, "quoted"', "plain"]
 KINDS = {"index": "<u4", "probability": "<f4", "overProbability": "<f4"}
 
 
 def soft(hard: np.ndarray, k: int, certain: np.ndarray) -> np.ndarray:
-    """Distributions over k whose largest entry is `certain`, that of `hard`."""
+    """Distributions over k clusters, with the probability `certain` for the cluster `hard`."""
     others = ((1 - certain) / (k - 1))[:, None]
     return np.where(np.arange(k) == hard[:, None], certain[:, None], others)
 
 
 @pytest.fixture(scope="session")
-def shown() -> Explored:
-    """Three clusters of two overclusters each, well apart on the map, with all that is optional."""
+def shown() -> ExplorerData:
+    """Three clusters of two overclusters each, well apart on the map, with all optional data."""
     random = np.random.default_rng(0)
     overcluster = np.arange(N) % OVERCLUSTERS
     cluster = overcluster // 2
@@ -60,7 +59,7 @@ def shown() -> Explored:
     around = np.column_stack([np.cos(angle), np.sin(angle)])
     labels = cluster.copy()
     labels[2] = 0
-    return Explored(
+    return ExplorerData(
         images=random.integers(0, 256, (N, 28, 28), np.uint8),
         split="test",
         total=N * 2,
@@ -78,7 +77,7 @@ def shown() -> Explored:
     )
 
 
-def without_labels(shown: Explored) -> Explored:
+def without_labels(shown: ExplorerData) -> ExplorerData:
     return dataclasses.replace(
         shown, labels=None, names=[], cluster_names=[], overcluster_names=[], paths=None
     )
@@ -92,10 +91,10 @@ def array_of(data: dict, name: str) -> np.ndarray:
     return np.frombuffer(base64.b64decode(data["arrays"][name]), KINDS.get(name, "<u2"))
 
 
-# What is shown, computed
+# Data of the page
 
 
-def test_similar_images_are_those_that_brute_force_finds(random):
+def test_similar_images_match_brute_force(random):
     features = random.normal(size=(40, 5))
     distances = np.linalg.norm(features[:, None] - features, axis=-1)
     np.fill_diagonal(distances, np.inf)
@@ -106,7 +105,7 @@ def test_similar_images_are_those_that_brute_force_finds(random):
     assert similar_images(features[:1]).shape == (1, 0)
 
 
-def test_the_map_keeps_near_images_near_and_is_the_same_each_time(random):
+def test_the_map_preserves_neighbourhoods_and_is_deterministic(random):
     groups = np.arange(60) % 3
     features = random.normal(size=(60, 12)) + 20 * np.eye(12)[groups]
     points = project(features)
@@ -115,14 +114,14 @@ def test_the_map_keeps_near_images_near_and_is_the_same_each_time(random):
 
 
 @pytest.mark.parametrize("n", [1, 4, 5, 9])
-def test_the_map_of_few_images_or_of_equal_ones(n, random):
+def test_maps_of_few_or_equal_images_are_finite(n, random):
     for features in (random.normal(size=(n, 3)), random.normal(size=(n, 1)), np.ones((n, 3))):
         points = project(features)
         assert points.shape == (n, 2)
         assert np.isfinite(points).all()
 
 
-def test_the_nearest_groups_are_by_the_distance_of_centroids(random):
+def test_nearest_groups_are_ordered_by_distance_of_centroids(random):
     features = np.array([[0.0, 0], [2, 0], [10, 0], [11, 0], [4, 3]])
     centers = centroids(features, np.array([0, 0, 1, 1, 3]), 4)
     np.testing.assert_array_equal(centers, [[1, 0], [10.5, 0], [np.nan, np.nan], [4, 3]])
@@ -134,12 +133,12 @@ def test_the_nearest_groups_are_by_the_distance_of_centroids(random):
     assert {len(row) for row in nearest_groups(many, many, np.eye(30, dtype=bool))} == {NEAR}
 
 
-def test_the_page_is_made_without_tensorflow():
+def test_the_page_is_rendered_without_tensorflow():
     code = "import sys, iic.serving.explore_page; print('tensorflow' in sys.modules)"
     assert run(sys.executable, "-c", code, cwd=ROOT).stdout.strip() == "False"
 
 
-def test_features_and_assignments_in_one_pass(tiny_params, digits):
+def test_embed_returns_features_and_assignments(tiny_params, digits):
     network = build_network(tiny_params.model)
     features, assignments = embed(network, digits.test_images[:30], batch_size=20)
     assert features.shape == (30, tiny_params.model.widths[-1])
@@ -147,10 +146,10 @@ def test_features_and_assignments_in_one_pass(tiny_params, digits):
         np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-# The page as text
+# HTML
 
 
-def test_the_page_holds_what_was_given(shown):
+def test_the_page_contains_the_given_data(shown):
     page = render_explorer(shown)
     data = data_of(page)
     np.testing.assert_array_equal(array_of(data, "index"), shown.index)
@@ -174,7 +173,7 @@ def test_the_page_holds_what_was_given(shown):
     assert [set(row) for row in near] == [{2, 3, 4, 5}, {0, 1, 4, 5}, {0, 1, 2, 3}]
 
 
-def test_the_sprite_is_the_images_in_order(shown):
+def test_the_sprite_contains_the_images_in_order(shown):
     page = render_explorer(shown)
     content = base64.b64decode(re.search(r'src="data:image/png;base64,([^"]+)"', page)[1])
     sheet = np.asarray(Image.open(io.BytesIO(content)))
@@ -188,7 +187,7 @@ def test_the_sprite_is_the_images_in_order(shown):
     assert (rows[56:, 28:] == 255).all()
 
 
-def test_names_and_paths_stay_text_and_nothing_is_loaded(shown):
+def test_names_and_paths_are_escaped_and_nothing_is_loaded(shown):
     page = render_explorer(shown)
     assert page.count("<script") == 2
     assert "<b>" not in page
@@ -199,7 +198,7 @@ def test_names_and_paths_stay_text_and_nothing_is_loaded(shown):
     assert page == render_explorer(shown)
 
 
-def test_without_labels_nothing_is_said_of_them(shown):
+def test_without_labels_the_page_offers_no_labels(shown):
     page = render_explorer(without_labels(shown))
     assert data_of(page)["arrays"]["label"] is None
     assert 'value="label"' not in page
@@ -221,14 +220,20 @@ def ready(tab: Page) -> Page:
     return tab
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with launched() as browser:
+        yield browser
+
+
 @pytest.fixture
-def tab(html) -> Iterator[Page]:
-    with opened(html, accept_downloads=True) as page:
+def tab(browser, html) -> Iterator[Page]:
+    with opened(browser, html, accept_downloads=True) as page:
         yield ready(page)
 
 
 def rows(tab: Page) -> list[int]:
-    """Images in the panel's row, in order."""
+    """Images of the panel's grid, in order."""
     items = tab.locator("[role=option]").all()
     return [int(item.get_attribute("data-image")) for item in items]
 
@@ -238,7 +243,7 @@ def chosen(tab: Page) -> list[int]:
 
 
 def position(tab: Page, image: int) -> tuple[float, float]:
-    """Of an image on the screen."""
+    """Position of an image on the screen."""
     box = tab.locator("#map").bounding_box()
     x, y = tab.evaluate(f"place({image})")
     return box["x"] + x, box["y"] + y
@@ -249,7 +254,7 @@ def switch(tab: Page, field: str, value: str) -> None:
 
 
 def wait_for_paper(tab: Page, comparison: str) -> None:
-    """Until the brightness of the map's corner, 0 to 765, is as expected."""
+    """Wait until the brightness of the map's corner, 0 to 765, fulfils a comparison."""
     tab.wait_for_function(
         """() => {
           const copy = document.createElement("canvas").getContext("2d");
@@ -261,7 +266,7 @@ def wait_for_paper(tab: Page, comparison: str) -> None:
 
 
 @needs_browser
-def test_a_group_lists_its_members_the_most_certain_first(tab, shown):
+def test_a_group_lists_its_members_by_confidence(tab, shown):
     cluster, probability = shown.cluster.argmax(axis=1), shown.cluster.max(axis=1)
     tab.click(".chip[value='1']")
     members = np.flatnonzero(cluster == 1)
@@ -270,11 +275,11 @@ def test_a_group_lists_its_members_the_most_certain_first(tab, shown):
     assert f"Cluster 1: {NAMES[1]}" in tab.locator("h2").inner_text()
     assert "30 images, 33.3 % of all" in tab.locator("#detail").inner_text()
     assert f"labels {NAMES[1]} × 29, {NAMES[0]} × 1" in tab.locator("#detail").inner_text()
-    tab.click("text=least certain")
+    tab.click("text=lowest first")
     assert rows(tab) == order[::-1]
-    assert tab.locator("[aria-label='Its overclusters'] button").count() == 2
+    assert tab.locator("[aria-label='Overclusters of these images'] button").count() == 2
     assert tab.locator(".chip[aria-pressed=true]").count() == 1
-    tab.click("[aria-label='Nearest overclusters of other clusters'] button >> nth=0")
+    tab.click("[aria-label^='Nearest overclusters of other clusters'] button >> nth=0")
     group = data_of(render_explorer(shown))["groups"]["cluster"]["near"][1][0][0]
     members = np.flatnonzero(shown.overcluster.argmax(axis=1) == group)
     certain = shown.overcluster.max(axis=1)[members]
@@ -298,18 +303,18 @@ def test_a_dot_shows_its_image_and_opens_its_group(tab, shown):
     assert "16" in tab.locator(".card dd >> nth=0").inner_text()
     tab.mouse.move(5, 5)
     assert tab.locator("#tip").is_hidden()
-    tab.click("text=Images like this one")
+    tab.click("text=Similar images")
     assert rows(tab) == similar_images(shown.features)[8].tolist()
     tab.click("[role=option] >> nth=3")
     assert rows(tab) == similar_images(shown.features)[rows_first(shown, 8, 3)].tolist()
 
 
-def rows_first(shown: Explored, image: int, k: int) -> int:
+def rows_first(shown: ExplorerData, image: int, k: int) -> int:
     return int(similar_images(shown.features)[image][k])
 
 
 @needs_browser
-def test_selecting_with_the_mouse(tab, shown):
+def test_images_are_selected_with_the_mouse(tab, shown):
     switch(tab, "tool", "select")
     tab.click(".chip[value='0']")
     members, options = rows(tab), tab.locator("[role=option]")
@@ -328,7 +333,7 @@ def test_selecting_with_the_mouse(tab, shown):
     tab.click("text=Select all 30")
     assert chosen(tab) == sorted(members)
     tab.click("text=Deselect all")
-    switch(tab, "tool", "look")
+    switch(tab, "tool", "inspect")
     options.nth(1).click(modifiers=["ControlOrMeta"])
     assert chosen(tab) == [members[1]]
 
@@ -344,13 +349,13 @@ def drag_around(tab: Page, images: list[int]) -> None:
 
 
 @needs_browser
-def test_a_lasso_selects_what_it_surrounds(tab, shown):
+def test_a_lasso_selects_the_images_inside(tab, shown):
     overcluster = shown.overcluster.argmax(axis=1)
     group = np.flatnonzero(overcluster == 3).tolist()
     switch(tab, "tool", "select")
     drag_around(tab, group)
     assert chosen(tab) == group
-    switch(tab, "tool", "look")
+    switch(tab, "tool", "inspect")
     tab.keyboard.down("Shift")
     drag_around(tab, np.flatnonzero(overcluster == 5).tolist())
     tab.keyboard.up("Shift")
@@ -361,7 +366,7 @@ def test_a_lasso_selects_what_it_surrounds(tab, shown):
     tab.keyboard.up("Shift")
     tab.keyboard.up("Alt")
     assert chosen(tab) == np.flatnonzero(overcluster == 5).tolist()
-    # A drag that selects nothing moves the map.
+    # Without Shift, dragging moves the map.
     before = tab.evaluate("view.x")
     tab.mouse.move(300, 300)
     tab.mouse.down()
@@ -372,7 +377,7 @@ def test_a_lasso_selects_what_it_surrounds(tab, shown):
 
 
 @needs_browser
-def test_everything_from_a_group_to_the_file_with_the_keyboard(tab, shown):
+def test_a_group_is_selected_named_and_exported_by_keyboard(tab, shown):
     tab.focus(".chip[value='2']")
     tab.keyboard.press("Enter")
     members = rows(tab)
@@ -391,17 +396,17 @@ def test_everything_from_a_group_to_the_file_with_the_keyboard(tab, shown):
     tab.keyboard.type("first")
     tab.keyboard.press("Enter")
     assert tab.locator("#named li span").all_inner_texts() == ["first: 4 images"]
-    assert tab.locator("#count").inner_text() == "No image selected"
+    assert tab.locator("#count").inner_text() == "No images selected"
     tab.focus("#export")
     with tab.expect_download() as download:
         tab.keyboard.press("Enter")
     assert len(download.value.path().read_text("utf-8").splitlines()) == 5
     tab.keyboard.press("Escape")
-    assert tab.locator("h2").inner_text() == "What is here"
+    assert tab.locator("h2").inner_text() == "How to use this page"
 
 
 @needs_browser
-def test_named_groups_leave_as_a_table(tab, shown):
+def test_named_groups_are_exported_as_csv(tab, shown):
     cluster, overcluster = shown.cluster.argmax(axis=1), shown.overcluster.argmax(axis=1)
 
     def name(text: str) -> None:
@@ -448,7 +453,7 @@ def test_named_groups_leave_as_a_table(tab, shown):
 
 
 @needs_browser
-def test_a_cell_is_quoted_and_never_a_formula(tab):
+def test_cells_are_quoted_and_never_formulas(tab):
     expected = {
         "plain": "plain",
         "a,b": '"a,b"',
@@ -470,12 +475,12 @@ def test_a_cell_is_quoted_and_never_a_formula(tab):
 
 
 @needs_browser
-def test_colours_by_cluster_overcluster_and_label(tab, shown):
+def test_images_are_coloured_by_cluster_overcluster_or_label(tab, shown):
     def colour_of(image: int) -> str:
         return tab.evaluate(f"colours[by][groupOf[by][{image}]]")
 
     assert tab.locator(".chip").count() == CLUSTERS
-    # A cluster has the colour of the label that it stands for.
+    # A cluster has the colour of its matched label.
     cluster = [colour_of(i) for i in (0, 4, 8)]
     switch(tab, "colour", "overcluster")
     assert tab.locator(".chip").count() == OVERCLUSTERS
@@ -488,7 +493,7 @@ def test_colours_by_cluster_overcluster_and_label(tab, shown):
 
 
 @needs_browser
-def test_the_map_by_keyboard(tab):
+def test_the_map_is_operated_by_keyboard(tab):
     tab.focus("#map")
     start = tab.evaluate("({...view})")
     for _ in range(3):
@@ -512,36 +517,36 @@ def test_the_map_by_keyboard(tab):
 
 
 @needs_browser
-def test_wheel_and_buttons_zoom_and_images_appear(tab):
+def test_wheel_and_buttons_zoom_until_images_appear(tab):
     assert tab.evaluate("view.scale") > 0
-    tab.click("#out")
+    tab.click("#zoom-out")
     x, y = position(tab, 3)
     before = tab.evaluate("view.scale")
     tab.mouse.move(x, y)
     tab.mouse.wheel(0, -600)
     tab.wait_for_function(f"view.scale > {before}")
-    # What is under the pointer stays there.
+    # The image under the pointer stays there.
     np.testing.assert_allclose(position(tab, 3), (x, y), atol=3)
-    tab.click("#in")
+    tab.click("#zoom-in")
     assert tab.evaluate("tileSize()") > 15
-    tab.click("#all")
+    tab.click("#zoom-fit")
     assert tab.evaluate("view.moved") is False
 
 
 @needs_browser
-def test_finding_an_image(tab):
+def test_an_image_is_found_by_index_or_path(tab):
     for wanted, image in (("24", 12), ("alert(33)", 33)):
-        tab.fill("#wanted", wanted)
+        tab.fill("#query", wanted)
         tab.keyboard.press("Enter")
         assert str(2 * image) in tab.locator(".card dd >> nth=0").inner_text()
-    tab.fill("#wanted", "77777")
+    tab.fill("#query", "77777")
     tab.keyboard.press("Enter")
-    assert tab.evaluate("get('wanted').validationMessage") == "This page holds no such image."
+    assert tab.evaluate("get('query').validationMessage") == "No such image on this page."
 
 
 @needs_browser
-def test_dark_and_light(html):
-    with opened(html, color_scheme="dark") as tab:
+def test_the_map_follows_the_colour_scheme(browser, html):
+    with opened(browser, html, color_scheme="dark") as tab:
         ready(tab)
         for scheme, comparison in (("dark", "< 120"), ("light", "> 700"), ("dark", "< 120")):
             tab.emulate_media(color_scheme=scheme)
@@ -549,9 +554,9 @@ def test_dark_and_light(html):
 
 
 @needs_browser
-def test_a_phone(html):
+def test_the_page_works_on_a_phone(browser, html):
     with opened(
-        html, width=390, height=844, has_touch=True, is_mobile=True, device_scale_factor=2
+        browser, html, width=390, height=844, has_touch=True, is_mobile=True, device_scale_factor=2
     ) as tab:
         ready(tab)
         assert fits(tab)
@@ -579,9 +584,9 @@ def test_a_phone(html):
 
 
 @needs_browser
-def test_without_labels_in_a_browser(shown, tmp_path):
+def test_without_labels_groups_are_exported_without_labels(browser, shown, tmp_path):
     (tmp_path / "page.html").write_text(render_explorer(without_labels(shown)), "utf-8")
-    with opened(tmp_path / "page.html", accept_downloads=True) as tab:
+    with opened(browser, tmp_path / "page.html", accept_downloads=True) as tab:
         ready(tab)
         assert tab.locator("#colour [type=radio]").count() == 2
         assert tab.locator(".chip").all_inner_texts() == ["0", "1", "2"]
@@ -599,18 +604,18 @@ def test_without_labels_in_a_browser(shown, tmp_path):
 
 @needs_browser
 @pytest.mark.parametrize("n", [1, 3])
-def test_a_page_of_very_few_images(shown, tmp_path, n):
+def test_a_page_of_very_few_images_works(browser, shown, tmp_path, n):
     arrays = ("images", "index", "features", "points", "cluster", "overcluster", "labels", "paths")
     few = dataclasses.replace(shown, **{name: getattr(shown, name)[:n] for name in arrays})
     (tmp_path / "page.html").write_text(render_explorer(few), "utf-8")
-    with opened(tmp_path / "page.html") as tab:
+    with opened(browser, tmp_path / "page.html") as tab:
         ready(tab).mouse.click(*position(tab, 0))
-        tab.click("text=Images like this one")
+        tab.click("text=Similar images")
         assert len(rows(tab)) == n - 1
 
 
 @needs_browser
-def test_ten_thousand_images_are_drawn_within_a_blink(shown, tmp_path):
+def test_map_of_10000_images_stays_responsive(browser, shown, tmp_path):
     n, random = 10_000, np.random.default_rng(0)
     cluster, overcluster = random.integers(0, 10, n), random.integers(0, 50, n)
     many = dataclasses.replace(
@@ -623,7 +628,7 @@ def test_ten_thousand_images_are_drawn_within_a_blink(shown, tmp_path):
         overcluster=soft(overcluster, 50, random.uniform(0.5, 1, n)),
     )
     (tmp_path / "page.html").write_text(render_explorer(many), "utf-8")
-    with opened(tmp_path / "page.html") as tab:
+    with opened(browser, tmp_path / "page.html") as tab:
         ready(tab)
         seconds = tab.evaluate(
             """async () => {
@@ -638,7 +643,7 @@ def test_ten_thousand_images_are_drawn_within_a_blink(shown, tmp_path):
               return took.sort((a, b) => a - b)[10] / 1000;
             }"""
         )
-        # A few milliseconds; the bound is for machines that do much else.
+        # It takes a few milliseconds; the bound allows for busy machines.
         assert seconds < 0.1
 
 
@@ -649,7 +654,7 @@ def test_ten_thousand_images_are_drawn_within_a_blink(shown, tmp_path):
 def folder(tmp_path, monkeypatch, tiny_params, digits) -> Path:
     """A workspace with an untrained model, and the images and labels of 40 test digits."""
     monkeypatch.chdir(tmp_path)
-    # Fitting a map is tested elsewhere, and slow where other tests share the processor.
+    # Fitting a map is tested above, and slow on a shared processor.
     monkeypatch.setattr("iic.serving.explore.project", lambda features: features[:, :2])
     save_network(build_network(tiny_params.model), tiny_params.model, tmp_path / "model")
     images = {"train_images": digits.train_images[:0], "test_images": digits.test_images[:40]}
@@ -689,7 +694,7 @@ def explored(**options: object) -> dict:
     return data_of(Path("out.html").read_text("utf-8"))
 
 
-def test_labels_paths_and_a_card_are_optional(folder, digits):
+def test_labels_paths_and_card_are_optional(folder, digits):
     data = explored()
     np.testing.assert_array_equal(array_of(data, "label"), digits.test_labels[:40])
     assert (data["paths"], data["groups"]["cluster"]["names"]) == (None, [])
@@ -706,7 +711,8 @@ def test_labels_paths_and_a_card_are_optional(folder, digits):
     assert explored()["names"] == []
 
 
-def test_of_many_images_an_even_sample_is_shown(folder, digits, capsys):
+def test_more_images_than_the_limit_are_sampled_evenly(folder, digits, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     data = explored(limit=14)
     np.testing.assert_array_equal(array_of(data, "index"), np.arange(14) * 3)
     np.testing.assert_array_equal(array_of(data, "label"), digits.test_labels[:40:3])
@@ -714,26 +720,30 @@ def test_of_many_images_an_even_sample_is_shown(folder, digits, capsys):
     assert "an even sample of 40" in Path("out.html").read_text("utf-8")
 
 
-def test_what_does_not_belong_together_is_named(folder, digits):
-    with pytest.raises(InputError, match=r"data/images.npz: holds no train images; .*--split"):
+def test_files_that_do_not_belong_together_are_named(folder, digits):
+    with pytest.raises(InputError, match=r"data/images.npz: contains no train images; .*--split"):
         write_page(Path("model"), "train", 100, Path("out.html"))
     other = card().model_copy(update={"weights_sha256": "0" * 64})
     write_card(other, folder / "model-card.json")
-    with pytest.raises(InputError, match=r"model-card.json: of other weights than those in model"):
+    with pytest.raises(
+        InputError, match=r"model-card.json: describes other weights than those in model"
+    ):
         explored()
     (folder / "model-card.json").unlink()
     write_labels(folder / "data/labels.npz", digits.test_labels[:39])
-    with pytest.raises(InputError, match="data/labels.npz: 39 test_labels of 40 images"):
+    with pytest.raises(InputError, match="data/labels.npz: 39 test_labels for 40 images"):
         explored()
     write_labels(folder / "data/labels.npz", np.full(40, 10))
     with pytest.raises(InputError, match="data/labels.npz: test_labels has a label without a name"):
         explored()
-    with pytest.raises(InputError, match="nowhere: no readable model"):
+    with pytest.raises(InputError, match="nowhere/model.json: not found; run `dvc repro`"):
         write_page(Path("nowhere"), "test", 100, Path("out.html"))
     assert not Path("out.html").exists()
 
 
-def test_the_command_on_a_trained_model(pipeline_run, tmp_path, monkeypatch, capsys, digits):
+def test_the_command_shows_the_assignments_of_the_pipeline(
+    pipeline_run, tmp_path, monkeypatch, capsys, digits
+):
     for name in ("model", "data", "reports"):
         shutil.copytree(pipeline_run / name, tmp_path / name)
     (tmp_path / "data/labels.npz").unlink()
@@ -752,5 +762,5 @@ def test_the_command_on_a_trained_model(pipeline_run, tmp_path, monkeypatch, cap
     images = read_arrays(Path("data/images.npz"), ["test_images"])["test_images"]
     np.testing.assert_array_equal(array_of(data, "index"), np.arange(len(images)))
     monkeypatch.setattr(sys, "argv", ["iic", "explore", "--model", "nowhere"])
-    with pytest.raises(SystemExit, match="^error: nowhere: no readable model"):
+    with pytest.raises(SystemExit, match="^error: nowhere/model.json: not found; run `dvc repro`"):
         main()

@@ -1,4 +1,7 @@
-"""Exported files against the network. `make test-export` adds the formats of optional packages."""
+"""Exported files compute the same as the network.
+
+`make test-extras` adds the formats that need optional packages.
+"""
 
 import importlib.util
 import json
@@ -50,7 +53,7 @@ def skip_without(name: str) -> None:
 
 
 def network_of(params: ModelParams, seed: int = 0) -> keras.Model:
-    """With no weight at its initial value, so that norms matter and outputs are not uniform."""
+    """Build a network with random weights, so that its outputs are not uniform."""
     network, random = build_network(params), np.random.default_rng(seed)
     network.set_weights(
         [
@@ -78,7 +81,7 @@ def make_card(params: ModelParams, weights: str) -> ModelCard:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, tiny_params, digits) -> Path:
-    """A folder with a model, its card and images, as the pipeline leaves them."""
+    """A folder with a model, its card and images, as the pipeline writes them."""
     folder = tmp_path_factory.mktemp("place")
     save_network(network_of(tiny_params.model), tiny_params.model, folder / "model")
     card = make_card(tiny_params.model, hash_of_weights(folder / "model"))
@@ -94,7 +97,7 @@ def network(place) -> keras.Model:
 
 @pytest.fixture(scope="module")
 def exported(place, tmp_path_factory):
-    """Exports each format once, under its own name."""
+    """Export each format once, under its default name."""
     done: dict[str, Exported] = {}
     folder = tmp_path_factory.mktemp("exported")
 
@@ -130,7 +133,7 @@ def end_of_main(monkeypatch, *words: str) -> object:
 @formats
 @pytest.mark.parametrize("n", [1, 7])
 @pytest.mark.parametrize("kind", ["real", "random"])
-def test_the_file_gives_the_networks_probabilities(exported, network, digits, name, n, kind):
+def test_the_file_gives_the_probabilities_of_the_network(exported, network, digits, name, n, kind):
     images = digits.test_images[:n] if kind == "real" else generated_images(n)
     run_file = FORMATS[name].load(exported(name).path)
     for got, expected in zip(run_file(images), predict(network, images), strict=True):
@@ -140,7 +143,7 @@ def test_the_file_gives_the_networks_probabilities(exported, network, digits, na
 
 
 @formats
-def test_the_check_is_on_real_images_and_says_what_it_found(exported, name):
+def test_the_check_uses_real_images_and_reports_its_result(exported, name):
     done = exported(name)
     assert done.images.startswith("40 test images of ")
     assert 0 <= done.difference <= TOLERANCE
@@ -157,7 +160,7 @@ def test_the_check_is_on_real_images_and_says_what_it_found(exported, name):
     ids=["plain", "small"],
 )
 @formats
-def test_other_networks_are_exported_too(tiny_params, here, name, values):
+def test_other_architectures_are_exported(tiny_params, here, name, values):
     skip_without(name)
     params = tiny_params.model.model_copy(update=values)
     save_network(network_of(params), params, here / "model")
@@ -189,14 +192,14 @@ def test_the_description_names_input_outputs_and_clusters(exported, place, tiny_
     assert about["versions"]["TensorFlow"]
 
 
-def test_a_saved_model_brings_its_description(exported):
+def test_a_saved_model_contains_its_description(exported):
     done = exported("savedmodel")
     inside = done.path / "assets.extra/iic.json"
     assert inside.read_text() == done.description.read_text()
 
 
 @pytest.mark.exporters
-def test_an_onnx_file_brings_its_description(exported):
+def test_an_onnx_file_contains_its_description(exported):
     done = exported("onnx")
     import onnx
 
@@ -210,27 +213,27 @@ def test_an_onnx_file_brings_its_description(exported):
 
 
 @pytest.mark.exporters
-def test_a_litert_file_is_the_same_bytes_each_time(exported, place, here):
+def test_litert_files_are_reproducible(exported, place, here):
     first = exported("litert").path.read_bytes()
     assert export_here(place, "litert").path.read_bytes() == first
 
 
-def test_the_command_knows_the_formats():
+def test_the_command_offers_all_formats():
     assert set(FORMATS) == set(command._FORMATS)
     assert OPTIONAL == ["onnx", "litert"]
 
 
-def writing_other_weights(network: keras.Model, path: Path, description: str) -> None:
+def write_other_weights(network: keras.Model, path: Path, description: str) -> None:
     network.set_weights([1.5 * weights for weights in network.get_weights()])
     network.save(path)
 
 
-def writing_no_numbers(network: keras.Model, path: Path, description: str) -> None:
+def write_nan_weights(network: keras.Model, path: Path, description: str) -> None:
     network.set_weights([np.nan * weights for weights in network.get_weights()])
     network.save(path)
 
 
-def breaking(network: keras.Model, path: Path, description: str) -> None:
+def fail_to_write(network: keras.Model, path: Path, description: str) -> None:
     path.write_text("half")
     raise RuntimeError("no such operation\nand a long story")
 
@@ -238,12 +241,12 @@ def breaking(network: keras.Model, path: Path, description: str) -> None:
 @pytest.mark.parametrize(
     ("write", "old", "message"),
     [
-        (writing_other_weights, False, "keras: probabilities differ by 0.* more than 0.0001"),
-        (writing_no_numbers, True, "keras: probabilities differ by nan"),
-        (breaking, True, r"keras: the converter or its runtime failed \(no such operation\)$"),
+        (write_other_weights, False, "keras: probabilities differ by 0.* more than 0.0001"),
+        (write_nan_weights, True, "keras: probabilities differ by nan"),
+        (fail_to_write, True, r"keras: the converter or its runtime failed \(no such operation\)$"),
     ],
 )
-def test_a_wrong_file_is_not_kept(place, here, monkeypatch, write, old, message):
+def test_a_file_that_fails_the_check_is_not_kept(place, here, monkeypatch, write, old, message):
     if old:
         for suffix in ("", ".json"):
             (here / f"iic-mnist.keras{suffix}").write_text("old")
@@ -263,7 +266,7 @@ def test_a_file_of_another_network_fails_the_check(exported, tiny_params, digits
 
 @pytest.fixture
 def quick(monkeypatch) -> None:
-    """Formats that write a word, which is not checked."""
+    """Formats that write a placeholder without a check."""
 
     def write_folder(network: keras.Model, path: Path, description: str) -> None:
         path.mkdir()
@@ -278,11 +281,11 @@ def quick(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["keras", "savedmodel"])
-def test_what_is_there_is_replaced_by_force_alone(place, here, quick, name):
+def test_existing_exports_are_replaced_only_with_force(place, here, quick, name):
     done = export_here(place, name)
     inner = done.path / "saved_model.pb" if done.path.is_dir() else done.path
     inner.write_text("old")
-    with pytest.raises(InputError, match=f"^{done.path}: is there already; --force"):
+    with pytest.raises(InputError, match=f"^{done.path}: already exists; --force"):
         export_here(place, name)
     assert inner.read_text() == "old"
     export_here(place, name, force=True)
@@ -290,9 +293,9 @@ def test_what_is_there_is_replaced_by_force_alone(place, here, quick, name):
     assert {path.name for path in here.iterdir()} == {done.path.name, done.description.name}
 
 
-def test_a_description_that_is_there_is_kept(place, here):
+def test_an_existing_description_is_kept(place, here):
     (here / "iic-mnist.keras.json").write_text("mine")
-    with pytest.raises(InputError, match=r"^iic-mnist.keras.json: is there already"):
+    with pytest.raises(InputError, match=r"^iic-mnist.keras.json: already exists"):
         export_here(place)
     assert [path.name for path in here.iterdir()] == ["iic-mnist.keras.json"]
 
@@ -302,12 +305,12 @@ def test_a_description_that_is_there_is_kept(place, here):
     [
         ("savedmodel", "photos", "photos: not of the format savedmodel"),
         ("savedmodel", "a.keras", "a.keras: not of the format savedmodel"),
-        ("savedmodel", ".", "no name for a file"),
+        ("savedmodel", ".", "not a name for a file"),
         ("keras", "folder.keras", "folder.keras: not of the format keras"),
-        ("keras", "a.h5", "a.h5: a file of the format keras is to end in .keras"),
+        ("keras", "a.h5", "a.h5: files of the format keras must end in .keras"),
     ],
 )
-def test_force_replaces_nothing_but_exports(place, here, name, out, message):
+def test_force_replaces_only_exports(place, here, name, out, message):
     for folder in ("photos", "folder.keras"):
         (here / folder).mkdir()
         (here / folder / "one").write_text("1")
@@ -318,7 +321,7 @@ def test_force_replaces_nothing_but_exports(place, here, name, out, message):
     assert sorted(here.rglob("*")) == before
 
 
-def test_a_folder_that_cannot_be_replaced_comes_back(place, here, quick, monkeypatch):
+def test_a_folder_that_cannot_be_replaced_is_restored(place, here, quick, monkeypatch):
     done = export_here(place, "savedmodel")
     before = sorted(here.rglob("*"))
     replace = Path.replace
@@ -337,26 +340,29 @@ def test_a_folder_that_cannot_be_replaced_comes_back(place, here, quick, monkeyp
 def test_a_card_of_another_network_is_refused(place, here, tiny_params):
     folder = Path(shutil.copytree(place, here / "copy"))
     write_card(make_card(tiny_params.model, "0" * 64), card_path(folder / "model"))
-    with pytest.raises(InputError, match="of other weights than those in .*; run `dvc repro eval"):
+    with pytest.raises(
+        InputError, match="describes other weights than those in .*; run `dvc repro eval"
+    ):
         export_here(folder)
 
 
-def test_a_model_that_is_missing_is_one_line(here, monkeypatch):
-    said = end_of_main(monkeypatch, "export", "--model", "nowhere", "--format", "keras")
-    assert said.startswith("error: nowhere: no readable model (")
-    assert len(said.splitlines()) == 1
+def test_a_missing_model_is_reported_on_one_line(here, monkeypatch):
+    message = end_of_main(monkeypatch, "export", "--model", "nowhere", "--format", "keras")
+    assert message.startswith("error: nowhere/model.json: not found; run `dvc repro`")
+    assert len(message.splitlines()) == 1
     assert not list(here.iterdir())
 
 
 @pytest.mark.parametrize(
     ("name", "package"), [("onnx", "onnxruntime"), ("litert", "ai_edge_litert")]
 )
-def test_a_package_that_is_missing_is_one_line(place, here, monkeypatch, name, package):
-    # Whatever is installed here: all but this one.
+def test_a_missing_package_is_reported_on_one_line(place, here, monkeypatch, name, package):
+    # All packages seem to be installed except this one.
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name != package or None)
-    said = end_of_main(monkeypatch, "export", "--model", f"{place}/model", "--format", name)
-    assert said == (
-        f"error: {package}: not installed; `make exporters` installs requirements/export.txt"
+    message = end_of_main(monkeypatch, "export", "--model", f"{place}/model", "--format", name)
+    assert message == (
+        f"error: {package}: not installed; `make setup EXTRAS=export` installs "
+        "requirements/export.txt"
     )
     assert not list(here.iterdir())
 
@@ -368,7 +374,7 @@ def test_an_unknown_format_is_named(monkeypatch, capsys):
     )
 
 
-def test_the_command_says_what_it_wrote_and_nothing_else(place, here):
+def test_the_command_prints_only_what_it_wrote(place, here):
     code = "from iic.cli.main import main; main()"
     words = ("export", "--model", str(place / "model"), "--format", "savedmodel")
     done = run(sys.executable, "-c", code, *words, cwd=here, env={"PYTHONPATH": str(ROOT)})
@@ -381,7 +387,7 @@ def test_the_command_says_what_it_wrote_and_nothing_else(place, here):
     assert done.stderr == ""
 
 
-def test_chatter_is_held_back_unless_something_unforeseen_fails(capfd):
+def test_output_of_libraries_is_hidden_unless_an_unexpected_error_occurs(capfd):
     with quiet():
         os.write(2, b"chatter")
 
@@ -400,7 +406,7 @@ def test_chatter_is_held_back_unless_something_unforeseen_fails(capfd):
 
 
 def examples() -> dict[str, str]:
-    """The page's example for each format, by the name of the file that it reads."""
+    """The example of docs/export.md for each format."""
     page = (ROOT / "docs/export.md").read_text("utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     suffixes = {form.suffix: name for name, form in FORMATS.items()}
@@ -408,13 +414,13 @@ def examples() -> dict[str, str]:
 
 
 @formats
-def test_the_examples_of_the_page_run(exported, network, place, here, capsys, name):
+def test_the_examples_of_the_documentation_run(exported, network, place, here, capsys, name):
     done = exported(name)
     shutil.copytree(place / "data", here / "data")
     for path in (done.path, done.description):
         (here / path.name).symlink_to(path)
     (here / "example.py").write_text(examples()[name])
-    if name in OPTIONAL:  # these are to need no TensorFlow
+    if name in OPTIONAL:  # must work without TensorFlow
         code = "import runpy, sys; runpy.run_path('example.py'); assert 'keras' not in sys.modules"
         printed = run(sys.executable, "-c", code, cwd=here).stdout
     else:

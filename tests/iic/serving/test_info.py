@@ -1,4 +1,4 @@
-"""What `iic info` prints, with and without a model, its card and data."""
+"""`iic info`, with and without a model, its card and data."""
 
 import json
 import platform
@@ -75,28 +75,28 @@ def rows(text: str) -> dict[str, dict[str, str]]:
     return sections
 
 
-def test_all_is_told(model, card, data):
-    told = rows(info())
-    assert "missing" not in told
-    assert told["versions"]["Python"] == platform.python_version()
-    assert {"iic", "TensorFlow", "Keras", "NumPy", "DVC"} <= set(told["versions"])
-    assert told["data"] == {
+def test_all_parts_are_printed(model, card, data):
+    parts = rows(info())
+    assert "missing" not in parts
+    assert parts["versions"]["Python"] == platform.python_version()
+    assert {"iic", "TensorFlow", "Keras", "NumPy", "DVC"} <= set(parts["versions"])
+    assert parts["data"] == {
         "name": "digits", "labels": "nought, one", "train_images": "1,500", "test_images": "3",
     }  # fmt: skip
-    assert told["training"] == {"recipe": "tour", "seed": "1234567"}
-    assert told["metrics"] == {"over_acc": "0.75"}
-    assert told["clusters, and the class that each stands for"] == {
+    assert parts["training"] == {"recipe": "tour", "seed": "1234567"}
+    assert parts["metrics"] == {"over_acc": "0.75"}
+    assert parts["clusters, and the class that each stands for"] == {
         "0": "one",
         "1": "no class",
         "2": "nought",
     }
-    assert told["model"]["widths"] == "8, 16"
-    assert told["model"]["folder"] == "model"
-    assert len(told["model"]["weights_sha256"]) == 64
-    assert int(told["machine"]["processors"]) >= 1
+    assert parts["model"]["widths"] == "8, 16"
+    assert parts["model"]["folder"] == "model"
+    assert len(parts["model"]["weights_sha256"]) == 64
+    assert int(parts["machine"]["processors"]) >= 1
 
 
-def test_json_is_for_programs(model, card, data):
+def test_json_contains_unformatted_values(model, card, data):
     facts = json.loads(info("--json"))
     assert facts["data"]["train_images"] == 1500
     assert facts["clusters"] == ["one", None, "nought"]
@@ -105,29 +105,29 @@ def test_json_is_for_programs(model, card, data):
     assert facts["model"]["bytes"] == size
 
 
-def test_a_card_of_other_weights_is_missing_too(model):
+def test_a_card_of_other_weights_is_reported_as_missing(model):
     write_card(CARD, card_path(model))
     text = info()
-    assert "  model-card.json: of other weights than those in model; run" in text
+    assert "  model-card.json: describes other weights than those in model; run" in text
     assert "training" not in rows(text)
 
 
-def test_without_card_and_data_these_are_missing(model):
+def test_a_missing_card_and_missing_data_are_reported(model):
     text = info()
-    told = rows(text)
+    parts = rows(text)
     assert {
         "data",
         "training",
         "metrics",
         "clusters, and the class that each stands for",
-    }.isdisjoint(told)
-    assert told["model"]["clusters"] == "10"
+    }.isdisjoint(parts)
+    assert parts["model"]["clusters"] == "10"
     assert "  model-card.json: not found, so recipe, seed and names of clusters" in text
     assert "  data/images.npz: not found; run `dvc repro`, or `dvc pull` it" in text
     assert "  reports/metrics.json: not found; run" in text
 
 
-def test_without_card_the_metrics_are_the_reports(model):
+def test_without_a_card_the_metrics_come_from_the_reports(model):
     Path("reports").mkdir()
     Path("reports/metrics.json").write_text('{"acc": 0.5}')
     assert rows(info())["metrics"] == {"acc": "0.5"}
@@ -136,7 +136,7 @@ def test_without_card_the_metrics_are_the_reports(model):
 @pytest.mark.parametrize(
     "content", ['{"\\u001b[2J": 1}', '{"bytes": "x"}', "[1]", "{", '{"acc": ' + "9" * 5000 + "}"]
 )
-def test_metrics_of_others_are_numbers_with_names_or_missing(model, content):
+def test_invalid_metrics_are_reported_as_missing(model, content):
     Path("reports").mkdir()
     Path("reports/metrics.json").write_text(content)
     text = info()
@@ -144,7 +144,7 @@ def test_metrics_of_others_are_numbers_with_names_or_missing(model, content):
     assert all(line.isprintable() for line in text.splitlines())
 
 
-def test_without_model_the_rest_is_told(here):
+def test_without_a_model_the_other_parts_are_printed(here):
     text = info("--model", "elsewhere/network")
     assert "versions" in rows(text)
     assert "model" not in rows(text)
@@ -152,25 +152,25 @@ def test_without_model_the_rest_is_told(here):
     assert "  elsewhere/network-card.json: not found" in text
 
 
-def test_the_folder_may_be_the_current_one(model, card, data, monkeypatch):
+def test_the_model_may_be_the_current_folder(model, card, data, monkeypatch):
     monkeypatch.chdir(model)
-    told = rows(info("--model", "."))
-    assert told["training"]["recipe"] == "tour"
-    assert told["data"]["train_images"] == "1,500"
-    assert "missing" not in told
+    parts = rows(info("--model", "."))
+    assert parts["training"]["recipe"] == "tour"
+    assert parts["data"]["train_images"] == "1,500"
+    assert "missing" not in parts
 
 
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("model/model.json", "{", "model/model.json: JSON: Invalid JSON"),
-        ("model/model.json", '{"widths": [0]}', "model/model.json: widths.0: Input should be"),
+        ("model/model.json", "{", "model/model.json: Invalid JSON"),
+        ("model/model.json", '{"widths": [0]}', "model/model.json: widths[0]: 0 should be"),
         ("model/model.weights.h5", None, "model/model.weights.h5: not found"),
-        ("model-card.json", "{}", "model-card.json: recipe: Field required"),
-        ("data/images.npz", "no archive", "data/images.npz: holds no images; delete it"),
+        ("model-card.json", "{}", "model-card.json: recipe: missing"),
+        ("data/images.npz", "no archive", "data/images.npz: contains no images; delete it"),
     ],
 )
-def test_what_is_damaged_is_named(model, card, data, file, content, message):
+def test_damaged_files_are_named(model, card, data, file, content, message):
     Path(file).unlink()
     if content is not None:
         Path(file).write_text(content)
@@ -179,7 +179,7 @@ def test_what_is_damaged_is_named(model, card, data, file, content, message):
     assert "versions" in rows(info())
 
 
-def test_a_package_that_is_not_installed_is_named(here, monkeypatch):
+def test_a_package_that_is_not_installed_is_listed(here, monkeypatch):
     monkeypatch.setattr("iic.serving.info._PACKAGES", {"Keras": "no-such-package"})
     assert rows(info())["versions"]["Keras"] == "not installed"
 
@@ -192,18 +192,18 @@ def test_a_package_that_is_not_installed_is_named(here, monkeypatch):
         {"widths": [5], "head_widths": [7, 6], "clusters": 3},
     ],
 )
-def test_parameters_are_counted_as_keras_counts_them(tiny_params, values):
+def test_count_parameters_matches_keras(tiny_params, values):
     params = tiny_params.model.model_copy(update=values)
     assert count_parameters(params) == build_network(params).count_params()
 
 
-def test_arrays_without_length_are_no_images(here):
+def test_arrays_without_length_are_not_images(here):
     write_arrays(here / "a.npz", {"train_images": np.array(1), "test_images": np.array(1)})
-    with pytest.raises(InputError, match="holds no images"):
+    with pytest.raises(InputError, match="contains no images"):
         count_images(here / "a.npz")
 
 
-def test_it_is_quick(model, card):
+def test_info_imports_no_heavy_packages(model, card):
     code = (
         "import sys; sys.argv = ['iic', 'info']\n"
         "from iic.cli.main import main; main()\n"

@@ -1,4 +1,4 @@
-"""`iic predict`: clusters of new images, the same as the pipeline's for the same images."""
+"""`iic predict` assigns images to the same clusters as the pipeline."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ from iic.core.files import read_arrays
 
 @pytest.fixture(scope="module")
 def files(pipeline_run, tmp_path_factory) -> Path:
-    """The first test images as files, white on black, and black on white in twice the size."""
+    """The first 40 test images as files: white on black, and black on white in twice the size."""
     folder = tmp_path_factory.mktemp("files")
     images = read_arrays(pipeline_run / "data/images.npz", ["test_images"])["test_images"][:40]
     for name in ("light", "dark"):
@@ -45,7 +45,7 @@ def assigned(pipeline_run: Path, split: str) -> list[dict[str, str]]:
     return [row for row in table if row["split"] == split]
 
 
-def test_predictions_are_the_pipelines_own(pipeline_run, tmp_path, capsys):
+def test_predictions_equal_those_of_the_pipeline(pipeline_run, tmp_path, capsys):
     out = tmp_path / "new/out.csv"
     predict(pipeline_run, pipeline_run / "data/images.npz", "--out", out)
     found = rows(out.read_text())
@@ -57,42 +57,42 @@ def test_predictions_are_the_pipelines_own(pipeline_run, tmp_path, capsys):
     assert found[-1]["path"].endswith("images.npz#test_images[359]")
     predicted = rows((pipeline_run / "reports/predictions.csv").read_text())
     assert [row["label"] for row in found[-360:]] == [row["predicted"] for row in predicted]
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "test_images: 360 images, light ink on dark paper, by the borders" in said.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "test_images: 360 images, light ink on dark paper, by the borders" in output.err
 
 
-def test_both_kinds_of_paper_are_told_apart(pipeline_run, files, capsys):
+def test_light_and_dark_paper_are_detected(pipeline_run, files, capsys):
     expected = assigned(pipeline_run, "test")[:40]
     for name, kind in (("light", "light ink on dark"), ("dark", "dark ink on light")):
         predict(pipeline_run, files / name)
-        said = capsys.readouterr()
-        found = rows(said.out)
+        output = capsys.readouterr()
+        found = rows(output.out)
         assert [row["path"] for row in found] == [str(p) for p in sorted((files / name).iterdir())]
-        assert f"{name}: 40 images, {kind} paper, by the borders" in said.err
+        assert f"{name}: 40 images, {kind} paper, by the borders" in output.err
         same = [
             row["cluster"] == other["cluster"] for row, other in zip(found, expected, strict=True)
         ]
-        # Twice the size and back again is the same picture.
+        # Doubling the size and scaling back gives the same image.
         assert all(same)
     predict(pipeline_run, files / "dark", "--ink", "light")
-    said = capsys.readouterr()
-    assert "light ink on dark paper, as given" in said.err
+    output = capsys.readouterr()
+    assert "light ink on dark paper, as given" in output.err
 
 
-def test_files_named_one_by_one_keep_their_order(pipeline_run, files, capsys):
+def test_single_files_keep_their_order(pipeline_run, files, capsys):
     chosen = [files / "light/03.png", files / "light/01.png"]
     predict(pipeline_run, *chosen)
-    said = capsys.readouterr()
+    output = capsys.readouterr()
     expected = assigned(pipeline_run, "test")
-    assert [(row["path"], row["cluster"]) for row in rows(said.out)] == [
+    assert [(row["path"], row["cluster"]) for row in rows(output.out)] == [
         (str(chosen[0]), expected[3]["cluster"]),
         (str(chosen[1]), expected[1]["cluster"]),
     ]
-    assert "2 files: 2 images" in said.err
+    assert "2 files: 2 images" in output.err
 
 
-def test_json_lines(pipeline_run, files, tmp_path):
+def test_output_as_json_lines(pipeline_run, files, tmp_path):
     predict(pipeline_run, files / "light", "--out", tmp_path / "out.jsonl")
     found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     expected = assigned(pipeline_run, "test")
@@ -101,15 +101,15 @@ def test_json_lines(pipeline_run, files, tmp_path):
     assert all(0 < row["probability"] <= 1 for row in found)
 
 
-def test_without_a_card_there_are_numbers_alone(pipeline_run, files, tmp_path, capsys):
+def test_without_a_card_there_are_no_labels(pipeline_run, files, tmp_path, capsys):
     (tmp_path / "model").symlink_to(pipeline_run / "model")
     cli.main(
         ["predict", "--model", str(tmp_path / "model"), str(files / "light/00.png")],
         standalone_mode=False,
     )
-    said = capsys.readouterr()
-    assert "model-card.json: not found, so clusters have no names; size fit and ink" in said.err
-    (row,) = rows(said.out)
+    output = capsys.readouterr()
+    assert "model-card.json: not found, so clusters have no names; size fit and ink" in output.err
+    (row,) = rows(output.out)
     assert list(row) == ["path", "cluster", "overcluster", "probability"]
     assert row["cluster"] == assigned(pipeline_run, "test")[0]["cluster"]
 
@@ -119,7 +119,7 @@ def test_a_card_of_other_weights_is_refused(pipeline_run, files, tmp_path):
     card = json.loads((pipeline_run / "model-card.json").read_text())
     card["weights_sha256"] = "0" * 64
     (tmp_path / "model-card.json").write_text(json.dumps(card))
-    with pytest.raises(InputError, match="of other weights than those in"):
+    with pytest.raises(InputError, match="describes other weights than those in"):
         cli.main(
             ["predict", "--model", str(tmp_path / "model"), str(files / "light")],
             standalone_mode=False,
@@ -138,20 +138,20 @@ def test_a_card_of_fewer_clusters_is_refused(pipeline_run, files, tmp_path):
         )
 
 
-def test_a_broken_file_stops_it_and_leaves_nothing(pipeline_run, files, tmp_path, capsys):
+def test_a_broken_file_stops_the_command_and_writes_nothing(pipeline_run, files, tmp_path, capsys):
     good, bad = files / "light/00.png", tmp_path / "bad.png"
     bad.write_bytes(b"broken")
     with pytest.raises(InputError, match=r"bad\.png: not a PNG"):
         predict(pipeline_run, good, bad, "--out", tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
     predict(pipeline_run, bad, good, "--skip-broken")
-    said = capsys.readouterr()
-    assert [row["path"] for row in rows(said.out)] == [str(good)]
-    assert "1 of 2 images left out" in said.err
-    assert "bad.png" in said.err
+    output = capsys.readouterr()
+    assert [row["path"] for row in rows(output.out)] == [str(good)]
+    assert "1 of 2 images left out" in output.err
+    assert "bad.png" in output.err
 
 
-def test_several_batches_in_order(pipeline_run, files, monkeypatch, capsys):
+def test_batches_keep_the_order_of_the_images(pipeline_run, files, monkeypatch, capsys):
     monkeypatch.setattr("iic.data.images.BATCH_SIZE", 7)
     predict(pipeline_run, files / "light")
     found = rows(capsys.readouterr().out)
@@ -160,7 +160,7 @@ def test_several_batches_in_order(pipeline_run, files, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", ["\x1b[2J.png", "caf\udce9.png", "a\nb.npz"])
-def test_a_file_whose_name_cannot_be_written_down_is_refused(
+def test_a_name_that_cannot_be_written_to_a_table_is_refused(
     pipeline_run, tmp_path, monkeypatch, name
 ):
     monkeypatch.chdir(pipeline_run)
@@ -168,9 +168,9 @@ def test_a_file_whose_name_cannot_be_written_down_is_refused(
     monkeypatch.setattr(sys, "argv", ["iic", "predict", str(tmp_path / name)])
     with pytest.raises(SystemExit) as stopped:
         main()
-    said = str(stopped.value.code)
-    assert said.isprintable()
-    assert said.endswith(": the name is not UTF-8 or holds control characters; rename it")
+    message = str(stopped.value.code)
+    assert message.isprintable()
+    assert message.endswith(": the name is not UTF-8 or holds control characters; rename it")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,10 @@ def test_a_file_whose_name_cannot_be_written_down_is_refused(
         (["predict", "nowhere.png"], "error: nowhere.png: not found"),
         (["predict", "params.yaml"], "error: params.yaml: no image (PNG, JPEG, BMP, TIFF, WebP)"),
         (["predict", "data/labels.npz"], "error: data/labels.npz: holds train_labels"),
-        (["predict", "data/images.npz", "--model", "none"], "error: none: no readable model"),
+        (
+            ["predict", "data/images.npz", "--model", "none"],
+            "error: none/model.json: not found; run `dvc repro`",
+        ),
         (["predict", "data/images.npz", "--out", "x.txt"], "a name that ends in .csv or .jsonl"),
         (
             ["predict", "data/images.npz", "--max-images", "100"],
@@ -188,32 +191,34 @@ def test_a_file_whose_name_cannot_be_written_down_is_refused(
         (["predict"], "Missing argument 'IMAGES"),
     ],
 )
-def test_mistakes_end_with_one_line(pipeline_run, monkeypatch, capsys, arguments, message):
+def test_mistakes_of_users_are_reported_on_one_line(
+    pipeline_run, monkeypatch, capsys, arguments, message
+):
     monkeypatch.chdir(pipeline_run)
     monkeypatch.setattr(sys, "argv", ["iic", *arguments])
     with pytest.raises(SystemExit) as stopped:
         main()
-    # Python prints what is no number, and ends with status 1.
+    # Python prints a message that is not a number, and exits with status 1.
     code = stopped.value.code
     assert code != 0
-    said = capsys.readouterr().err + ("" if isinstance(code, int) else code)
-    assert message in said
-    assert said.count("rror: ") == 1
+    printed = capsys.readouterr().err + ("" if isinstance(code, int) else code)
+    assert message in printed
+    assert printed.count("rror: ") == 1
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(pipeline_run):
+def test_a_closed_pipe_is_not_an_error(pipeline_run):
     code = "from iic.cli.main import main; main()"
-    line = f"{sys.executable} -c '{code}' predict data/images.npz 2>said | head -n 2"
+    line = f"{sys.executable} -c '{code}' predict data/images.npz 2>errors | head -n 2"
     done = subprocess.run(
         ["bash", "-c", line], cwd=pipeline_run, env=environment(), capture_output=True, text=True
     )
-    said = (pipeline_run / "said").read_text()
-    (pipeline_run / "said").unlink()
+    errors = (pipeline_run / "errors").read_text()
+    (pipeline_run / "errors").unlink()
     assert len(done.stdout.splitlines()) == 2
-    assert "rror" not in said
+    assert "rror" not in errors
 
 
-def test_a_closed_output_is_no_error(pipeline_run):
+def test_a_closed_standard_output_is_not_an_error(pipeline_run):
     code = "from iic.cli.main import main; main()"
     line = f"{sys.executable} -c '{code}' predict data/images.npz >&-"
     done = subprocess.run(
@@ -222,8 +227,7 @@ def test_a_closed_output_is_no_error(pipeline_run):
     assert done.returncode == 0, done.stderr
 
 
-def test_memory_is_bounded_by_the_batch(pipeline_run):
-    """No more than a few batches are read ahead of the network."""
+def test_only_a_few_batches_are_read_ahead(pipeline_run):
     from iic.data.images import BATCH_SIZE, Ground, Reading
     from iic.model.assignments import Assignments
     from iic.serving.predict import predict_source

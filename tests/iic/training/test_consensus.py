@@ -6,12 +6,12 @@ from iic.training.consensus import agreement
 FIRST = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2])
 
 
-def test_clusters_that_differ_in_name_alone_agree():
+def test_clusterings_with_renumbered_clusters_agree():
     renamed = np.array([2, 0, 1])[FIRST]
     np.testing.assert_array_equal(agreement([FIRST, renamed, renamed], 3, 1.0, 1.0), FIRST)
 
 
-def test_an_image_that_one_member_puts_elsewhere_is_left_out():
+def test_unanimity_leaves_out_images_with_a_dissenting_member():
     second, third = (np.array([1, 2, 0])[FIRST] for _ in range(2))
     second[4], third[0] = second[0], third[8]
     expected = FIRST.copy()
@@ -19,7 +19,7 @@ def test_an_image_that_one_member_puts_elsewhere_is_left_out():
     np.testing.assert_array_equal(agreement([FIRST, second, third], 3, 1.0, 1.0), expected)
 
 
-def test_a_quorum_outvotes_single_members_and_the_first_as_well():
+def test_quorum_outvotes_single_members_including_the_first():
     first, second, third, fourth = (FIRST.copy() for _ in range(4))
     first[4] = 0  # three say 1
     second[0], third[0] = 1, 2  # two say 0
@@ -38,19 +38,19 @@ def test_rounding_does_not_raise_the_quorum():
     np.testing.assert_array_equal(agreement(members, 3, 1.0, 0.9), FIRST)  # 0.9 * 10 may exceed 9
 
 
-def test_a_committee_of_one_agrees_with_itself():
+def test_single_member_agrees_with_itself():
     np.testing.assert_array_equal(agreement([FIRST], 3, 1.0, 1.0), FIRST)
 
 
-def test_an_empty_cluster_is_no_obstacle():
+def test_empty_clusters_are_allowed():
     np.testing.assert_array_equal(agreement([FIRST, FIRST + 1], 5, 1.0, 1.0), FIRST)
 
 
-def test_those_furthest_from_what_most_say_do_not_vote(caplog):
+def test_members_furthest_from_the_majority_do_not_vote(caplog):
     members = [FIRST.copy() for _ in range(5)]
-    # Two have the style 6-8 elsewhere, and the first is one of them.
+    # Members 1 and 4 have a whole style, images 6 to 8, in another cluster.
     members[0][6:] = members[3][6:] = 1
-    # One image is another's own mistake.
+    # Member 5 has a single image in another cluster.
     members[4][0] = 2
     votes = np.where(np.arange(9) >= 6, UNTAUGHT, FIRST)
     votes[0] = UNTAUGHT
@@ -59,8 +59,8 @@ def test_those_furthest_from_what_most_say_do_not_vote(caplog):
     expected[0] = UNTAUGHT
     with caplog.at_level("INFO"):
         np.testing.assert_array_equal(agreement(members, 3, 0.6, 0.9), expected)
-    assert caplog.messages == ["furthest from what most say, so without a vote: 1, 4"]
+    assert caplog.messages == ["members without a vote, furthest from the majority: 1, 4"]
 
 
-def test_one_votes_at_least():
+def test_at_least_one_member_votes():
     np.testing.assert_array_equal(agreement([FIRST, FIRST], 3, 0.1, 1.0), FIRST)

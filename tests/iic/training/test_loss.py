@@ -20,7 +20,7 @@ def soft_assignments(random: np.random.Generator, n: int, k: int, sharpness: flo
 
 
 def reference_loss(z: np.ndarray, z_t: np.ndarray, alpha: float) -> float:
-    """The article's formula pair by pair, in float64."""
+    """Equation 3 of Ji et al., weighted by alpha and computed cell by cell in float64."""
     z, z_t = z.astype(np.float64), z_t.astype(np.float64)
     p = sum(np.outer(a, b) for a, b in zip(z, z_t, strict=True))
     p = np.maximum((p + p.T) / 2, 1e-7)
@@ -33,7 +33,7 @@ def reference_loss(z: np.ndarray, z_t: np.ndarray, alpha: float) -> float:
     return total
 
 
-def test_joint_of_two_known_pairs():
+def test_joint_of_two_pairs_by_hand():
     z = tf.constant([[1.0, 0.0], [0.5, 0.5]])
     z_t = tf.constant([[0.0, 1.0], [0.5, 0.5]])
     # Outer products [[0, 1], [0, 0]] and [[.25, .25], [.25, .25]], symmetrised, over 2 pairs.
@@ -41,7 +41,7 @@ def test_joint_of_two_known_pairs():
     np.testing.assert_allclose(joint_probability(z, z_t), expected, rtol=1e-6)
 
 
-def test_golden_loss_of_that_joint():
+def test_loss_of_two_pairs_by_hand():
     z = tf.constant([[1.0, 0.0], [0.5, 0.5]])
     z_t = tf.constant([[0.0, 1.0], [0.5, 0.5]])
     # H(marginal) = ln 2; H(P) = -2 (1/8 ln 1/8 + 3/8 ln 3/8) = 1.2554823...
@@ -53,7 +53,7 @@ def test_golden_loss_of_that_joint():
 
 @pytest.mark.parametrize("alpha", [1.0, 2.5, 10.0])
 @pytest.mark.parametrize(("n", "k"), [(1, 2), (7, 3), (40, 10), (30, 50)])
-def test_agrees_with_a_float64_reference(random, n, k, alpha):
+def test_loss_agrees_with_a_float64_reference(random, n, k, alpha):
     z, z_t = soft_assignments(random, n, k)
     assert float(iic_loss(z, z_t, alpha)) == pytest.approx(
         reference_loss(z, z_t, alpha), rel=2e-6, abs=5e-6
@@ -80,32 +80,32 @@ def test_gradient_agrees_with_finite_differences(random, alpha):
         assert gradient[index] == pytest.approx(float(slope), abs=1e-7)
 
 
-def test_order_of_a_pair_does_not_matter(random):
+def test_loss_ignores_the_order_within_pairs(random):
     z, z_t = soft_assignments(random, 20, 5)
     assert float(iic_loss(z, z_t, 3.0)) == pytest.approx(float(iic_loss(z_t, z, 3.0)), rel=1e-6)
 
 
-def test_joint_is_a_symmetric_distribution(random):
+def test_joint_is_symmetric_positive_and_sums_to_1(random):
     p = joint_probability(*soft_assignments(random, 20, 5)).numpy()
     np.testing.assert_allclose(p, p.T, rtol=1e-6)
     assert p.sum() == pytest.approx(1, rel=1e-6)
     assert (p > 0).all()
 
 
-def test_marginals_are_the_sums_over_the_other_index():
+def test_marginals_sum_over_the_other_index():
     p_i, p_j = marginals(tf.constant([[0.1, 0.2], [0.3, 0.4]]))
     np.testing.assert_allclose(p_i, [0.3, 0.7], rtol=1e-6)
     np.testing.assert_allclose(p_j, [0.4, 0.6], rtol=1e-6)
 
 
-def test_names_of_clusters_do_not_matter(random):
+def test_loss_ignores_the_numbers_of_clusters(random):
     z, z_t = soft_assignments(random, 20, 6)
     order = random.permutation(6)
     renamed = float(iic_loss(z[:, order], z_t[:, order], 4.0))
     assert renamed == pytest.approx(float(iic_loss(z, z_t, 4.0)), rel=1e-6)
 
 
-def test_order_of_images_does_not_matter_but_their_pairing_does(random):
+def test_loss_ignores_the_order_of_pairs_but_not_the_pairing(random):
     z, _ = soft_assignments(random, 20, 6, sharpness=5.0)
     order = np.roll(np.arange(20), 1)
     together = float(iic_loss(z, z))
@@ -114,7 +114,7 @@ def test_order_of_images_does_not_matter_but_their_pairing_does(random):
 
 
 @pytest.mark.parametrize("k", [2, 10, 50])
-def test_bounds(random, k):
+def test_mutual_information_is_between_0_and_ln_k(random, k):
     z, z_t = soft_assignments(random, 200, k, sharpness=8.0)
     assert -1e-5 <= float(mutual_information(joint_probability(z, z_t))) <= np.log(k)
     certain = np.eye(k, dtype=np.float32).repeat(3, axis=0)
@@ -136,7 +136,7 @@ def test_alpha_weights_both_marginal_entropies(random):
 
 
 @pytest.mark.parametrize("scale", [1e2, 1e4])
-def test_extreme_logits_stay_finite(random, scale):
+def test_loss_and_gradient_of_extreme_logits_are_finite(random, scale):
     logits = tf.constant(scale * random.normal(size=(10, 5)), tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(logits)
@@ -145,7 +145,7 @@ def test_extreme_logits_stay_finite(random, scale):
     assert np.isfinite(tape.gradient(value, logits).numpy()).all()
 
 
-def test_the_joint_of_many_batches_is_the_joint_of_all(random):
+def test_joint_of_summed_counts_equals_the_joint_of_all_pairs(random):
     z, z_t = soft_assignments(random, 60, 5)
     parts = [z[a : a + 20].T @ z_t[a : a + 20] for a in (0, 20, 40)]
     np.testing.assert_allclose(normalize_joint(sum(parts)), joint_probability(z, z_t), rtol=1e-5)
@@ -158,13 +158,13 @@ def test_cross_entropy_by_hand():
     assert float(cross_entropy(teacher, z)) == pytest.approx(expected, rel=1e-6)
 
 
-def test_cross_entropy_of_an_excluded_class_is_finite():
+def test_cross_entropy_is_finite_for_a_probability_of_0():
     value = cross_entropy(tf.constant([[1.0, 0.0]]), tf.constant([[0.0, 1.0]]))
     assert float(value) == pytest.approx(-np.log(1e-30), rel=1e-5)
 
 
-def test_cross_entropy_teaches_what_is_sure_of_something_else():
-    # Softmax of it is 4e-18 in the class that is taught.
+def test_cross_entropy_has_a_gradient_for_a_confident_wrong_cluster():
+    # The probability of the taught cluster is 4e-18.
     logits = tf.Variable([[0.0, 40.0]])
     with tf.GradientTape() as tape:
         value = cross_entropy(tf.constant([[1.0, 0.0]]), tf.nn.softmax(logits))
@@ -173,8 +173,8 @@ def test_cross_entropy_teaches_what_is_sure_of_something_else():
 
 @pytest.mark.parametrize("alpha", [1.0, 10.0])
 @pytest.mark.parametrize("sizes", [[12, 12, 12], [1, 30, 5]])
-def test_machines_with_parts_of_a_batch_add_up_to_its_gradient(random, alpha, sizes):
-    """Each sends its (k, k) counts, gets their sum back, and sends the gradient of its own part."""
+def test_gradients_of_several_machines_add_up_to_the_gradient_of_the_batch(random, alpha, sizes):
+    """Each machine sends its (k, k) counts, receives their sum, and sends its gradient."""
     x, x_t = random.normal(size=(2, sum(sizes), 7))
     weights = tf.Variable(random.normal(size=(7, 4)))
     with tf.GradientTape() as tape:

@@ -15,20 +15,20 @@ from iic.training.moves import (
     parts_of,
 )
 
-# So many that any gain which is more than rounding is worth a move.
+# So many images that every gain above rounding reaches MIN_GAIN.
 IMAGES = 10**9
 
 
 @pytest.fixture
 def joint(random) -> np.ndarray:
-    """Of six parts, symmetric and without zeros."""
+    """A joint matrix of six parts, symmetric and without zeros."""
     p_ij = random.random((6, 6))
     p_ij = p_ij + p_ij.T
     return p_ij / p_ij.sum()
 
 
 def styles(*groups: list[int], size: int) -> np.ndarray:
-    """A joint matrix in which the parts of a group are often seen as one another."""
+    """A joint matrix in which the parts of each group often form pairs."""
     p_ij = np.zeros((size, size))
     for group in groups:
         p_ij[np.ix_(group, group)] += 1 / len(group) ** 2
@@ -36,7 +36,7 @@ def styles(*groups: list[int], size: int) -> np.ndarray:
     return p_ij / p_ij.sum()
 
 
-def test_the_exact_joint_counts_each_image_with_each_of_its_partners(random):
+def test_exact_joint_counts_each_image_with_each_partner(random):
     first, second = random.integers(0, 3, (2, 5))
     partners = np.array([[1, 2], [0, 4], [4, 3], [2, 0], [1, 1]])
     expected = np.zeros((4, 4))
@@ -47,20 +47,20 @@ def test_the_exact_joint_counts_each_image_with_each_of_its_partners(random):
     np.testing.assert_allclose(exact_joint(first, second, partners, 4).toarray(), expected)
 
 
-def test_pairs_with_an_image_that_is_left_out_are_not_counted():
+def test_exact_joint_skips_pairs_with_a_left_out_image():
     parts, partners = np.array([0, LEFT_OUT, 1]), np.array([[1, 2], [0, 2], [0, 1]])
     p_ij = exact_joint(parts, parts, partners, 2).toarray()
     np.testing.assert_array_equal(p_ij, [[0, 0.5], [0.5, 0]])
 
 
-def test_with_itself_as_partner_the_exact_joint_is_that_of_the_loss(random):
+def test_exact_joint_of_images_with_themselves_equals_that_of_the_loss(random):
     first, second = random.integers(0, 3, (2, 50))
     p_ij = exact_joint(first, second, np.arange(50)[:, None], 3).toarray()
     unit = np.eye(3, dtype=np.float32)
     np.testing.assert_allclose(p_ij, joint_probability(unit[first], unit[second]), rtol=1e-5)
 
 
-def test_merging_sums_the_cells_of_a_cluster(joint):
+def test_merged_sums_the_cells_of_each_cluster(joint):
     mapping = np.array([0, 1, 0, 2, 1, 1])
     expected = np.zeros((3, 3))
     for i in range(6):
@@ -69,21 +69,21 @@ def test_merging_sums_the_cells_of_a_cluster(joint):
     np.testing.assert_allclose(merged(joint, mapping, 3), expected)
 
 
-def test_merging_each_into_its_own_cluster_changes_nothing(joint):
+def test_merged_with_one_part_per_cluster_changes_nothing(joint):
     np.testing.assert_array_equal(indicator(np.arange(6), 6), np.eye(6))
     np.testing.assert_allclose(merged(joint, np.arange(6), 6), joint)
 
 
-def test_the_information_is_that_of_the_loss(joint):
+def test_information_equals_that_of_the_loss(joint):
     assert information(joint) == pytest.approx(float(mutual_information(joint, 1.0)))
 
 
-def test_the_information_counts_empty_cells_as_nothing():
+def test_information_counts_empty_cells_as_0():
     assert information(np.diag([0.5, 0.5, 0.0])) == pytest.approx(np.log(2))
 
 
-def test_a_cluster_that_a_move_empties_counts_as_nothing():
-    # Part 0 takes all that its cluster shares with part 1, and rounding leaves less than nothing.
+def test_gain_counts_an_emptied_cluster_as_0():
+    # Moving part 0 empties cells of its cluster, where rounding can leave negative values.
     joint = np.array([[0.1, 0.2, 0.0], [0.2, 0.0, 0.0], [0.0, 0.0, 0.5]])
     start = np.array([0, 0, 1])
     for part, target in ((0, 1), (1, 1), (2, 0)):
@@ -93,7 +93,7 @@ def test_a_cluster_that_a_move_empties_counts_as_nothing():
         assert _gains(joint, start, 2)[part, target] == pytest.approx(expected)
 
 
-def test_a_sparse_joint_moves_as_a_dense_one_does(random):
+def test_best_moves_of_a_sparse_and_of_a_dense_joint_are_equal(random):
     first, second = random.integers(0, 8, (2, 30))
     p_ij = exact_joint(first, second, random.integers(0, 30, (30, 4)), 8)
     start = np.arange(8) % 3
@@ -104,14 +104,14 @@ def test_a_sparse_joint_moves_as_a_dense_one_does(random):
     np.testing.assert_allclose(moves, same_moves)
 
 
-def test_parts_tell_clusters_within_an_overcluster_apart():
+def test_parts_distinguish_clusters_within_an_overcluster():
     overcluster, cluster = np.array([0, 0, 3, 3]), np.array([0, 2, 0, 2])
     np.testing.assert_array_equal(parts_of(overcluster, cluster, 5), [0, 2, 15, 17])
 
 
-def test_an_overcluster_that_is_rightly_split_stays_split():
-    # Four parts: overcluster 0 in either cluster, of which each meets the pure overcluster of its
-    # own cluster and seldom the other half. As a whole, it would go to the larger one.
+def test_rightly_split_overcluster_stays_split():
+    # Overcluster 0 is split between both clusters. Each half pairs with the pure overcluster of its
+    # own cluster and seldom with the other half. As a whole, it would move to the larger cluster.
     joint = np.array(
         [
             [0.10, 0.02, 0.08, 0.00],
@@ -125,7 +125,7 @@ def test_an_overcluster_that_is_rightly_split_stays_split():
     np.testing.assert_array_equal(mapping, [0, 1, 0, 1])
 
 
-def test_a_style_in_the_wrong_cluster_is_moved_to_its_own():
+def test_style_in_the_wrong_cluster_moves_to_its_own():
     joint = styles([0, 1, 2], [3, 4, 5], size=6)
     mapping, moves = best_moves(joint, np.array([0, 0, 1, 1, 1, 1]), 2, IMAGES)
     np.testing.assert_array_equal(mapping, [0, 0, 0, 1, 1, 1])
@@ -135,7 +135,7 @@ def test_a_style_in_the_wrong_cluster_is_moved_to_its_own():
     assert gain == pytest.approx(information(merged(joint, mapping, 2)) - before)
 
 
-def test_what_is_right_stays_and_the_given_mapping_is_left_alone():
+def test_correct_mapping_has_no_moves_and_is_copied():
     joint = styles([0, 1], [2, 3], [4, 5], size=6)
     given = np.array([2, 2, 0, 0, 1, 1])
     mapping, moves = best_moves(joint, given, 3, IMAGES)
@@ -144,7 +144,7 @@ def test_what_is_right_stays_and_the_given_mapping_is_left_alone():
     assert mapping is not given
 
 
-def test_the_best_move_comes_first_and_in_the_end_no_single_move_helps(random):
+def test_best_move_comes_first_and_no_move_is_left_at_the_end(random):
     p_ij = random.random((8, 8)) ** 4
     p_ij = (p_ij + p_ij.T) / (2 * p_ij.sum())
     start = random.integers(0, 3, 8)
@@ -169,7 +169,7 @@ def test_the_best_move_comes_first_and_in_the_end_no_single_move_helps(random):
 
 
 @pytest.mark.parametrize(("worth", "moved"), [(0.9, False), (1.1, True)])
-def test_a_move_has_to_be_worth_it_in_all_images(worth, moved):
+def test_move_needs_the_minimum_gain_over_all_images(worth, moved):
     joint = styles([0, 1, 2], [3, 4, 5], size=6)
     start, target = np.array([0, 0, 1, 1, 1, 1]), np.array([0, 0, 0, 1, 1, 1])
     gain = information(merged(joint, target, 2)) - information(merged(joint, start, 2))

@@ -1,4 +1,4 @@
-"""The benchmark's own arithmetic; no test asserts how fast anything is."""
+"""Arithmetic and texts of the benchmark; no test asserts a speed."""
 
 import json
 import shutil
@@ -22,8 +22,16 @@ from iic.experiments.sweep import cluster
 from iic.experiments.sweep.task import Outcome, Source
 from iic.model.network import build_network
 from iic.pipeline.costs import Cost
-from tools.bench import bench, estimate, predictions, results, scaling, steps, sweeps
-from tools.bench import stage_costs as pipeline
+from tools.bench import (
+    bench,
+    estimate,
+    predictions,
+    results,
+    scaling,
+    stage_costs,
+    steps,
+    sweeps,
+)
 from tools.bench.alternatives import k_means
 from tools.bench.results import read_benchmark, write_benchmark
 from tools.bench.steps import useful_flops
@@ -31,7 +39,7 @@ from tools.bench.timing import take_turns
 from tools.docs import readme
 
 
-def test_everything_takes_turns_and_short_work_runs_often(monkeypatch):
+def test_functions_are_timed_in_turns_and_short_ones_called_repeatedly(monkeypatch):
     clock, order = [0.0], []
 
     def work(name: str, seconds: list[float]):
@@ -42,7 +50,7 @@ def test_everything_takes_turns_and_short_work_runs_often(monkeypatch):
         return call
 
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
-    # The first call warms up and the second says how many fit into a turn: both are untimed.
+    # Untimed: the first call warms up, the second determines the calls per turn.
     works = {"slow": work("slow", [9.0, 2.0, 2.0, 3.0, 7.0]), "quick": work("quick", [5.0, 0.25])}
     medians = take_turns(works, rounds=3, slot=1.0)
     assert medians == {"slow": 3.0, "quick": 0.25}
@@ -50,13 +58,13 @@ def test_everything_takes_turns_and_short_work_runs_often(monkeypatch):
     assert order == ["slow", "slow", "quick", "quick", *turns]
 
 
-def test_useful_operations_by_hand(tiny_params):
+def test_useful_flops_match_a_hand_count(tiny_params):
     params = tiny_params.model.model_copy(
         update={"widths": [4, 8], "head_widths": [16], "clusters": 10, "overclusters": 20}
     )
     first, second = 28 * 28 * 9 * 1 * 4, 14 * 14 * 9 * 4 * 8
     heads = 2 * 8 * 16 + 16 * 10 + 16 * 20
-    # Two views, a multiplication and an addition; nobody needs the gradient of the image.
+    # Two views, a multiplication and an addition; the gradient of the image is not computed.
     assert useful_flops(build_network(params)) == 2 * 2 * (2 * first + 3 * (second + heads))
 
 
@@ -72,7 +80,7 @@ def file(tmp_path, monkeypatch):
     return path
 
 
-def test_sections_are_kept_unless_another_machine_measured_them(file, monkeypatch):
+def test_bench_keeps_other_sections_only_of_the_same_machine(file, monkeypatch):
     monkeypatch.setattr(bench, "SECTIONS", {
         "a": lambda: iter([{"x": 1}, {"x": 1, "y": 2}]),
         "b": lambda: iter([{"z": 3}]),
@@ -86,27 +94,27 @@ def test_sections_are_kept_unless_another_machine_measured_them(file, monkeypatc
     assert read_benchmark() == {"machine": bench.machine(), "b": {"z": 3}}
 
 
-def test_what_was_finished_in_a_section_survives_a_failure(file, monkeypatch):
-    def figures():
+def test_bench_keeps_finished_values_of_a_failed_section(file, monkeypatch):
+    def values():
         yield {"first": 1}
         raise InputError("the second fails")
 
-    monkeypatch.setattr(bench, "SECTIONS", {"a": figures})
+    monkeypatch.setattr(bench, "SECTIONS", {"a": values})
     with pytest.raises(InputError):
         bench.measure(["a"])
     assert read_benchmark()["a"] == {"first": 1}
 
 
-def test_a_damaged_file_is_named(file):
+def test_damaged_benchmark_file_is_named(file):
     file.write_text("{")
     with pytest.raises(InputError, match="benchmark.json: .*run `git restore .*benchmark.json`"):
         read_benchmark()
 
 
-def test_the_benchmark_is_not_of_other_images_in_the_same_format(at_root, monkeypatch, params):
+def test_bench_refuses_other_data_sets(at_root, monkeypatch, params):
     other = params.with_values(data={"name": "fashion-mnist"})
     monkeypatch.setattr(bench, "recipe_params", lambda recipe: other)
-    with pytest.raises(InputError, match=r"data\.name: the benchmark is of mnist, not of fashion"):
+    with pytest.raises(InputError, match=r"data\.name: the benchmark needs mnist, not fashion"):
         bench.main(["steps"])
 
 
@@ -118,9 +126,7 @@ def test_the_benchmark_is_not_of_other_images_in_the_same_format(at_root, monkey
         ("traffic", "ray: not installed; `make cluster` installs"),
     ],
 )
-def test_what_is_not_installed_is_said_before_anything_is_measured(
-    at_root, monkeypatch, section, message
-):
+def test_missing_package_is_named_before_measuring(at_root, monkeypatch, section, message):
     monkeypatch.setattr(bench, "UMAP", "no_such_module")
     monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(steps, "training_data", lambda: None)
@@ -129,70 +135,82 @@ def test_what_is_not_installed_is_said_before_anything_is_measured(
         bench.main([section])
 
 
-def test_an_unknown_section_names_the_known_ones(at_root):
+def test_unknown_section_is_refused_with_the_known_ones(at_root):
     with pytest.raises(InputError, match="stpes: no such section .*steps, stages, trainings"):
         bench.main(["stpes"])
 
 
-def test_the_machine_is_told_without_its_name_or_a_date():
+def test_machine_has_no_host_name_or_date():
     machine = bench.machine()
     assert machine["cores"] >= 1
     assert machine["keras"] == keras.__version__
     assert not {"host", "hostname", "date", "time"} & set(machine)
 
 
-def test_the_stages_and_the_length_of_the_articles_training_are_those_of_the_project(at_root):
+def test_stages_match_dvc_yaml_and_article_steps_match_the_recipe(at_root):
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
-    assert list(pipeline.STAGES) == list(stages)
+    assert list(stage_costs.STAGES) == list(stages)
     article = recipe_params("article").train
-    assert article.epochs * (steps.MNIST_IMAGES // article.batch_size) == pipeline.ARTICLE_STEPS
+    assert article.epochs * (steps.MNIST_IMAGES // article.batch_size) == stage_costs.ARTICLE_STEPS
 
 
-def test_stages_run_in_a_scratch_copy_of_the_code(pipeline_run, at_root, monkeypatch, tiny_params):
-    """Light stages for real; the others, which take a minute, cost what is made up."""
-    monkeypatch.setattr(pipeline, "recipe_params", lambda name: tiny_params)
+def test_stage_costs_are_measured_in_a_copy_of_the_code(
+    pipeline_run, at_root, monkeypatch, tiny_params
+):
+    """The light stages run; the others, which take a minute, have made-up costs."""
+    monkeypatch.setattr(stage_costs, "recipe_params", lambda name: tiny_params)
     article_seconds = iter([200.0, 400.0, 600.0, 1000.0])
-    monkeypatch.setattr(pipeline, "_article_seconds", lambda folder: next(article_seconds))
-    light, train_seconds = pipeline.run_stage, iter([5.0, 40.0, 10.0, 20.0])
+    monkeypatch.setattr(stage_costs, "_article_seconds", lambda folder: next(article_seconds))
+    light, train_seconds = stage_costs.run_stage, iter([5.0, 40.0, 10.0, 20.0])
 
     def run_stage(folder: Path, stage: str) -> Cost:
-        if stage in pipeline.PREPARING:
+        if stage in stage_costs.PREPARING:
             return light(folder, stage)
         if stage == "evaluate":
             shutil.copy(pipeline_run / METRICS, folder / METRICS)
         return Cost(next(train_seconds) if stage == "train" else 1.0, 500.0)
 
-    monkeypatch.setattr(pipeline, "run_stage", run_stage)
-    *_, stages = pipeline.measure_stages()
-    assert list(stages) == list(pipeline.STAGES)
-    assert all(0 < stages[stage]["seconds"] < 60 for stage in pipeline.PREPARING)
-    assert all(20 < stages[stage]["peak_mb"] < 500 for stage in pipeline.PREPARING)
+    monkeypatch.setattr(stage_costs, "run_stage", run_stage)
+    *_, stages = stage_costs.measure_stages()
+    assert list(stages) == list(stage_costs.STAGES)
+    assert all(0 < stages[stage]["seconds"] < 60 for stage in stage_costs.PREPARING)
+    assert all(20 < stages[stage]["peak_mb"] < 500 for stage in stage_costs.PREPARING)
     assert stages["train"] == {"seconds": 5.0, "peak_mb": 500.0}
 
-    (row,) = (rows["tiny"] for rows in pipeline.measure_trainings({"tiny": 3}))
+    (row,) = (rows["tiny"] for rows in stage_costs.measure_trainings({"tiny": 3}))
     assert row["trainings"] == 3
     assert row["seconds"] == 20
     assert row["article_seconds"] == 500
-    # 300 / 40, 500 / 10 and 800 / 20: each training beside the steps around it.
+    # 300 / 40, 500 / 10 and 800 / 20: the steps around each training, divided by its time.
     assert row["times_faster_than_the_article"] == 40
     assert row["acc"] == json.loads((pipeline_run / METRICS).read_text())["acc"]
     assert row["preparing_seconds"] > 0
 
 
-def test_a_stage_that_fails_is_named(at_root, tmp_path):
+def test_scratch_copy_can_time_the_articles_step(at_root):
+    """The step is timed by a module of tools, which is not installed."""
+    with stage_costs.scratch_copy() as folder:
+        command = (sys.executable, "-m", "tools.bench.steps")
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        assert "give the name of one recipe" in done.stderr
+
+
+def test_failing_stage_is_named(at_root, tmp_path):
     (tmp_path / "params.yaml").write_text("seed: x\n")
     with pytest.raises(InputError, match="stages.augment: failed, see above"):
-        pipeline.run_stage(tmp_path, "augment")
+        stage_costs.run_stage(tmp_path, "augment")
 
 
-def test_the_benchmark_is_of_mnist(pipeline_run, monkeypatch):
+def test_training_data_must_be_mnist(pipeline_run, monkeypatch):
     monkeypatch.chdir(pipeline_run)
-    with pytest.raises(InputError, match="images.npz: .* training images, the benchmark is of MNI"):
+    with pytest.raises(
+        InputError, match="images.npz: .* training images, but the benchmark needs MNI"
+    ):
         steps.training_data()
 
 
-def test_figures_of_the_steps(pipeline_run, monkeypatch):
-    """Every work is called for real, once; the times are made up."""
+def test_step_values_follow_from_the_times(pipeline_run, monkeypatch):
+    """Every function is called once; the times are made up."""
     monkeypatch.chdir(pipeline_run)
     monkeypatch.setattr(steps, "MNIST_IMAGES", len(np.load("data/images.npz")["train_images"]))
     tiny = parse_params(Path("params.yaml").read_text(), "params.yaml")
@@ -209,12 +227,12 @@ def test_figures_of_the_steps(pipeline_run, monkeypatch):
         return {name: seconds[name] for name in works}
 
     monkeypatch.setattr(steps, "take_turns", take_turns)
-    figures = steps.measure(["article", "default"])
+    values = steps.measure(["article", "default"])
     peak = 2 * 64**3 / 1e-6
-    assert figures["peak_gflops"] == {"float32": 524.3, "bfloat16": 1048.6}
-    assert figures["augmentation_images_per_second"] == 10_000
-    assert figures["snapshot_seconds"] == 0.25
-    assert figures["recipes"]["default"] == {
+    assert values["peak_gflops"] == {"float32": 524.3, "bfloat16": 1048.6}
+    assert values["augmentation_images_per_second"] == 10_000
+    assert values["snapshot_seconds"] == 0.25
+    assert values["recipes"]["default"] == {
         "batch_size": 100,
         "seconds_per_step": 0.1,
         "pairs_per_second": 1000,
@@ -224,7 +242,7 @@ def test_figures_of_the_steps(pipeline_run, monkeypatch):
     }
 
 
-def test_what_is_changed_for_the_scaling_is_what_the_panel_says(params):
+def test_scaling_variants_differ_in_the_named_setting(params):
     changes = scaling.variants(params)
     assert changes["overclusters 300"].model.overclusters == 300
     assert changes["width 0.5"].model.widths == [w // 2 for w in params.model.widths]
@@ -233,7 +251,7 @@ def test_what_is_changed_for_the_scaling_is_what_the_panel_says(params):
         assert changed.model_copy(update={"model": params.model}) == params
 
 
-def test_tables_of_the_readme(file):
+def test_speed_tables_show_the_measured_values(file):
     file.write_text(
         json.dumps(
             {
@@ -289,13 +307,13 @@ def test_tables_of_the_readme(file):
     ]
 
 
-def test_nothing_measured_is_said(file):
+def test_missing_measurements_are_reported(file):
     nothing = "Not measured yet: `make bench`."
     assert {readme.speed(), readme.details(), readme.methods(), readme.prediction()} == {nothing}
 
 
-def test_predictions_are_timed_as_whole_commands(pipeline_run, monkeypatch):
-    """All of them do the work that they are said to do, in this process, where TensorFlow is."""
+def test_predictions_are_timed_as_commands(pipeline_run, monkeypatch):
+    """The commands run in this process, which has imported TensorFlow."""
     monkeypatch.chdir(pipeline_run)
     rows = []
 
@@ -321,12 +339,12 @@ def test_predictions_are_timed_as_whole_commands(pipeline_run, monkeypatch):
     assert rows == [1, 360, 360]
 
 
-def test_a_prediction_that_fails_is_named(tmp_path):
+def test_failing_prediction_is_named(tmp_path):
     with pytest.raises(InputError, match="(?s)iic predict nowhere.png .*error: nowhere.png"):
-        predictions._call(Path("nowhere.png"), tmp_path)
+        predictions._predict(Path("nowhere.png"), tmp_path)
 
 
-def test_k_means_assigns_each_test_image_to_one_of_ten_clusters(digits):
+def test_k_means_assigns_test_images_to_ten_clusters(digits):
     train, test = (
         images.reshape(len(images), -1) / 255
         for images in (digits.train_images, digits.test_images)
@@ -336,7 +354,7 @@ def test_k_means_assigns_each_test_image_to_one_of_ten_clusters(digits):
     assert set(np.unique(assigned)) <= set(range(10))
 
 
-def test_what_a_sweep_costs(file):
+def test_sweep_tables_show_the_measured_values(file):
     growth = {"clones": 0.2, "pulls": 0.5, "starts": 1.0, "pushes": 0.3, "references_mb": 0.0}
     late = growth | {"starts": 61.0, "pushes": 4.3, "references_mb": 1.5}
     file.write_text(
@@ -366,46 +384,46 @@ def test_what_a_sweep_costs(file):
     assert estimate.costs().splitlines()[2:] == [
         "| images | 15,000 | 60,000 | 9.3 to 22.3 |",
         "| overclusters | 10 | 1,000 | 15.9 to 20.6 |",
-        "| channels, of the network's | 0.25 | 2.0 | 7.1 to 44.5 |",
+        "| channels, as a multiple of the network's | 0.25 | 2.0 | 7.1 to 44.5 |",
         "| layers of a head | 1 | 4 | 15.5 to 16.3 |",
     ]
     first, _, head, _, *rows = estimate.sweep().splitlines()
     assert first == (
         "4 tasks of 1 epoch of `fast`, one core each, took 168 s with one worker and 92 s with "
-        "two, median of 3: **92 % efficiency**. Of a task, 26 s were the training and 17 s what is "
-        "around it, with 13 s for `evaluate` and `report`."
+        "two (median of 3): **92 % efficiency**. The training took 26 s of a task, the other steps "
+        "17 s, of which `evaluate` and `report` took 13 s."
     )
     assert head.endswith("| 0 | 10,000 |")
-    assert "| starts, pulls the run-cache | 1.00 s | 61.00 s |" in rows
-    assert "| Git references that a push is shown | 0.00 MB | 1.50 MB |" in rows
+    assert "| start and pull the run-cache | 1.00 s | 61.00 s |" in rows
+    assert "| Git references sent before a push | 0.00 MB | 1.50 MB |" in rows
     rows = estimate.estimate().splitlines()[2:]
-    # 2 s that grow to 66 s, and 14 s that do not; 50 tasks of 300 s a machine.
+    # 2 s that grow to 66 s and constant 14 s; 50 tasks of 300 s per machine.
     assert rows[:4] == [
-        "| training of `default`, two cores | 300 s | 50 a machine, one by one |",
-        "| around it, at first | 16 s | 5 % of the training |",
-        "| around it, beside 10,000 finished | 80 s | 27 % of the training |",
+        "| training of `default`, two cores | 300 s | 50 per machine, in turn |",
+        "| other steps, first task | 16 s | 5 % of the training |",
+        "| other steps, with 10,000 finished | 80 s | 27 % of the training |",
         "| the whole sweep |  | **4.8 hours** |",
     ]
     assert rows[4:] == [
         "| clones, from the Git server | 1.3 MB | 13 GB |",
-        "| data, once a machine | 91 MB | 18 GB; once a task, 0.9 TB |",
-        "| run-cache, of all that has finished | up to 50 MB in 20,000 files | 250 GB |",
-        "| results, as of `fast`, to the DVC remote | 2.5 MB | 25 GB |",
-        "| Git references that a push is shown | up to 1.5 MB | 8 GB |",
-        "| tasks that Ray hands out | 0.57 a second | 1,165 a second are possible |",
+        "| data, once per machine | 91 MB | 18 GB; once per task, 0.9 TB |",
+        "| run-cache of all finished tasks | up to 50 MB in 20,000 files | 250 GB |",
+        "| results, at the size of `fast`, to the DVC remote | 2.5 MB | 25 GB |",
+        "| Git references sent before a push | up to 1.5 MB | 8 GB |",
+        "| tasks that Ray starts | 0.57 per second | 1,165 per second are possible |",
     ]
 
 
-def test_no_sweep_measured_is_said(file):
-    assert estimate.costs() == estimate.sweep() == estimate.estimate() == readme.NOT_MEASURED
+def test_missing_sweep_measurements_are_reported(file):
+    assert estimate.costs() == estimate.sweep() == estimate.estimate() == estimate.NOT_MEASURED
 
 
-def test_finished_experiments_are_pretended(tmp_path):
+def test_finished_experiments_are_added_to_a_repository(tmp_path):
     run("git", "init", "--quiet", cwd=tmp_path)
     commit = ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--allow-empty")
     run("git", *commit, "--message", "first", cwd=tmp_path)
     head = run("git", "rev-parse", "HEAD", cwd=tmp_path).stdout.strip()
-    sweeps._pretend(tmp_path, Source("", head, ""), 12)
+    sweeps._add_finished(tmp_path, Source("", head, ""), 12)
     shown = run("git", "ls-remote", ".", "refs/exps/*", cwd=tmp_path).stdout.splitlines()
     assert len(shown) == 12
     records = [path for path in (tmp_path / ".dvc/cache/runs").rglob("*") if path.is_file()]
@@ -413,7 +431,7 @@ def test_finished_experiments_are_pretended(tmp_path):
     assert 1e6 * sweeps._size(tmp_path / ".dvc/cache/runs") / 24 == pytest.approx(2562, rel=0.1)
 
 
-def test_steps_are_medians_over_the_tasks_that_had_them():
+def test_steps_are_medians_over_tasks_with_that_step():
     outcomes = [
         Outcome("a", "done", "", 0.0, steps={"pulls": 1.0, "runs augment": 4.0}),
         Outcome("b", "done", "", 0.0, steps={"pulls": 2.0}),

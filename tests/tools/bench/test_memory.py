@@ -1,4 +1,4 @@
-"""How much memory the stages need for each training image, against what the README states."""
+"""Memory of the stages per training image, compared with the documented bounds."""
 
 import json
 from contextlib import nullcontext
@@ -17,16 +17,16 @@ from tools.bench import memory
 from tools.bench.stage_costs import scratch_copy
 from tools.docs import readme
 
-# A network so small that time and memory go into the images; what is stored of each is as ever.
+# A network so small that the images take nearly all time and memory.
 SMALL = {
     "augment": {"ops": []},
     "model": {"widths": [2], "head_widths": [4]},
     "loss": {"teaching_from": 0.0},
     "train": {"epochs": 1, "batch_size": 2000},
 }
-# By what runs differ, in images. A copy of all images as float32 would be 4.
+# Variation between runs, as a multiple of the images. A copy as float32 would be 4.
 NOISE = 1.0
-# And by what the C library keeps of arrays of less than 32 MB.
+# Memory that the C library keeps of arrays smaller than 32 MB.
 SMALL_ARRAYS = 2.0
 
 
@@ -34,16 +34,14 @@ SMALL_ARRAYS = 2.0
 @pytest.mark.parametrize(
     ("few", "many", "noise", "runs"),
     [
-        # Its time grows with the square of the images.
+        # The time of the stage grows with the square of the images.
         (5_000, 15_000, NOISE + SMALL_ARRAYS, ["download of your own NPZ file", "neighbors"]),
-        # Moves look at 20,000 images of either.
+        # Both numbers are above the 20,000 images from which overclusters are reassigned.
         (20_000, 60_000, NOISE, ["download of your own NPZ file", "augment", "train", "evaluate"]),
     ],
 )
-def test_a_stage_needs_no_more_for_an_image_than_is_stated(
-    monkeypatch, random, few, many, noise, runs
-):
-    """Whole stages, each in a process of its own."""
+def test_stage_memory_per_image_is_within_the_bound(monkeypatch, random, few, many, noise, runs):
+    """Each stage runs in its own process."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(memory, "TEST", 100)
     params = recipe_params(memory.RECIPE).with_values(**SMALL)
@@ -63,8 +61,8 @@ def test_a_stage_needs_no_more_for_an_image_than_is_stated(
             assert memory.growth(peaks[name])["times_the_data"] < stated + noise, name
 
 
-def test_the_line_is_above_all_peaks_and_as_steep_as_the_last_two():
-    # A phase of 300 MB, then one of 100 MB and 2 kB an image.
+def test_growth_is_a_line_above_all_peaks_with_the_last_slope():
+    # A phase of 300 MB and one of 100 MB plus 2 kB per image.
     peaks = {50_000: 301.2, 100_000: 300.0, 200_000: 500.0}
     assert memory.growth(peaks) == {
         "peak_mb": {"50000": 301, "100000": 300, "200000": 500},
@@ -82,7 +80,7 @@ def file(tmp_path, monkeypatch):
     return path
 
 
-def test_the_readme_states_the_figures_rounded_up(file):
+def test_memory_table_rounds_up(file):
     rows = {
         "neighbors": {"fixed_mb": 141, "times_the_data": 8.02},
         "train with a committee": {"fixed_mb": 1200, "times_the_data": 4.0},
@@ -96,12 +94,12 @@ def test_the_readme_states_the_figures_rounded_up(file):
     ]
 
 
-def test_nothing_measured_is_said(file):
+def test_missing_measurement_is_reported(file):
     assert readme.memory() == "Not measured yet: `python -m tools.bench.memory`."
 
 
-def test_every_size_is_measured_where_it_takes_but_minutes(file, tmp_path, monkeypatch, params):
-    """Parts, and repetitions, of the images in `data/`; the stages themselves are made up."""
+def test_sizes_are_measured_up_to_the_limit_of_each_run(file, tmp_path, monkeypatch, params):
+    """The images in `data/` are cut or repeated; the stages are made up."""
     monkeypatch.chdir(tmp_path)
     images = np.arange(5 * 28 * 28, dtype=np.uint8).reshape(5, 28, 28)
     write_arrays(IMAGES, {"train_images": images[:3], "test_images": images[3:]})
@@ -121,9 +119,9 @@ def test_every_size_is_measured_where_it_takes_but_minutes(file, tmp_path, monke
     monkeypatch.setattr(memory, "TEST", 2)
     monkeypatch.setattr(memory, "SIZES", (2, 3, 12))
     runs = {
-        "a": memory.Run("augment", 12),
-        "b": memory.Run("train", 3, {"committee": {"members": 2}}),
-        "c": memory.Run("train", 12),
+        "a": memory.StageRun("augment", 12),
+        "b": memory.StageRun("train", 3, {"committee": {"members": 2}}),
+        "c": memory.StageRun("train", 12),
     }
     monkeypatch.setattr(memory, "RUNS", runs)
     monkeypatch.setattr(memory, "run_stage", run_stage)

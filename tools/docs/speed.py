@@ -1,0 +1,106 @@
+"""Tables of speed and memory: trainings, stages, other methods and predictions."""
+
+from iic.core.constants import IMAGE_SIZE
+from iic.experiments.recipes import DEFAULT
+from tools.bench.estimate import NOT_MEASURED
+from tools.bench.memory import bounds
+from tools.bench.results import read_benchmark
+from tools.docs.results import article_seconds
+from tools.docs.tables import PERCENT, markdown_table
+
+
+def speed() -> str:
+    """Training of each recipe beside the article's."""
+    measured = read_benchmark()
+    if not {"steps", "trainings"} <= set(measured):
+        return NOT_MEASURED
+    steps, trainings = measured["steps"]["recipes"], measured["trainings"]
+    article = f"{article_seconds(trainings):,.0f} s, by its step"
+    rows = [("`article`", article, "1", "", *_step(steps["article"]), "")]
+    for recipe, row in trainings.items():
+        count = row["trainings"]
+        rows.append(
+            (
+                f"`{recipe}`",
+                f"{row['seconds']:,.0f} s" + (f", median of {count}" if count > 1 else ""),
+                f"1/{row['times_faster_than_the_article']:.1f}",
+                f"{row['preparing_seconds']:.0f} s",
+                *_step(steps[recipe]),
+                f"{row['peak_mb']:,} MB",
+            )
+        )
+    titles = (
+        "recipe | training | share of the article's time | preparation | pairs per second "
+        "| share of the float32 peak | peak memory"
+    )
+    return markdown_table(titles, rows)
+
+
+def _step(step: dict[str, float]) -> tuple[str, str]:
+    return f"{step['pairs_per_second']:,}", f"{100 * step['share_of_float32_peak']:.0f} %"
+
+
+def details() -> str:
+    """Augmentation, snapshots and the float32 peak, then time and memory of each stage."""
+    measured = read_benchmark()
+    if not {"steps", "stages"} <= set(measured):
+        return NOT_MEASURED
+    steps = measured["steps"]
+    share = 100 * steps["recipes"][DEFAULT]["augmentation_share"]
+    said = (
+        f"In `{DEFAULT}`, augmentation takes {share:.1f} % of a step and the snapshot of the test "
+        f"images {steps['snapshot_seconds']:.1f} s an epoch; the float32 peak is "
+        f"{steps['peak_gflops']['float32']:,.0f} GFLOP/s."
+    )
+    rows = [
+        (f"`{stage}`", f"{cost['seconds']:,.0f} s", f"{cost['peak_mb']:,.0f} MB")
+        for stage, cost in measured["stages"].items()
+    ]
+    table = markdown_table(f"stage of `{DEFAULT}` | time | peak memory", rows)
+    return f"{said}\n\n{table}"
+
+
+def memory() -> str:
+    """Upper bound of each stage's memory: a fixed part, and a multiple of the training images."""
+    stated = bounds()
+    if not stated:
+        return "Not measured yet: `python -m tools.bench.memory`."
+    rows = []
+    for name, (fixed, times) in stated.items():
+        stage, *rest = name.split(" ", 1)
+        rows.append((" ".join([f"`{stage}`", *rest]), f"{fixed:,} MB", f"{times:.1f} ×"))
+    # A million images have as many MB as one has bytes.
+    needs = {fixed + times * IMAGE_SIZE**2: name for name, (fixed, times) in stated.items()}
+    most = max(needs)
+    table = markdown_table("stage | fixed part | multiple of the training images", rows)
+    return f"{table}\n\nSo a million images need {most / 1000:.1f} GB, for `{needs[most]}`."
+
+
+def methods() -> str:
+    """Accuracy, time and memory of other methods and of IIC on the same images."""
+    measured = read_benchmark()
+    if not {"trainings", "alternatives"} <= set(measured):
+        return NOT_MEASURED
+    found = dict(measured["alternatives"])
+    for recipe, row in measured["trainings"].items():
+        seconds = row["seconds"] + row["preparing_seconds"]
+        found[f"IIC, `{recipe}`, seed 0"] = row | {"seconds": seconds}
+    rows = [
+        (name, PERCENT(row["acc"]), f"{row['seconds']:,.0f} s", f"{row['peak_mb']:,} MB")
+        for name, row in sorted(found.items(), key=lambda item: item[1]["acc"])
+    ]
+    return markdown_table("method | accuracy, test | time | peak memory", rows)
+
+
+def prediction() -> str:
+    """Start-up time of `iic predict`, and its time relative to the network alone."""
+    measured = read_benchmark()
+    if "predict" not in measured:
+        return NOT_MEASURED
+    cost = measured["predict"]
+    npz, png = ((cost[kind] - cost["start"]) / cost["network"] for kind in ("npz", "png"))
+    return (
+        f"A call takes {cost['start']:.1f} s to start. {cost['images']:,} images then take "
+        f"{npz:.2f} times as long as the network alone ({cost['network']:.1f} s) from an NPZ file, "
+        f"{png:.2f} times from PNG files."
+    )
