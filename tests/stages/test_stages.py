@@ -189,6 +189,13 @@ def test_output_has_no_line_that_looks_like_an_error(pipeline_run):
     assert re.search(r"^training on the (CPU|GPU .+)$", output, re.MULTILINE)
 
 
+def test_output_has_one_line_for_each_epoch_and_no_progress_bar(pipeline_run):
+    output = (pipeline_run.parent / "output.txt").read_text("utf-8")
+    epochs = re.findall(rf"^Epoch (\d)/{EPOCHS} - ", output, re.MULTILINE)
+    assert epochs == [str(epoch + 1) for epoch in range(EPOCHS)]
+    assert not set("━\b\r") & set(output)
+
+
 def test_nothing_is_out_of_date_afterwards(pipeline_run):
     assert json.loads(run("dvc", "status", "--json", cwd=pipeline_run).stdout) == {}
     assert not run("git", "status", "--porcelain", cwd=pipeline_run).stdout
