@@ -35,6 +35,7 @@ def explain_first(error: ValidationError) -> str:
 def _explain(details: ErrorDetails, known: Collection[str]) -> str:
     """Name the key, the mistake and what is allowed."""
     key, value, kind = _key(details["loc"]), details["input"], details["type"]
+    start = f"{key}: " if key else ""
     if kind == "extra_forbidden":
         return f"{key}: unknown key{_nearest(key, known)}"
     if kind == "missing":
@@ -42,6 +43,8 @@ def _explain(details: ErrorDetails, known: Collection[str]) -> str:
     if kind == "value_error":
         # A validator of a whole section puts the key at the beginning of its message.
         return f"{key + '.' if key else ''}{details['msg'].removeprefix('Value error, ')}"
+    if kind == "model_type":
+        return f"{start}{shorten(value)} should be a section of keys and values"
     if kind == "literal_error":
         allowed = details["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         hint = _nearest(value, allowed)
@@ -49,14 +52,16 @@ def _explain(details: ErrorDetails, known: Collection[str]) -> str:
     # For example "Input should be a valid integer" or "String should have at least 1 character".
     _, is_rule, rule = details["msg"].partition(" should ")
     if not is_rule:
-        return f"{key + ': ' if key else ''}{details['msg']}"
+        return f"{start}{details['msg']}"
     rule = rule.replace("a valid integer", "an integer").replace("a valid ", "a ")
-    return f"{key + ': ' if key else ''}{shorten(value)} should {rule}"
+    return f"{start}{shorten(value)} should {rule}"
 
 
 def _key(location: tuple[int | str, ...]) -> str:
     """Format a location: ('augment', 'ops', 1) -> 'augment.ops[1]'."""
-    parts = (f"[{p}]" if isinstance(p, int) else f".{shown_key(p)}" for p in location)
+    # pydantic adds "[key]" to the location of an invalid key of a mapping.
+    names = [part for part in location if part != "[key]"]
+    parts = (f"[{name}]" if isinstance(name, int) else f".{shown_key(name)}" for name in names)
     return "".join(parts).removeprefix(".")
 
 

@@ -211,7 +211,7 @@ def test_a_file_that_is_too_long_is_not_parsed(params_text, tmp_path):
 
 def test_a_number_in_place_of_a_section_is_refused(params_text):
     lines = refused(override(params_text, {"loss": 3}))
-    assert lines == ["params.yaml: loss: 3 should be a dictionary or instance of LossParams"]
+    assert lines == ["params.yaml: loss: 3 should be a section of keys and values"]
 
 
 @pytest.mark.parametrize(
