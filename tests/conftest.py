@@ -99,6 +99,15 @@ def small_data(digits: Dataset) -> "TrainingData":
 
 
 @pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, params_text: str) -> Path:
+    """A working directory with the committed parameters and recipes."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(params_text)
+    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
+    return tmp_path
+
+
+@pytest.fixture
 def random() -> np.random.Generator:
     return np.random.default_rng(0)
 

@@ -27,7 +27,7 @@ RAY_ENVIRONMENT = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex
 def missing() -> str | None:
     """What has to be there first, or None."""
     if not Path(RAY).exists():
-        return "needs Ray: `make cluster`"
+        return "needs Ray: `make setup EXTRAS=cluster`"
     if os.geteuid() != 0 or shutil.which("ip") is None:
         return "needs root and `ip` (apt-get install iproute2) for network namespaces"
     return None

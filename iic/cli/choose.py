@@ -1,21 +1,22 @@
-"""`iic choose`: how many clusters?"""
+"""`iic choose`: compare numbers of clusters."""
 
 import click
+
+from iic.cli.errors import queue_errors
+from iic.cli.options import again_option, jobs_option, set_option
 
 
 @click.command(short_help="Compare numbers of clusters, without labels.")
 @click.argument("numbers", nargs=-1, required=True, type=click.IntRange(2), metavar="K...")
-@click.option("--recipe", default="default", show_default=True, help="A file in recipes/.")
 @click.option(
-    "-S", "--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in `dvc exp run`."
+    "--recipe", metavar="NAME", default="default", help="Recipe that all trainings start from."
 )
+@set_option
 @click.option(
-    "--pairs", type=click.IntRange(1), default=1, show_default=True, help="Of seeds, for each K."
+    "--pairs", metavar="N", type=click.IntRange(1), default=1, help="Pairs of seeds for each K."
 )
-@click.option(
-    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Trainings at once."
-)
-@click.option("--again", is_flag=True, help="Train also what has been trained.")
+@jobs_option
+@again_option
 def choose(
     numbers: tuple[int, ...],
     recipe: str,
@@ -26,11 +27,13 @@ def choose(
 ) -> None:
     """Compare numbers of clusters, K, without labels.
 
-    Trains two seeds for each K, through DVC's queue, and writes reports/studies/choose-k.csv and
-    reports/studies/choose-k.png: mutual information, and how far both seeds agree. A good K has
-    both: too small, and images that differ share a cluster; too large, and clusters are split
-    in a way that the next seed does otherwise. What has been trained is not trained again.
+    Trains pairs of seeds for each K in DVC's queue, prints a table, and writes
+    reports/studies/choose-k.csv and choose-k.png. A good K has high mutual information and high
+    stability, the agreement of two seeds. If K is too small, different images share a cluster; if
+    it is too large, clusters are split arbitrarily, differently for each seed. Trainings that have
+    results already are not run.
     """
-    from iic.experiments.choose import choose as run_choose
+    from iic.experiments.choose import choose_k
 
-    run_choose(numbers, recipe, settings, pairs, jobs, again)
+    with queue_errors():
+        choose_k(numbers, recipe, settings, pairs, jobs, again)

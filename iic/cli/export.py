@@ -8,28 +8,31 @@ from iic.cli.options import model_option
 from iic.pipeline.paths import IMAGES
 from iic.pipeline.quiet import quiet
 
-# The keys of iic.serving.export.FORMATS, which to import would be to import TensorFlow.
+# The keys of iic.serving.export.FORMATS, without importing TensorFlow.
 _FORMATS = ("savedmodel", "keras", "onnx", "litert")
 
 
 @click.command(short_help="Write the network for another runtime.")
 @model_option
-@click.option("--format", "name", type=click.Choice(_FORMATS), required=True, help="Of the file.")
+@click.option(
+    "--format", "name", type=click.Choice(_FORMATS), required=True, help="Format to write."
+)
 @click.option(
     "--out",
     metavar="PATH",
     type=click.Path(path_type=Path),
-    help="Of the file, or of the folder for savedmodel; by default iic- and the data's name, here.",
+    help="File to write, or folder for savedmodel.  [default: iic-DATA in this folder]",
 )
-@click.option("--force", is_flag=True, help="Replace what is there.")
+@click.option("--force", is_flag=True, help="Replace an existing file or folder.")
 def export(model: Path, name: str, out: Path | None, force: bool) -> None:
     """Write the trained network for another runtime.
 
-    The file takes images (n, 28, 28) of bytes, ink light on dark paper, and gives the
-    probabilities of both heads. It is loaded with its own runtime and compared with the network
-    before it gets its name. A JSON beside it has the names of the clusters.
+    The file takes images (n, 28, 28), uint8, light ink on dark paper, and returns the
+    probabilities of both heads. Before it gets its name, it is loaded with its own runtime and
+    compared with the network. A JSON file beside it names the clusters.
 
-    onnx and litert need `make exporters`. docs/export.md has an example for each format.
+    The formats onnx and litert need `make setup EXTRAS=export`. docs/export.md has an example for
+    each format.
     """
     with quiet():
         from iic.serving.export import TOLERANCE

@@ -11,17 +11,17 @@ from iic.cli.options import model_option
 from iic.evaluation.paths import METRICS
 from iic.pipeline.paths import IMAGES
 
-# Counts of many digits; the others, such as seeds, are no quantities.
+# Counts, printed with thousands separators; other numbers, such as seeds, are not.
 _GROUPED = {"train_images", "test_images", "parameters", "bytes"}
 
 
-@click.command(short_help="Tell versions, data, model and metrics.")
+@click.command(short_help="Show versions, data, model and metrics.")
 @model_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def info(model: Path, as_json: bool) -> None:
-    """Print versions, data, model, recipe, metrics and names of clusters.
+    """Show versions, data, model, recipe, metrics and names of clusters.
 
-    Data and reports are looked for beside the model's folder. What is not there is named.
+    Data and reports are expected beside the model's folder. Missing files are listed.
     """
     from iic.serving.info import describe
 
@@ -30,7 +30,7 @@ def info(model: Path, as_json: bool) -> None:
 
 
 def lines(facts: dict[str, Any]) -> Iterator[str]:
-    """What people read of the facts that iic.serving.info tells."""
+    """Yield the lines of text that show the facts of iic.serving.info.describe."""
     for section in ("versions", "machine", "data", "model", "training", "metrics"):
         if facts[section]:
             yield section

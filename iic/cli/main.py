@@ -1,4 +1,4 @@
-"""The command `iic`: its subcommands, and how a user's mistake ends it."""
+"""The command `iic`: its subcommands, their groups, and one-line errors."""
 
 import logging
 import os
@@ -8,42 +8,75 @@ from pathlib import Path
 import click
 
 from iic.cli.choose import choose
+from iic.cli.compare import compare
+from iic.cli.errors import show_mistake
 from iic.cli.explore import explore
 from iic.cli.export import export
 from iic.cli.info import info
 from iic.cli.predict import predict
+from iic.cli.recipe import recipe
+from iic.cli.repair import repair
+from iic.cli.seeds import seeds
+from iic.cli.study import study
 from iic.cli.sweep import sweep
 from iic.pipeline.stage import one_line_errors
 
+_GROUPS = {
+    "Use a trained model": (predict, explore, export, info),
+    "Run and compare experiments": (recipe, seeds, choose, study, sweep, compare),
+    "Maintain": (repair,),
+}
 _HELP = """\
-Invariant Information Clustering: images sorted without labels.
+Invariant Information Clustering: cluster images without labels.
 
-`dvc repro` trains and reports. These commands look at what it made and use it:
+`dvc repro` runs the pipeline: it trains the model and writes the report. The commands below use
+the model and run experiments. `iic COMMAND --help` describes a command.
 
 \b
-  iic info                                what is here, and how good it is
-  iic predict scans/ --out clusters.csv   clusters of your own images
-  iic explore                             a page to look into the clusters
-  iic export --format onnx                the network for another runtime
-  iic choose 5 10 20                      how many clusters there may be
-  iic sweep studies/mine.yaml               a grid on several machines
-
-`iic COMMAND --help` tells the rest.
+  iic info                                   show versions, model and metrics
+  iic predict scans/ --out clusters.csv      assign your own images to clusters
+  iic recipe fast --run                      train a variant as a DVC experiment
+  iic compare HEAD fast                      compare it with the committed run
 """
 
 
-@click.group(help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+class _GroupedCommands(click.Group):
+    """A command group whose help lists the subcommands under headings."""
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click passes it
+        formatter: click.HelpFormatter,
+    ) -> None:
+        """Write the subcommands of each group with their short help."""
+        for heading, commands in _GROUPS.items():
+            with formatter.section(heading):
+                formatter.write_dl(
+                    [(command.name or "", command.get_short_help_str(80)) for command in commands]
+                )
+
+
+@click.group(
+    cls=_GroupedCommands,
+    help=_HELP,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "show_default": True,
+        "max_content_width": 100,
+    },
+)
 def cli() -> None:
     """All subcommands."""
 
 
-for _command in (choose, explore, export, info, predict, sweep):
-    cli.add_command(_command)
+for _commands in _GROUPS.values():
+    for _command in _commands:
+        cli.add_command(_command)
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends it with one line."""
-    with one_line_errors("what was finished is kept; run this again for the rest"):
+    """Run the command line; an error of the user ends it with one line."""
+    with one_line_errors("finished results are kept; run the same command again for the rest"):
         if sys.stdout is None:
             # Closed by the shell's `>&-`.
             sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
@@ -53,10 +86,10 @@ def main() -> None:
             cli.main(standalone_mode=False)
             sys.stdout.flush()
         except BrokenPipeError:
-            # Whoever read the output, `head` say, has seen enough.
+            # The reader of the output, such as `head`, has ended.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except click.ClickException as error:
-            error.show()
+            show_mistake(error)
             sys.exit(error.exit_code)
         except click.Abort as error:
             raise KeyboardInterrupt from error

@@ -1,4 +1,4 @@
-"""Options that several subcommands share."""
+"""Options that several commands share."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ import click
 from iic.pipeline.paths import MODEL
 
 
-def _named(_context: click.Context, _option: click.Parameter, folder: Path) -> Path:
-    """Card and data lie beside the folder, by its name, which `.` does not tell."""
+def _with_name(_context: click.Context, _option: click.Parameter, folder: Path) -> Path:
+    """Make a path such as `.` absolute, since the model's card is found by the folder's name."""
     return folder if folder.name else folder.absolute()
 
 
@@ -17,7 +17,22 @@ model_option = click.option(
     metavar="DIR",
     type=click.Path(path_type=Path),
     default=MODEL,
-    show_default=True,
-    callback=_named,
+    callback=_with_name,
     help="Folder of the trained model.",
+)
+jobs_option = click.option(
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(1),
+    default=1,
+    help="Number of experiments to run at once.",
+)
+again_option = click.option("--again", is_flag=True, help="Run again what already has results.")
+set_option = click.option(
+    "-S",
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a parameter, such as loss.alpha=1.0; may be given several times.",
 )

@@ -1,4 +1,4 @@
-"""`iic predict`: clusters of people's own images."""
+"""`iic predict`: clusters of a user's images."""
 
 import csv
 import json
@@ -22,32 +22,33 @@ if TYPE_CHECKING:
 _COLUMNS = ("path", "cluster", "overcluster", "probability")
 
 
-@click.command(short_help="Put your own images into clusters.")
+@click.command(short_help="Assign your own images to clusters.")
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @model_option
 @click.option(
     "--out",
+    metavar="FILE",
     type=click.Path(path_type=Path),
-    help="A .csv or .jsonl file; without it, CSV is printed.",
+    help="File to write, .csv or .jsonl.  [default: print CSV]",
 )
 @click.option(
     "--ink",
     type=click.Choice(["auto", "light", "dark"]),
-    help="Colour of the ink; auto tells by the borders. By default as the model was trained.",
+    help="Brightness of the ink; auto judges by the borders.  [default: as in training]",
 )
 @click.option(
     "--size",
     type=click.Choice(["fit", "stretch", "crop", "refuse"]),
-    help="How images of another size become 28×28: whole with paper around, distorted, cut to the "
-    "ink as MNIST's were, or not at all. By default as the model was trained.",
+    help="How to make other sizes 28×28: keep the shape and pad, distort, crop to the ink as MNIST "
+    "does, or refuse.  [default: as in training]",
 )
-@click.option("--skip-broken", is_flag=True, help="Leave out what cannot be read, and count it.")
+@click.option("--skip-broken", is_flag=True, help="Skip files that cannot be read, and count them.")
 @click.option(
     "--max-images",
+    metavar="N",
     type=click.IntRange(1),
     default=1_000_000,
-    show_default=True,
-    help="Refuse more of them in a folder or file.",
+    help="Largest number of images in one folder or file; more are refused.",
 )
 def predict(
     images: tuple[Path, ...],
@@ -58,11 +59,11 @@ def predict(
     skip_broken: bool,
     max_images: int,
 ) -> None:
-    """Put IMAGES into the clusters of a trained model.
+    """Assign IMAGES to the clusters of a trained model.
 
-    IMAGES are PNG, JPEG, BMP, TIFF or WebP files, folders of them, NPZ or IDX files. For each image
-    there is a row with its cluster, its overcluster and the probability of the cluster, and the
-    label that the cluster stands for where labels were known at evaluation.
+    IMAGES are PNG, JPEG, BMP, TIFF or WebP files, folders of them, NPZ or IDX files. The output
+    has one row per image with its cluster, its overcluster and the probability of the cluster. If
+    labels were known at evaluation, it also has the label that the cluster stands for.
     """
     if out is not None and out.suffix not in _WRITERS:
         raise click.UsageError(f"--out {out}: a name that ends in .csv or .jsonl is needed")
@@ -80,7 +81,7 @@ def predict(
         )
     reading = Reading(
         size=size or (card.size if card else "fit"),  # type: ignore[arg-type] # click has checked
-        ink=ink or (card.ink if card else "auto"),  # type: ignore[arg-type] # likewise
+        ink=ink or (card.ink if card else "auto"),  # type: ignore[arg-type] # click has checked
         broken="skip" if skip_broken else "refuse",
     )
     sources = _sources(images, max_images)
@@ -88,7 +89,7 @@ def predict(
     for source, ground in zip(sources, grounds, strict=True):
         click.echo(f"{source.title}: {len(source.names):,} images, {ground}", err=True)
 
-    # Not before the images are known to be there: TensorFlow takes seconds.
+    # After the images have been found, since TensorFlow takes seconds to import.
     with quiet():
         from iic.model.store import load_network
         from iic.serving.predict import predict_source
@@ -110,7 +111,7 @@ def predict(
 
 
 def _labels(card: "ModelCard | None", clusters: int) -> list[str | None] | None:
-    """Names of the clusters, if there are any."""
+    """Return the names of the clusters, or None if the card has none."""
     if card is None or not card.labels:
         return None
     if len(card.clusters) != clusters:
@@ -122,7 +123,7 @@ def _labels(card: "ModelCard | None", clusters: int) -> list[str | None] | None:
 
 
 def _sources(paths: Sequence[Path], max_images: int) -> "list[Source]":
-    """Files that were named one by one are judged together, like those of a folder."""
+    """Return the sources of images; single files form one source, like those of a folder."""
     from iic.data.images import SUFFIXES, FileSource
     from iic.data.readers import check_name, sources_of
 
@@ -143,7 +144,7 @@ def _sources(paths: Sequence[Path], max_images: int) -> "list[Source]":
 def _rows(
     names: Sequence[str], soft: "Assignments", labels: Sequence[str | None] | None
 ) -> Iterator[dict[str, Any]]:
-    """One an image; `labels` are the names of the clusters, where these have any."""
+    """Yield one row per image; `labels` are the names of the clusters, if they have any."""
     columns = (soft.hard_cluster, soft.hard_overcluster, soft.probability)
     for name, cluster, overcluster, probability in zip(
         names, *(column.tolist() for column in columns), strict=True
@@ -159,7 +160,7 @@ def _rows(
 
 @contextmanager
 def _opened(out: Path | None) -> Iterator[TextIO]:
-    """The file, which appears only once it is whole; or standard output."""
+    """Open the output file, which appears only once it is complete, or standard output."""
     from iic.core.files import replacing
 
     if out is None:
@@ -184,7 +185,7 @@ def _csv(file: TextIO, has_labels: bool) -> _Write:
     return write
 
 
-def _json_lines(file: TextIO, has_labels: bool) -> _Write:  # noqa: ARG001 - each row tells
+def _json_lines(file: TextIO, has_labels: bool) -> _Write:  # noqa: ARG001 - the rows hold it
     def write(rows: Iterable[dict[str, Any]]) -> None:
         for row in rows:
             rounded = row | {"probability": float(f"{row['probability']:.6g}")}

@@ -10,40 +10,54 @@ import click
 @click.option(
     "--cluster",
     metavar="ADDRESS",
-    help="Ray's head, such as 10.0.0.1:6379 or ray://10.0.0.1:10001; without it, Ray runs here.",
+    help="Address of Ray's head, such as 10.0.0.1:6379 or ray://10.0.0.1:10001.  [default: start "
+    "Ray on this machine]",
 )
-@click.option("--cores", type=click.IntRange(1), default=1, show_default=True, help="Of each task.")
+@click.option(
+    "--cores", metavar="N", type=click.IntRange(1), default=1, help="Processor cores per task."
+)
 @click.option(
     "--memory",
+    metavar="GB",
     type=click.FloatRange(0.1),
-    # `make bench` measures 2.2 GB at most, for an alternative method; trainings stay below 2.
+    # `make bench` measures at most 2.2 GB, for an alternative method; trainings stay below 2.
     default=3.0,
-    show_default=True,
-    help="Of each task, in GB.",
+    help="Memory per task, in GB.",
 )
 @click.option(
     "--gpus",
+    metavar="N",
     type=click.FloatRange(0),
-    help="Of each task, or a share of one; by default one where the cluster has any.",
+    help="GPUs per task; may be fractional.  [default: 1 if the cluster has any]",
 )
 @click.option(
     "--retries",
+    metavar="N",
     type=click.IntRange(0),
     default=3,
-    show_default=True,
-    help="How often a task is tried again after its machine was lost.",
+    help="Number of further tries after a task has lost its machine.",
 )
-@click.option("--git-remote", help="Git remote that all machines share; by default origin.")
-@click.option("--remote", help="DVC remote that all machines share; by default the default one.")
 @click.option(
-    "--scratch", metavar="DIR", help="For clones, on each machine; by default below /tmp."
+    "--git-remote",
+    metavar="NAME",
+    help="Git remote that all machines can reach.  [default: origin]",
+)
+@click.option(
+    "--remote",
+    metavar="NAME",
+    help="DVC remote that all machines can reach.  [default: DVC's default remote]",
+)
+@click.option(
+    "--scratch",
+    metavar="DIR",
+    help="Folder for clones on each machine, an absolute path.  [default: below /tmp]",
 )
 @click.option(
     "--run-cache/--no-run-cache",
     default=True,
-    help="Whether to look for each training in the DVC remote's run-cache; not for thousands.",
+    help="Whether to look for each training in the DVC remote's run-cache; slow with thousands.",
 )
-@click.option("--dry-run", is_flag=True, help="Only print what would run.")
+@click.option("--dry-run", is_flag=True, help="Print what would run, and run nothing.")
 def sweep(
     grid: Path,
     cluster: str | None,
@@ -57,13 +71,13 @@ def sweep(
     run_cache: bool,
     dry_run: bool,
 ) -> None:
-    """Run what is missing of GRID, a file in studies/, on several machines.
+    """Run the missing experiments of GRID, a file in studies/, on several machines.
 
-    Each experiment runs in a clone of the commit that is checked out here. What is finished is on
-    the Git and the DVC remote and never runs again; run the same command again after an
-    interruption. docs/scaling.md tells how to start a cluster.
+    Each experiment runs in a clone of the commit that is checked out here, and its results are
+    published in Git and DVC. Finished experiments never run again: after an interruption, run the
+    same command again. `iic study GRID` then writes the page. docs/scaling.md explains how to
+    start a cluster.
     """
-    # Here, since other subcommands need neither DVC nor Ray.
     from iic.experiments.sweep.cluster import Needs
     from iic.experiments.sweep.sweep import Settings
     from iic.experiments.sweep.sweep import sweep as run_sweep

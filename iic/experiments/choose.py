@@ -1,8 +1,8 @@
-"""How many clusters? Mutual information and stability against k, without labels.
+"""Compare numbers of clusters k without labels, by mutual information and stability.
 
-For each k the recipe is trained with pairs of seeds. Mutual information is at most ln k and tells
-how surely the network decides; stability, the adjusted Rand index of a pair's clusters, tells how
-much of the clustering is in the images and how much in the seed.
+Each k is trained with pairs of seeds. Mutual information is at most ln k and measures how
+confidently the network separates the images. Stability, the adjusted Rand index of the two
+clusterings of a pair, measures how much of a clustering comes from the images and not the seed.
 """
 
 import hashlib
@@ -32,15 +32,15 @@ FIGURE = STUDIES / "choose-k.png"
 
 @dataclass(frozen=True)
 class Choice:
-    """What a pair of trainings with k clusters gave.
+    """Result of a pair of trainings with k clusters.
 
     Attributes:
-        k: clusters.
-        seed: of the first training.
-        second_seed: of the second.
-        mutual_information: in nats, of the first one's last epoch.
-        stability: adjusted Rand index of both trainings' clusters of the test images.
-        clusters_used: by the first one.
+        k: Number of clusters.
+        seed: Seed of the first training.
+        second_seed: Seed of the second training.
+        mutual_information: Mutual information of the first training's last epoch, in nats.
+        stability: Adjusted Rand index of the two clusterings of the test images.
+        clusters_used: Number of clusters that the first training uses.
     """
 
     k: int
@@ -52,11 +52,11 @@ class Choice:
 
     @property
     def share(self) -> float:
-        """Mutual information as a share of ln k, the most that k clusters can have."""
+        """Mutual information as a share of ln k, its upper bound."""
         return self.mutual_information / math.log(self.k)
 
 
-def choose(
+def choose_k(
     numbers: Sequence[int],
     recipe: str,
     settings: Sequence[str],
@@ -64,38 +64,38 @@ def choose(
     jobs: int,
     again: bool = False,
 ) -> None:
-    """Train what is missing; write a table and a figure, and print the means.
+    """Train what is missing, write a table and a figure, and print the mean of each k.
 
     Args:
-        numbers: of clusters.
-        recipe: name of the recipe that all trainings start from.
-        settings: such as "data.name=custom", on top of it.
-        pairs: of seeds, for each number.
-        jobs: experiments at once.
-        again: train also what has been trained, as after a change of the code.
+        numbers: Numbers of clusters to compare.
+        recipe: Name of the recipe that all trainings start from.
+        settings: Further overrides, such as "data.name=custom".
+        pairs: Number of pairs of seeds for each number of clusters.
+        jobs: Number of experiments to run at once.
+        again: Whether to train again what has results, as after a change of the code.
 
     Raises:
-        InputError: a setting is wrong, or an experiment failed.
+        InputError: A setting is wrong, or an experiment failed.
     """
-    wanted = experiments_of(numbers, recipe, settings, pairs)
+    wanted = pairs_of_runs(numbers, recipe, settings, pairs)
     if again:
         remove_results(wanted)
     finished = {}
     for experiment in run_missing(wanted, jobs):
-        finished[experiment.name] = _choice(experiment)
+        finished[experiment.name] = _read_choice(experiment)
         sys.stderr.write(f"{len(finished)} of {len(wanted)}: {experiment.name}\n")
     choices = [finished[experiment.name] for experiment in wanted]
     columns = ("k", "seed", "second_seed", "mutual_information", "share", "stability")
     table = {name: [getattr(choice, name) for choice in choices] for name in columns}
     write_table(TABLE, table | {"clusters_used": [choice.clusters_used for choice in choices]})
     write_bytes(FIGURE, png(choice_figure(choices)))
-    sys.stdout.write("\n".join([*summary(choices), f"{TABLE}, {FIGURE}", ""]))
+    sys.stdout.write("\n".join([*summary_lines(choices), f"{TABLE}, {FIGURE}", ""]))
 
 
-def experiments_of(
+def pairs_of_runs(
     numbers: Sequence[int], recipe: str, settings: Sequence[str], pairs: int
 ) -> list[Experiment]:
-    """An experiment for each number of clusters and each pair of seeds; see choose for errors."""
+    """Return an experiment for each number of clusters and each pair of seeds; see `choose_k`."""
     base = with_overrides(recipe_params(recipe), read_settings(settings), "settings")
     images = _fingerprint(Path(base.data.path)) if base.data.name == "custom" else ""
     experiments = []
@@ -113,7 +113,7 @@ def experiments_of(
 
 
 def _fingerprint(path: Path) -> str:
-    """Changes with the images at a path, whose curve is not that of others."""
+    """Return a short hash of the names, sizes and times of the files at a path."""
     files = sorted(file for file in path.rglob("*") if file.is_file()) or [path]
     content = hashlib.sha256()
     for file in files:
@@ -124,7 +124,7 @@ def _fingerprint(path: Path) -> str:
     return f"-{content.hexdigest()[:8]}"
 
 
-def _choice(experiment: Experiment) -> Choice:
+def _read_choice(experiment: Experiment) -> Choice:
     last = {name: column[-1] for name, column in columns_of(experiment.name, HISTORY).items()}
     second_seed = experiment.params.train.second_seed
     if second_seed is None:
@@ -139,10 +139,10 @@ def _choice(experiment: Experiment) -> Choice:
     )
 
 
-def summary(choices: Sequence[Choice]) -> list[str]:
-    """Lines of a table: a row for each number of clusters, means over its pairs of seeds."""
+def summary_lines(choices: Sequence[Choice]) -> list[str]:
+    """Format a table with the means over the pairs of seeds, one row per number of clusters."""
     lines = ["   k  used  mutual information  of ln k  stability   pairs"]
-    for k, group in by_number(choices).items():
+    for k, group in _by_number(choices).items():
         used, information, share, stable = (
             np.mean([getattr(choice, name) for choice in group])
             for name in ("clusters_used", "mutual_information", "share", "stability")
@@ -156,8 +156,8 @@ def summary(choices: Sequence[Choice]) -> list[str]:
     return lines
 
 
-def by_number(choices: Iterable[Choice]) -> dict[int, list[Choice]]:
-    """The choices of each k."""
+def _by_number(choices: Iterable[Choice]) -> dict[int, list[Choice]]:
+    """Group results by k."""
     groups: dict[int, list[Choice]] = {}
     for choice in choices:
         groups.setdefault(choice.k, []).append(choice)
@@ -165,19 +165,19 @@ def by_number(choices: Iterable[Choice]) -> dict[int, list[Choice]]:
 
 
 def choice_figure(choices: Sequence[Choice]) -> Figure:
-    """Mutual information, with its bound ln k, and stability against k: each pair and the means."""
+    """Plot mutual information, with its bound ln k, and stability against k."""
     figure = Figure(figsize=(10.4, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    numbers = np.array(list(by_number(choices)))
+    numbers = np.array(list(_by_number(choices)))
     for axis, name in ((left, "mutual_information"), (right, "stability")):
-        values = [[getattr(c, name) for c in group] for group in by_number(choices).values()]
+        values = [[getattr(c, name) for c in group] for group in _by_number(choices).values()]
         axis.plot(numbers, [np.mean(v) for v in values], "-", color=BLUE, label="mean")
         for k, pairs in zip(numbers, values, strict=True):
             axis.plot([k] * len(pairs), pairs, "o", color=BLUE, ms=5)
         axis.set_xlabel("clusters k")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
-    left.plot(numbers, np.log(numbers), "--", color=ORANGE, label="ln k, the most there can be")
+    left.plot(numbers, np.log(numbers), "--", color=ORANGE, label="ln k, the upper bound")
     left.set(title="Mutual information", ylabel="nats", ylim=(0, None))
     left.legend()
     right.set(title="Stability of two seeds", ylabel="adjusted Rand index", ylim=(None, 1.02))

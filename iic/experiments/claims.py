@@ -1,4 +1,4 @@
-"""Claims about variants, held against what was measured: paired differences, spread, a verdict."""
+"""Check claims about variants against measurements: paired differences, spread, a verdict."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, NamedTuple, Self
@@ -10,26 +10,26 @@ from scipy import stats
 CONFIDENCE = 0.95
 HOLDS, FAILS, OPEN = "holds", "does not hold", "undecided"
 UNMEASURED = "not measured"
-# What a study measures of a run, by the table of its page.
+# The columns of a study's table and their meaning, by the heading on its page.
 TABLES = {
     "Accuracy": {
-        "acc": "accuracy of the last epoch",
-        "best_acc": "accuracy of the best of the first 100 epochs by test labels, the article's",
-        "best_epoch": "that epoch",
-        "acc_100": "accuracy of epoch 100, the article's last",
-        "change_after_100": "accuracy of the last epoch minus that of epoch 100",
+        "acc": "test accuracy of the last epoch",
+        "best_acc": "highest test accuracy of the first 100 epochs, as the article reports it",
+        "best_epoch": "epoch of `best_acc`",
+        "acc_100": "test accuracy of epoch 100, the article's last",
+        "change_after_100": "test accuracy of the last epoch minus that of epoch 100",
         "train_acc": "accuracy of the last epoch on the training images",
         "nmi": "normalised mutual information of clusters and labels, test, last epoch",
         "ari": "adjusted Rand index of clusters and labels, test, last epoch",
     },
     "Clusters": {
-        "merged": "digits that are the most frequent one of no cluster",
-        "split": "digits that are the most frequent one of several clusters",
-        "evenness": "entropy of the clusters' shares of training pairs, last epoch, over ln k",
-        "over_acc": "accuracy of the overclustering head, each cluster its majority's digit",
-        "over_digits": "digits that are the most frequent one of some overcluster",
+        "merged": "number of digits that are the majority of no cluster",
+        "split": "number of digits that are the majority of several clusters",
+        "evenness": "entropy of the clusters' marginal over training pairs, last epoch, over ln k",
+        "over_acc": "accuracy of the overclustering head with each cluster named by its majority",
+        "over_digits": "number of digits that are the majority of at least one overcluster",
         "crossed_held": "largest share of the crossed sevens in one overcluster",
-        "crossed_pure": "share of that overcluster's sevens that are crossed",
+        "crossed_pure": "share of crossed sevens among all sevens of that overcluster",
     },
 }
 COLUMNS = {name: meaning for table in TABLES.values() for name, meaning in table.items()}
@@ -42,17 +42,19 @@ Column = Mapping[str, Mapping[int, float]]
 
 
 class Claim(BaseModel):
-    """A sentence about one column of one variant, and what has to be true for it.
+    """A statement about one column of one variant, and the condition under which it holds.
+
+    Exactly one of `higher_than`, `about`, `reaches` and `within` is given.
 
     Attributes:
-        says: the sentence.
-        variant: of the grid.
-        column: of the study's table.
-        higher_than: variants whose column is lower, seed by seed.
-        about: value that the mean is near to; `give` says how near.
-        give: largest difference that still counts as near.
-        reaches: value that every seed reaches.
-        within: value that every seed stays below in either direction.
+        says: The statement, a sentence.
+        variant: Name of the variant.
+        column: Name of a column of the study's table.
+        higher_than: Names of variants whose values are lower, compared seed by seed.
+        about: Expected mean.
+        give: Largest difference from `about`, positive.
+        reaches: Value that every seed reaches or exceeds.
+        within: Bound on the absolute value of every seed, positive.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -70,39 +72,48 @@ class Claim(BaseModel):
     def _is_one_claim(self) -> Self:
         kinds = (self.higher_than, self.about, self.reaches, self.within)
         if sum(kind is not None for kind in kinds) != 1:
-            raise ValueError("needs one of higher_than, about, reaches and within")
+            raise ValueError("needs exactly one of higher_than, about, reaches and within")
         if (self.about is None) != (self.give is None):
-            raise ValueError("about needs give, how near is near, and nothing else does")
+            raise ValueError("about and give belong together: give both or neither")
         if self.column not in COLUMNS:
-            raise ValueError(f"{self.column!r} is no column (one of {', '.join(COLUMNS)})")
+            raise ValueError(f"{self.column!r} is not a column (one of {', '.join(COLUMNS)})")
         return self
 
     @property
     def needs_spread(self) -> bool:
-        """Whether it speaks of a mean, which one seed tells nothing of."""
+        """Whether the claim is about a mean, whose interval needs two or more seeds."""
         return self.higher_than is not None or self.about is not None
 
     @property
     def variants(self) -> list[str]:
-        """All that it speaks of."""
+        """Names of all variants that the claim mentions."""
         return [self.variant, *(self.higher_than or [])]
 
 
 class Finding(NamedTuple):
-    """One comparison: what was measured, in words, and the verdict on it."""
+    """One comparison of a claim: the measurement in words, and the verdict."""
 
     measured: str
     verdict: str
 
 
 def judge(claim: Claim, column: Column) -> list[Finding]:
-    """Hold a claim against the values of its column; one finding a comparison."""
+    """Check a claim against the values of its column.
+
+    Args:
+        claim: Claim to check.
+        column: Values of the claim's column by variant and seed.
+
+    Returns:
+        One finding, or one for each variant in `higher_than`.
+    """
     values = column[claim.variant]
     if any(np.isnan(list(column[name].values())).any() for name in claim.variants):
         return [Finding("-", UNMEASURED)]
     if claim.higher_than is not None:
         return [
-            _difference(claim, other, paired(values, column[other])) for other in claim.higher_than
+            _judge_difference(claim, other, paired(values, column[other]))
+            for other in claim.higher_than
         ]
     sample = list(values.values())
     measured = f"`{claim.variant}`: {summary(claim.column, sample)}"
@@ -112,7 +123,7 @@ def judge(claim: Claim, column: Column) -> list[Finding]:
         inside, apart = near[0] <= low <= high <= near[1], high < near[0] or low > near[1]
         return [
             Finding(
-                f"{measured}; the mean in {_between(claim.column, low, high)}",
+                f"{measured}; the mean in {_format_range(claim.column, low, high)}",
                 HOLDS if inside else FAILS if apart else OPEN,
             )
         ]
@@ -122,19 +133,23 @@ def judge(claim: Claim, column: Column) -> list[Finding]:
 
 
 def _is_true(claim: Claim, value: float) -> bool:
-    """Whether a claim that is about each seed is true of one."""
+    """Whether a claim about each seed is true of one seed's value."""
     if claim.within is not None:
         return abs(value) < claim.within
     return claim.reaches is not None and value >= claim.reaches
 
 
 def paired(first: Mapping[int, float], second: Mapping[int, float]) -> list[float]:
-    """What the first has more than the second, seed by seed."""
+    """Return the differences of two variants' values, over the seeds that both have."""
     return [first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())]
 
 
 def interval(sample: Sequence[float]) -> tuple[float, float]:
-    """Confidence interval of the mean of a normal sample (Student, 1908); at least two values."""
+    """Return the confidence interval of the mean of a normal sample (Student, 1908).
+
+    Args:
+        sample: Two or more values.
+    """
     if np.ptp(sample) == 0:
         # Without spread Student's interval is 0 / 0.
         return sample[0], sample[0]
@@ -143,31 +158,37 @@ def interval(sample: Sequence[float]) -> tuple[float, float]:
 
 
 def summary(column: str, sample: Sequence[float], then: str = ", from ") -> str:
-    """Mean ± standard deviation, then the range; a dash where the column says nothing."""
+    """Format a sample: mean ± standard deviation and range, or a dash if a value is missing.
+
+    Args:
+        column: Name of the column, which decides the unit.
+        sample: One or more values.
+        then: Text between the standard deviation and the range.
+    """
     if np.isnan(sample).any():
         return "-"
-    mean = figure(column, float(np.mean(sample)))
+    mean = format_value(column, float(np.mean(sample)))
     if len(sample) == 1:
         return mean
-    spread = figure(column, float(np.std(sample, ddof=1)))
-    return f"{mean} ± {spread}{then}{_between(column, min(sample), max(sample))}"
+    spread = format_value(column, float(np.std(sample, ddof=1)))
+    return f"{mean} ± {spread}{then}{_format_range(column, min(sample), max(sample))}"
 
 
-def figure(column: str, value: float, sign: str = "") -> str:
-    """A value of a column with its unit; sign "+" also shows that of positive ones."""
+def format_value(column: str, value: float, sign: str = "") -> str:
+    """Format a value of a column with its unit; sign "+" marks positive values, too."""
     if column in COUNTS:
         return f"{value:{sign}.1f}".removesuffix(".0")
     return f"{value:{sign}.4f}" if column in INDICES else f"{100 * value:{sign}.2f} %"
 
 
-def _difference(claim: Claim, other: str, differences: list[float]) -> Finding:
+def _judge_difference(claim: Claim, other: str, differences: list[float]) -> Finding:
     low, high = interval(differences)
-    mean = figure(claim.column, float(np.mean(differences)), "+")
+    mean = format_value(claim.column, float(np.mean(differences)), "+")
     return Finding(
-        f"`{claim.variant}` - `{other}`: {mean}, in {_between(claim.column, low, high, '+')}",
+        f"`{claim.variant}` - `{other}`: {mean}, in {_format_range(claim.column, low, high, '+')}",
         HOLDS if low > 0 else FAILS if high < 0 else OPEN,
     )
 
 
-def _between(column: str, low: float, high: float, sign: str = "") -> str:
-    return f"{figure(column, low, sign)} to {figure(column, high, sign)}"
+def _format_range(column: str, low: float, high: float, sign: str = "") -> str:
+    return f"{format_value(column, low, sign)} to {format_value(column, high, sign)}"

@@ -1,4 +1,4 @@
-"""Several runs on one self-contained page: settings, curves, confusions, images that change."""
+"""A self-contained page that compares runs: parameters, metrics, curves, confusion, images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,25 +14,25 @@ from iic.render.html import page_json, render_html
 from iic.render.names import plain_text, short_names
 from iic.render.pictures import data_uri, png, sprite
 
-# Shown in the table beside the settings that differ; of scores a larger one is better.
+# Columns of the table beside the parameters that differ. Of scores, larger is better.
 SCORES = ("acc", "nmi", "ari", "over_acc")
 METRICS = (*SCORES, "loss")
-# Images that some run assigns differently; a page with more would be slow on a phone.
+# Largest number of images on the page; with more it would be slow on a phone.
 MAX_IMAGES = 3000
 _SPRITE_COLUMNS = 60
 
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """What is compared of a run.
+    """A run, as far as the page shows it.
 
     Attributes:
-        name: of the experiment or commit.
-        settings: value by "section.key" of all parameters.
-        metrics: reports/metrics.json.
-        history: columns of reports/history.csv.
-        accuracy: columns of reports/accuracy.csv.
-        predictions: columns of reports/predictions.csv, one row a test image.
+        name: Name of the experiment or commit.
+        settings: Value of each parameter, by "section.key".
+        metrics: Content of reports/metrics.json.
+        history: Columns (epochs,) of reports/history.csv.
+        accuracy: Columns (epochs,) of reports/accuracy.csv.
+        predictions: Columns (m,) of reports/predictions.csv, one row per test image.
     """
 
     name: str
@@ -44,26 +44,26 @@ class ComparedRun:
 
     @property
     def labels(self) -> np.ndarray:
-        """(m,) name of the class of each test image."""
+        """Class of each test image, (m,) strings."""
         return self.predictions["label"]
 
     @property
     def predicted(self) -> np.ndarray:
-        """(m,) name of the class that the image's cluster is matched to; empty where none is."""
+        """Class that each image's cluster is matched to, (m,) strings, empty if there is none."""
         names = self.predictions["predicted"]
-        # Runs from before classes had names number them, and write -1 where there is none.
+        # Older runs number the classes, and write -1 for none.
         return names if "-1" in self.labels else np.where(names == "-1", "", names)
 
 
 def render_comparison(runs: Sequence[ComparedRun], test_images: np.ndarray) -> str:
-    """The HTML page.
+    """Render the page as HTML.
 
     Args:
-        runs: two or more, on the same test images.
-        test_images: (m, 28, 28) uint8.
+        runs: Two or more runs on the same test images.
+        test_images: Test images, (m, 28, 28) uint8.
 
     Raises:
-        InputError: the runs are of different data, or of data without labels.
+        InputError: The runs are of different data, or their data have no labels.
     """
     for run in runs:
         if "label" not in run.predictions:
@@ -71,7 +71,7 @@ def render_comparison(runs: Sequence[ComparedRun], test_images: np.ndarray) -> s
     for run in runs[1:]:
         if not np.array_equal(run.labels, runs[0].labels):
             raise InputError(
-                f"{run.name}: other test images than {runs[0].name}; compare runs on one data set"
+                f"{run.name}: other test images than {runs[0].name}; compare runs on the same data"
             )
     all_disputed = disputed(runs)
     shown = all_disputed[:MAX_IMAGES]
@@ -82,18 +82,18 @@ def render_comparison(runs: Sequence[ComparedRun], test_images: np.ndarray) -> s
         settings=differing(runs),
         metrics=METRICS,
         best={name: max(run.metrics[name] for run in runs) for name in SCORES},
-        curves=data_uri("png", png(_curves(runs))),
-        confusions=[(run.name, data_uri("png", png(_confusion(run)))) for run in runs],
+        curves=data_uri("png", png(_curves_figure(runs))),
+        confusions=[(run.name, data_uri("png", png(_confusion_figure(run)))) for run in runs],
         disputed=len(all_disputed),
         shown=len(shown),
         columns=_SPRITE_COLUMNS,
         sprite=data_uri("png", sprite(test_images[shown], _SPRITE_COLUMNS)),
-        data=_json(runs, shown),
+        data=_script_data(runs, shown),
     )
 
 
 def differing(runs: Sequence[ComparedRun]) -> list[str]:
-    """Names of the settings that are not the same in all runs."""
+    """Return the names of the parameters that differ between runs."""
     names = dict.fromkeys(name for run in runs for name in run.settings)
     first = runs[0].settings
     return [
@@ -102,12 +102,12 @@ def differing(runs: Sequence[ComparedRun]) -> list[str]:
 
 
 def disputed(runs: Sequence[ComparedRun]) -> np.ndarray:
-    """Indices of the test images that not all runs give the same class."""
+    """Return the indices of the test images that the runs assign to different classes."""
     predicted = np.stack([run.predicted for run in runs])
     return np.flatnonzero((predicted != predicted[0]).any(axis=0))
 
 
-def _curves(runs: Sequence[ComparedRun]) -> Figure:
+def _curves_figure(runs: Sequence[ComparedRun]) -> Figure:
     panels = [
         ("Accuracy, test", "share of images"),
         ("Loss", "nats"),
@@ -130,13 +130,13 @@ def _curves(runs: Sequence[ComparedRun]) -> Figure:
 
 
 def classes_of(run: ComparedRun) -> list[str]:
-    """Names of the classes that a run's test images have or are given, numbers by their size."""
+    """Return the classes that a run's test images have or are assigned to, in natural order."""
     names = {*run.labels.tolist(), *run.predicted.tolist()} - {""}
     return sorted(names, key=natural_order)
 
 
-def _confusion(run: ComparedRun) -> Figure:
-    """Classes by the class of their cluster; images in a cluster without one are left out."""
+def _confusion_figure(run: ComparedRun) -> Figure:
+    """Draw the confusion matrix; images in a cluster without a class are left out."""
     classes = classes_of(run)
     numbers = {name: number for number, name in enumerate(classes)}
     true, predicted = (
@@ -147,8 +147,8 @@ def _confusion(run: ComparedRun) -> Figure:
     return matrices.confusion_figure(table, short_names(classes), plain_text(run.name))
 
 
-def _json(runs: Sequence[ComparedRun], shown: np.ndarray) -> str:
-    """What the page's script needs of the disputed images."""
+def _script_data(runs: Sequence[ComparedRun], shown: np.ndarray) -> str:
+    """Return the data of the disputed images for the page's script."""
     content = {
         "runs": [run.name for run in runs],
         "index": shown.tolist(),

@@ -1,4 +1,4 @@
-"""Grids of variants and seeds, described as data in studies/."""
+"""Grids of variants and seeds, read from the files in studies/."""
 
 import re
 from dataclasses import dataclass
@@ -16,25 +16,25 @@ from iic.experiments.claims import Claim
 from iic.experiments.recipes import options_of, recipe_params, with_overrides
 from iic.experiments.seeds import recipe_of
 
-# DVC makes a Git reference of an experiment's name.
+# The names become parts of Git references, through the names of DVC experiments.
 _NAME = r"^[a-z0-9][a-z0-9-]*$"
 _Name = Annotated[str, Field(pattern=_NAME)]
 _Overrides = dict[str, object]
 
 
 class Grid(BaseModel):
-    """What a file in studies/ holds.
+    """The content of a file in studies/.
 
     Attributes:
-        title: of the page that is written about it; by default the file's name.
-        note: sentences for the top of that page.
-        report: name of the files written to reports/studies/; by default the grid's name.
-        recipe: name of the recipe that all variants start from.
-        settings: overrides of all variants, as in a recipe.
-        seeds: that each variant runs with.
-        variants: overrides by the name of the variant.
-        figures: variants that are lines of one figure, by the figure's name; by default one of all.
-        claims: sentences about the variants, to be held against their results.
+        title: Title of the study's page; None = one made of the file's name.
+        note: Introduction of the page, Markdown.
+        report: Name of the files in reports/studies/; None = the name of the grid's file.
+        recipe: Name of the recipe that all variants start from.
+        settings: Overrides of all variants, as in a recipe.
+        seeds: Seeds that each variant runs with, without duplicates.
+        variants: Overrides by the name of the variant.
+        figures: Variants to draw in one figure, by the figure's name; empty = one figure of all.
+        claims: Claims to check against the results.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -51,16 +51,16 @@ class Grid(BaseModel):
 
     @property
     def lines(self) -> dict[str, list[str]]:
-        """Variants that are lines of one figure, by its name."""
+        """Variants to draw as lines of one figure, by the figure's name."""
         return self.figures or {"curves": list(self.variants)}
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("seeds: names a seed twice; list each once")
+            raise ValueError("seeds: a seed is listed twice; list each once")
         for claim in self.claims:
             if claim.needs_spread and len(self.seeds) < 2:
-                raise ValueError(f"seeds: the claim {claim.says!r} needs at least two")
+                raise ValueError(f"seeds: the claim {claim.says!r} needs at least two seeds")
             self._check_known("claims", claim.variants)
         for figure, names in self.figures.items():
             self._check_known(f"figures.{figure}", names)
@@ -69,7 +69,7 @@ class Grid(BaseModel):
     def _check_known(self, where: str, names: list[str]) -> None:
         for name in names:
             if name not in self.variants:
-                raise ValueError(f"{where}: {name!r} is no variant")
+                raise ValueError(f"{where}: {name!r} is not a variant")
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,11 @@ class Experiment:
     """One variant with one seed.
 
     Attributes:
-        name: of the DVC experiment; settings that give another result have another name.
-        options: of `dvc exp run`.
+        name: Name of the DVC experiment, which holds a hash of the parameters.
+        variant: Name of the variant.
+        seed: Seed of the run, a non-negative integer.
+        params: All parameters of the run.
+        options: Options of `dvc exp run`.
     """
 
     name: str
@@ -89,8 +92,15 @@ class Experiment:
 
 
 def read_grid(path: Path) -> Grid:
-    """Read and validate a file in studies/; raise InputError on a mistake in it."""
-    text = read_text(path, "the grids are in study/", "save it as UTF-8")
+    """Read and validate a grid.
+
+    Args:
+        path: Path of a YAML file, such as those in studies/.
+
+    Raises:
+        InputError: The file is missing, or a key or value in it is wrong.
+    """
+    text = read_text(path, "the grids are in studies/", "save it as UTF-8")
     try:
         return Grid.model_validate(read_tree(text, str(path)))
     except ValidationError as error:
@@ -98,18 +108,19 @@ def read_grid(path: Path) -> Grid:
 
 
 def experiments_of(grid: Grid, path: Path) -> list[Experiment]:
-    """All experiments of a grid, variant by variant.
+    """Return all experiments of a grid, variant by variant.
 
     Args:
-        grid: what the file holds.
-        path: of the file, which gives the experiments' names and is named in errors.
+        grid: Grid.
+        path: Path of its file; the experiments' names begin with the file's name.
 
     Raises:
-        InputError: a setting is wrong, or two variants are the same settings.
+        InputError: A setting is wrong, two variants have the same settings, or the file's name
+            cannot be part of an experiment's name.
     """
     if not re.fullmatch(_NAME, path.stem):
         raise InputError(
-            f"{path}: its name begins those of experiments; use a-z, 0-9 and -, such as mine.yaml"
+            f"{path}: experiments are named after this file; use a-z, 0-9 and -, such as mine.yaml"
         )
     base = with_overrides(recipe_params(grid.recipe), grid.settings, f"{path}: settings")
     owner: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""What a study measures of one run, from the files of its experiment."""
+"""Measure one run of a study from the files of its experiment."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,15 @@ ARTICLE_EPOCHS = 100
 
 
 class Result(NamedTuple):
-    """What one run gave: its columns, and its curves (epochs,) by name."""
+    """Measurements of one run.
+
+    Attributes:
+        experiment: Name of the DVC experiment.
+        variant: Name of the variant.
+        seed: Seed of the run.
+        columns: Value by column of the study's table; NaN = not measured.
+        curves: Array (epochs,) by name.
+    """
 
     experiment: str
     variant: str
@@ -26,21 +34,21 @@ class Result(NamedTuple):
 
 
 def result_of(experiment: Experiment, test_images: np.ndarray) -> Result:
-    """What a run gave.
+    """Measure a finished experiment.
 
     Args:
-        experiment: one that has run.
-        test_images: (n, h, w) of its data.
+        experiment: Experiment that has results.
+        test_images: Test images of its data, (n, h, w) uint8.
 
     Raises:
-        InputError: the data have no labels.
+        InputError: The data have no labels, or a result cannot be read.
     """
     name = experiment.name
     curves = columns_of(name, HISTORY) | columns_of(name, ACCURACY)
     del curves["epoch"]
     predictions = columns_of(name, PREDICTIONS, CLASS_COLUMNS)
     if "label" not in predictions:
-        raise InputError(f"{name}: its data have no labels, and a study measures by them")
+        raise InputError(f"{name}: its data have no labels, which a study needs")
     classes, labels = np.unique(predictions["label"], return_inverse=True)
     heads = experiment.params.model.head_sizes
     clusters, overclusters = (
@@ -57,7 +65,7 @@ def result_of(experiment: Experiment, test_images: np.ndarray) -> Result:
         "evenness": curves["cluster_marginal_entropy"][-1] / np.log(clusters.shape[1]),
         "over_acc": purity(overclusters),
         "over_digits": np.isin(np.arange(len(classes)), majority_match(overclusters)).sum(),
-        **(crossed_sevens(predictions, test_images) if is_handwritten else _NO_SEVENS),
+        **(measure_crossed_sevens(predictions, test_images) if is_handwritten else _NO_SEVENS),
     }
     return Result(
         name,
@@ -69,24 +77,28 @@ def result_of(experiment: Experiment, test_images: np.ndarray) -> Result:
 
 
 def accuracies(by_epoch: np.ndarray) -> dict[str, float]:
-    """The last, the best and the article's last of a run's accuracies (epochs,)."""
+    """Return the columns of the study's table that depend on the accuracy of each epoch.
+
+    Args:
+        by_epoch: Test accuracy of each epoch, (epochs,).
+    """
     articles = by_epoch[:ARTICLE_EPOCHS]
     last = articles[-1] if len(articles) == ARTICLE_EPOCHS else np.nan
-    goes_on = len(by_epoch) > ARTICLE_EPOCHS
+    is_longer = len(by_epoch) > ARTICLE_EPOCHS
     return {
         "acc": by_epoch[-1],
         "best_acc": articles.max(),
         "best_epoch": articles.argmax() + 1,
         "acc_100": last,
-        "change_after_100": by_epoch[-1] - last if goes_on else np.nan,
+        "change_after_100": by_epoch[-1] - last if is_longer else np.nan,
     }
 
 
 def ownership(clusters: np.ndarray) -> dict[str, int]:
-    """How many digits own no cluster, and how many own several.
+    """Count the digits that are the majority of no cluster, and of several clusters.
 
     Args:
-        clusters: (digits, k) images of each digit in each cluster.
+        clusters: Number of images of each digit in each cluster, (digits, k) integers.
     """
     is_used = clusters.sum(axis=0) > 0
     owned = np.bincount(clusters.argmax(axis=0)[is_used], minlength=len(clusters))
@@ -96,8 +108,19 @@ def ownership(clusters: np.ndarray) -> dict[str, int]:
 _NO_SEVENS = {"crossed_held": np.nan, "crossed_pure": np.nan}
 
 
-def crossed_sevens(predictions: dict[str, np.ndarray], test_images: np.ndarray) -> dict[str, float]:
-    """Largest share of the crossed sevens in one overcluster, and their share of its sevens."""
+def measure_crossed_sevens(
+    predictions: dict[str, np.ndarray], test_images: np.ndarray
+) -> dict[str, float]:
+    """Measure how well one overcluster gathers the crossed sevens.
+
+    Args:
+        predictions: Columns "label" and "overcluster" of the test images, (n,) strings.
+        test_images: Test images, (n, h, w) uint8.
+
+    Returns:
+        The largest share of the crossed sevens in one overcluster, and the share of crossed
+        sevens among the sevens of that overcluster.
+    """
     sevens = predictions["label"] == SEVEN
     is_crossed = crossed(test_images[sevens])
     if not is_crossed.any():

@@ -1,44 +1,45 @@
-"""DVC's own experiment queue: what is missing is put in, run by DVC's worker, and waited for.
+"""Experiments in DVC's own queue: add what is missing, start DVC's worker, wait for the results.
 
-The worker is a process of its own. It goes on when the one that waits is stopped, and whoever waits
-next finds what has finished, what still runs and what is left.
+The worker is a separate process. It goes on if the waiting process is stopped; the next one that
+waits finds which experiments have finished, which run and which are left.
 """
 
 import os
 import re
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from iic.core.errors import InputError
+from iic.experiments.commands import output_of, try_to_run
 from iic.experiments.grid import Experiment
 from iic.experiments.sweep.task import THREADS
 
-# Asking DVC takes a second of one core, which the experiments could use.
+# `dvc queue status` takes a second of one core, which the experiments could use.
 _POLL_SECONDS = 10.0
-# A worker takes seconds to start; one that is not there after so many looks has died.
+# Polls without a worker after which it counts as dead; it takes seconds to start.
 _PATIENCE = 6
 
 
 def run_missing(experiments: Sequence[Experiment], jobs: int = 1) -> Iterator[Experiment]:
-    """Run the experiments that have no result yet; yield each once it has, earlier ones first.
+    """Run the experiments that have no results; yield each one as soon as it has.
+
+    Experiments that have results already come first.
 
     Args:
-        experiments: wanted.
-        jobs: that run at once; each gets its share of the processor's cores.
+        experiments: Experiments whose results are wanted.
+        jobs: Number of experiments to run at once; they share the processor's cores equally.
 
     Raises:
-        InputError: some have failed, raised after the others have finished; or tasks were
-            removed from the queue, or its worker has died.
+        InputError: Some experiments failed (raised after all others have finished), some were
+            removed from the queue, or DVC's worker has died.
     """
     finished = _finished() if experiments else set()
     yield from (experiment for experiment in experiments if experiment.name in finished)
     waiting = {e.name: e for e in experiments if e.name not in finished}
     failed = []
-    looks_without_worker = 0
+    polls_without_worker = 0
     if waiting:
-        _put_in_queue(waiting)
+        _add_to_queue(waiting)
         _start_worker(jobs)
     while waiting:
         status = _status()
@@ -49,92 +50,66 @@ def run_missing(experiments: Sequence[Experiment], jobs: int = 1) -> Iterator[Ex
                 yield experiment
             else:
                 failed.append(name)
-        looks_without_worker = 0 if _workers(status) else looks_without_worker + 1
+        polls_without_worker = 0 if _count_workers(status) else polls_without_worker + 1
         if waiting:
-            _check(waiting, tasks, looks_without_worker)
+            _check_progress(waiting, tasks, polls_without_worker)
             time.sleep(_POLL_SECONDS)
     if failed:
-        raise InputError(f"failed: {', '.join(failed)}; `dvc queue logs NAME` says why")
-
-
-def _check(waiting: Mapping[str, object], tasks: Mapping[str, str], looks: int) -> None:
-    """Raise InputError if waiting would never end."""
-    gone = [name for name in waiting if name not in tasks]
-    if gone or looks >= _PATIENCE:
-        why = f"no longer in DVC's queue: {', '.join(gone)}" if gone else "DVC's worker has died"
-        raise InputError(f"{why}; what was finished is kept, run this again for the rest")
+        raise InputError(f"failed: {', '.join(failed)}; `dvc queue logs NAME` shows why")
 
 
 def remove_results(experiments: Sequence[Experiment]) -> None:
-    """Forget what the experiments gave, so that they run again; the run-cache still knows it."""
+    """Remove the experiments' results, so that they run again; the run-cache keeps its entries."""
     for name in {e.name for e in experiments} & _finished():
-        _dvc("exp", "remove", name)
+        output_of("dvc", "exp", "remove", name)
 
 
-def _put_in_queue(experiments: dict[str, Experiment]) -> None:
+def _check_progress(
+    waiting: Mapping[str, object], tasks: Mapping[str, str], polls_without_worker: int
+) -> None:
+    """Raise InputError if waiting would never end."""
+    gone = [name for name in waiting if name not in tasks]
+    if gone or polls_without_worker >= _PATIENCE:
+        why = f"no longer in DVC's queue: {', '.join(gone)}" if gone else "DVC's worker has died"
+        raise InputError(f"{why}; finished results are kept, run the same command again")
+
+
+def _add_to_queue(experiments: Mapping[str, Experiment]) -> None:
     status = _status()
     tasks = _tasks(status)
-    alive = {"Queued", "Running"} if _workers(status) else {"Queued"}
+    pending = {"Queued", "Running"} if _count_workers(status) else {"Queued"}
     for name, experiment in experiments.items():
-        if tasks.get(name) in alive:
+        if tasks.get(name) in pending:
             continue
         if name in tasks:
-            # Failed, or cut off with its worker; it would hide the new task of that name.
-            _dvc("queue", "kill", "--force", name, check=False)
-            _dvc("queue", "remove", name, check=False)
-        _dvc("exp", "run", "--queue", "--name", name, *experiment.options)
+            # It failed or died with its worker, and would hide the new task of the same name.
+            try_to_run("dvc", "queue", "kill", "--force", name)
+            try_to_run("dvc", "queue", "remove", name)
+        output_of("dvc", "exp", "run", "--queue", "--name", name, *experiment.options)
 
 
 def _start_worker(jobs: int) -> None:
-    """DVC starts none beside one that is alive."""
+    """Start DVC's worker; DVC starts none if one is alive."""
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     limits = dict.fromkeys(THREADS, threads) if jobs > 1 else {}
-    # The worker keeps what it inherits open: a pipe would only end with it.
-    with tempfile.TemporaryFile() as said:
-        done = subprocess.run(  # noqa: S603 - a list, no shell
-            ["dvc", "queue", "start", "--jobs", str(jobs)],  # noqa: S607 - first on PATH
-            env=os.environ | limits,
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
-            check=False,
-        )
-        if done.returncode != 0:
-            said.seek(0)
-            why = " ".join(said.read().decode(errors="replace").split())
-            raise InputError(f"dvc queue start: {why}")
+    output_of("dvc", "queue", "start", "--jobs", str(jobs), variables=limits)
 
 
 def _finished() -> set[str]:
-    """Names of the experiments that have results."""
-    return set(_dvc("exp", "list", "--all-commits", "--name-only").split())
+    """Return the names of the experiments that have results."""
+    return set(output_of("dvc", "exp", "list", "--all-commits", "--name-only").split())
 
 
 def _status() -> str:
-    """What DVC tells of its queue and its workers."""
-    return _dvc("queue", "status")
+    return output_of("dvc", "queue", "status")
 
 
 def _tasks(status: str) -> dict[str, str]:
-    """Status of each task in the queue that has a name."""
-    # Task, name, the words of a time, status.
+    """Return the status of each named task in the queue."""
+    # Columns: task, name, words of a time, status.
     lines = (line.split() for line in status.splitlines())
     return {words[1]: words[-1] for words in lines if len(words) > 3}
 
 
-def _workers(status: str) -> int:
-    """How many workers are alive."""
+def _count_workers(status: str) -> int:
     return sum(int(count) for count in re.findall(r"(\d+) (?:active|idle)", status))
-
-
-def _dvc(*arguments: str, check: bool = True) -> str:
-    done = subprocess.run(  # noqa: S603 - a list, no shell
-        ["dvc", *arguments],  # noqa: S607 - the environment's own, first on PATH
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if check and done.returncode != 0:
-        why = " ".join(done.stderr.split())
-        raise InputError(f"dvc {' '.join(arguments)}: {why or 'failed'}; what was finished is kept")
-    return done.stdout

@@ -1,4 +1,4 @@
-"""What experiments left behind, read from Git and DVC without touching the workspace."""
+"""Read results of experiments from Git and DVC, without touching the workspace."""
 
 import io
 import json
@@ -19,28 +19,40 @@ from iic.evaluation.paths import METRICS
 from iic.experiments.recipes import leaves
 from iic.pipeline.paths import PARAMS
 
-# In place of an experiment's name or a commit: the files as they lie here.
+# Stands for the files in the working directory, where a name of an experiment or commit may stand.
 WORKSPACE = "workspace"
 _Content = TypeVar("_Content")
 
 
 def columns_of(name: str, path: Path, text: Collection[str] = ()) -> dict[str, np.ndarray]:
-    """Columns of an experiment's CSV file; those named in `text` are strings, others numbers."""
-    content = _ask(name, str(path), lambda rev: dvc.api.read(str(path), rev=rev))
+    """Read a CSV file of an experiment.
+
+    Args:
+        name: Name of the experiment or commit, or "workspace".
+        path: Path of the file in the repository.
+        text: Names of the columns to return as strings; all others are numbers.
+
+    Returns:
+        Array (rows,) by the name of the column.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    content = _read(name, path, lambda rev: dvc.api.read(str(path), rev=rev))
     return parse_table(content, f"{path} of {name}", text)
 
 
 def array_of(name: str, path: Path, key: str) -> np.ndarray:
-    """One array of an experiment's NPZ file."""
-    content = _ask(name, str(path), lambda rev: dvc.api.read(str(path), rev=rev, mode="rb"))
+    """Read one array of an NPZ file of an experiment; see `columns_of` for names and errors."""
+    content = _read(name, path, lambda rev: dvc.api.read(str(path), rev=rev, mode="rb"))
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         return archive[key]
 
 
 def metrics_of(name: str) -> dict[str, float]:
-    """An experiment's metrics."""
-    # `dvc.api.metrics_show` also opens the workspace's file, which need not be there.
-    text = _ask(name, str(METRICS), lambda rev: dvc.api.read(str(METRICS), rev=rev))
+    """Read the metrics of an experiment; see `columns_of` for names and errors."""
+    # `dvc.api.metrics_show` fails if the workspace has no metrics.
+    text = _read(name, METRICS, lambda rev: dvc.api.read(str(METRICS), rev=rev))
     try:
         return dict(json.loads(text))
     except (TypeError, ValueError) as error:
@@ -48,22 +60,23 @@ def metrics_of(name: str) -> dict[str, float]:
 
 
 def settings_of(name: str) -> dict[str, object]:
-    """Value by "section.key" of an experiment's parameters, in one spelling where they are ours."""
-    text = _ask(name, str(PARAMS), lambda rev: dvc.api.read(str(PARAMS), rev=rev))
+    """Read the parameters of an experiment, by "section.key"; see `columns_of` for errors."""
+    text = _read(name, PARAMS, lambda rev: dvc.api.read(str(PARAMS), rev=rev))
     tree = read_tree(text, f"{PARAMS} of {name}")
     try:
+        # Validation turns different spellings of a value into one.
         return dict(leaves(validate_params(tree, str(PARAMS)).model_dump()))
     except InputError:
-        # From a commit with other parameters than today's.
+        # The commit had other parameters than today's code.
         return dict(leaves(tree))
 
 
-def _ask(name: str, what: str, ask: Callable[[str | None], _Content]) -> _Content:
+def _read(name: str, path: Path, read: Callable[[str | None], _Content]) -> _Content:
     try:
-        return ask(None if name == WORKSPACE else name)
+        return read(None if name == WORKSPACE else name)
     except (DvcException, SCMError, OSError) as error:
         raise InputError(
-            f"{name}: {what} cannot be read ({' '.join(str(error).split())}); "
-            "`dvc exp list --all-commits` lists the experiments; what a commit gave is on this "
+            f"{name}: {path} cannot be read ({' '.join(str(error).split())}); "
+            "`dvc exp list --all-commits` lists the experiments; results of a commit are on this "
             "machine once `dvc repro` has run there"
         ) from error

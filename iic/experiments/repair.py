@@ -1,95 +1,86 @@
-"""Mend what a killed DVC or a failing disk has left: `python -m iic.experiments.repair`.
+"""Repair what a killed DVC or a failing disk has left behind.
 
-DVC writes two of its own files in place. A process that is killed in that instant leaves a part of
-one, and DVC then refuses to go on until somebody removes it.
+DVC has two limitations. If it is killed while it writes one of its two lock files, it refuses to
+run until that file is repaired. And it never checks the content of a stored file again: an object
+in its cache is named by the MD5 of its content, an entry of its run-cache by a hash of its text.
 """
 
-import argparse
 import json
-import subprocess
+import os
+import re
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import yaml
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from dvc.utils import dict_sha256
+from dvc.utils.serialize import load_yaml
+from dvc_data.hashfile.meta import Meta
 from voluptuous import Invalid
 
-from iic.experiments.cli import run_main
-from iic.experiments.damage import remove_damaged
+from iic.core.errors import InputError
+from iic.experiments.commands import try_to_run
+from iic.pipeline.inputs import md5_of, outputs_in
 from iic.pipeline.paths import LOCK
 
-# Which process uses which path; without it, DVC asks the processes that live.
-USES = Path(".dvc/tmp/rwlock")
-# Longer than a living DVC takes to write either.
-_SECONDS = 2.0
+# Which process reads or writes which path. Without this file, DVC takes every path to be free.
+RWLOCK = Path(".dvc/tmp/rwlock")
+# Longer than a living DVC takes to write either lock file.
+_WRITE_SECONDS = 2.0
+_FOLDER_SUFFIX = ".dir"
+# Names in DVC's cache; a file that DVC is still writing has another name.
+_OBJECT_FOLDER, _OBJECT_NAME = re.compile(r"[0-9a-f]{2}"), re.compile(r"[0-9a-f]{30}(\.dir)?")
+_RUN_NAME = re.compile(r"[0-9a-f]{64}")
 
 
-def main(arguments: list[str]) -> None:
-    """Mend half-written files, and remove what is damaged from DVC's cache."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument(
-        "--all", action="store_true", help="look at all of DVC's cache, not only at this run's"
-    )
-    options = parser.parse_args(arguments)
-    _mend_half_written()
-    _forget_the_dead()
-    for file in remove_damaged(everything=options.all):
+def repair_repository(*, everything: bool) -> None:
+    """Repair DVC's lock files and remove damaged files from its cache; report each on stderr.
+
+    Args:
+        everything: Whether to check all objects in the cache instead of those in dvc.lock.
+
+    Raises:
+        InputError: The working directory is not the top folder of a DVC repository.
+    """
+    _repair_lock_files()
+    _remove_stale_locks()
+    for file in remove_damaged(everything=everything):
         sys.stderr.write(f"{file}: damaged; removed, `dvc repro` makes it again\n")
 
 
-def _mend_half_written() -> None:
-    """Remove a half-written list of locks, and bring back a half-written dvc.lock."""
-    broken = [path for path in (USES, LOCK) if not _is_whole(path)]
+def _repair_lock_files() -> None:
+    broken = [path for path in (RWLOCK, LOCK) if not _is_complete(path)]
     if broken:
-        time.sleep(_SECONDS)
+        # A living DVC may be writing them.
+        time.sleep(_WRITE_SECONDS)
     for path in broken:
-        if not _is_whole(path):
-            sys.stderr.write(f"{path}: half-written by a DVC that was killed; mended\n")
-            _bring_back(path)
+        if not _is_complete(path):
+            sys.stderr.write(f"{path}: half-written, since DVC was killed; repaired\n")
+            path.unlink()
+            if path == LOCK:
+                # From Git's index, to which DVC adds it after each write. If it is not there
+                # either, DVC takes the outputs of finished stages from its cache.
+                try_to_run("git", "restore", "--", str(path))
 
 
-def _forget_the_dead() -> None:
-    """Remove a list of locks of processes that live no longer, though others have their numbers.
-
-    DVC asks whether there is a process of a number; after a restart there soon is.
-    """
-    if USES.exists():
-        written, users = USES.stat().st_mtime, [*_users(json.loads(USES.read_text()))]
-        if users and not any(_lived(process, written) for process in users):
-            USES.unlink()
-
-
-def _users(uses: dict[str, dict[str, Any]]) -> Iterator[int]:
-    """Numbers of the processes that read or write something."""
-    for entry in uses.get("write", {}).values():
-        yield entry["pid"]
-    for entries in uses.get("read", {}).values():
-        yield from (entry["pid"] for entry in entries)
-
-
-def _lived(process: int, when: float) -> bool:
-    try:
-        return psutil.Process(process).create_time() <= when + _SECONDS
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.Error:
-        return True
-
-
-def _is_whole(path: Path) -> bool:
+def _is_complete(path: Path) -> bool:
+    """Whether a lock file is missing, or complete."""
     if not path.exists():
         return True
     text = path.read_bytes().decode(errors="replace")
     try:
-        if path == USES:
+        if path == RWLOCK:
             json.loads(text)
-        elif "\n<<<<<<< " not in f"\n{text}":  # a merge is the user's to decide
+        elif "\n<<<<<<< " not in f"\n{text}":  # a merge conflict is left to the user
             stages = COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(text)).get("stages", {})
-            # Whole lines are fine: DVC runs stages that are not there again.
+            # Cut off between two stages it is valid: DVC reruns the stages that are missing.
             return text.endswith("\n") and all(
                 "md5" in output for stage in stages.values() for output in stage.get("outs", [])
             )
@@ -98,17 +89,127 @@ def _is_whole(path: Path) -> bool:
     return True
 
 
-def _bring_back(path: Path) -> None:
-    """From Git's index, where DVC puts dvc.lock whenever it has written it; or remove it."""
-    path.unlink()
-    if path == LOCK:
-        # Without one, DVC brings finished stages back from its cache.
-        subprocess.run(  # noqa: S603 - a list, no shell
-            ["git", "restore", "--", str(path)],  # noqa: S607 - first on PATH
-            check=False,
-            capture_output=True,
-        )
+def _remove_stale_locks() -> None:
+    """Remove the locks if all processes that hold one have ended.
+
+    DVC only asks whether a process with the same number exists, and numbers are used again.
+    """
+    if RWLOCK.exists():
+        written, owners = RWLOCK.stat().st_mtime, [*_owners(json.loads(RWLOCK.read_text()))]
+        if owners and not any(_existed(process, written) for process in owners):
+            RWLOCK.unlink()
 
 
-if __name__ == "__main__":
-    run_main(main)
+def _owners(locks: dict[str, dict[str, Any]]) -> Iterator[int]:
+    """Yield the numbers of the processes that hold a lock."""
+    for entry in locks.get("write", {}).values():
+        yield entry["pid"]
+    for entries in locks.get("read", {}).values():
+        yield from (entry["pid"] for entry in entries)
+
+
+def _existed(process: int, when: float) -> bool:
+    """Whether a process with this number exists and had started by a time (seconds)."""
+    try:
+        return psutil.Process(process).create_time() <= when + _WRITE_SECONDS
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True
+
+
+def remove_damaged(*, everything: bool) -> Iterator[Path]:
+    """Remove damaged objects and run-cache entries from DVC's cache, and yield their paths.
+
+    Damaged outputs stay; their time is changed, so that DVC checks them and restores them.
+
+    Args:
+        everything: Whether to check all objects in the cache instead of those in dvc.lock.
+
+    Raises:
+        InputError: The working directory is not the top folder of a DVC repository.
+    """
+    cache, runs = _cache_folders()
+    outputs = _outputs()
+    objects = _all_objects(cache) if everything else _objects(cache, [md5 for _, md5 in outputs])
+    for file in objects:
+        if md5_of(file) != (file.parent.name + file.name).removesuffix(_FOLDER_SUFFIX):
+            file.unlink()
+            yield file
+    for folder in sorted(runs.glob("??/*")):
+        yield from _remove_damaged_runs(folder, cache)
+        # DVC fails on an empty one.
+        with suppress(OSError):
+            folder.rmdir()
+    for name, md5 in outputs:
+        _touch_if_damaged(Path(name), md5)
+
+
+def _cache_folders() -> tuple[Path, Path]:
+    """Return the folders of DVC's objects and of its run-cache."""
+    try:
+        with Repo() as repo:
+            return Path(repo.cache.local.path), Path(repo.stage_cache.cache_dir)
+    except DvcException as error:
+        raise InputError(f"{error}; run from the repository's top folder") from error
+
+
+def _outputs() -> list[tuple[str, str]]:
+    """Return path and MD5 of each output in dvc.lock; none during a merge conflict."""
+    try:
+        return list(outputs_in(LOCK)) if LOCK.exists() else []
+    except yaml.YAMLError:
+        return []
+
+
+def _all_objects(cache: Path) -> Iterator[Path]:
+    for file in sorted(cache.glob("??/*")):
+        if _OBJECT_FOLDER.fullmatch(file.parent.name) and _OBJECT_NAME.fullmatch(file.name):
+            yield file
+
+
+def _objects(cache: Path, names: list[str]) -> Iterator[Path]:
+    """Yield the stored objects with these names, and those that a folder's object lists."""
+    for name in names:
+        file = cache / name[:2] / name[2:]
+        if file.exists():
+            yield file
+            # The caller may have removed it.
+            if name.endswith(_FOLDER_SUFFIX) and file.exists():
+                yield from _objects(cache, [entry["md5"] for entry in json.loads(file.read_text())])
+
+
+def _remove_damaged_runs(folder: Path, cache: Path) -> Iterator[Path]:
+    for entry in sorted(folder.iterdir()):
+        if _RUN_NAME.fullmatch(entry.name) and not _is_valid_run(entry, cache):
+            entry.unlink()
+            yield entry
+
+
+def _is_valid_run(entry: Path, cache: Path) -> bool:
+    """Whether a run-cache entry has the hash that names it, and the sizes, which are not hashed."""
+    try:
+        content = load_yaml(entry)
+        name = dict_sha256(content, exclude=[Meta.PARAM_SIZE, Meta.PARAM_NFILES])
+        return name == entry.name and all(_has_size(out, cache) for out in content["outs"])
+    except (DvcException, AttributeError, KeyError, TypeError, ValueError):
+        return False
+
+
+def _has_size(out: dict[str, Any], cache: Path) -> bool:
+    """Whether an output's size is that of its object; true if that is a folder or missing."""
+    file = cache / out["md5"][:2] / out["md5"][2:]
+    return file.suffix == _FOLDER_SUFFIX or not file.exists() or file.stat().st_size == out["size"]
+
+
+def _touch_if_damaged(path: Path, md5: str) -> None:
+    """Give a damaged output a new time, since DVC only checks files whose time has changed."""
+    files = [path, *path.rglob("*")]
+    for file in files:
+        if file.is_symlink() and not file.exists():
+            # The object that it links to has been removed.
+            file.unlink()
+    if path.exists() and md5_of(path) != md5:
+        for file in files:
+            if file.exists():
+                os.utime(file)

@@ -1,12 +1,12 @@
-"""The code in a folder of its own, to run stages in without DVC and without any earlier result."""
+"""Copies of the code in which stages run without DVC and without earlier results."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import yaml
 
 from iic.core.params import Params
+from iic.experiments.commands import output_of
 from iic.pipeline.paths import PARAMS
 from iic.report.paths import BENCHMARK
 
@@ -15,38 +15,39 @@ STAGES = ("download", "augment", "neighbors", "train", "evaluate", "report")
 
 
 def copy_code(folder: Path) -> None:
-    """Copy the working tree's code, without any result of the pipeline.
+    """Copy the working tree's code, without any output of the pipeline.
 
     Args:
-        folder: to copy into.
+        folder: Folder to copy into.
     """
-    copy_working_tree(Path(), folder, "iic", "stages", "experiments", "benchmarks", "recipes")
+    copy_working_tree(Path(), folder, "iic", "stages", "recipes")
     (folder / BENCHMARK).parent.mkdir(parents=True)
-    # The report reads it, and draws nothing from an empty one.
+    # The report reads it; from an empty one it draws no figure.
     (folder / BENCHMARK).write_text("{}\n")
 
 
 def copy_working_tree(root: Path, target: Path, *pathspecs: str) -> None:
-    """Copy the files that Git tracks, or would if they were added.
+    """Copy the files that Git tracks or would add.
 
     Args:
-        root: of the repository.
-        target: folder to copy into, at the same relative paths.
-        pathspecs: Git's; those that begin with `:!` leave files out.
+        root: Top folder of the repository.
+        target: Folder to copy into; relative paths stay the same.
+        pathspecs: Git pathspecs; those that begin with `:!` exclude files.
     """
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"]
-    listed = subprocess.run(  # noqa: S603 - a list, no shell
-        [*command, *pathspecs], cwd=root, capture_output=True, text=True, check=True
+    listed = output_of(
+        *("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"),
+        *pathspecs,
+        folder=root,
     )
-    for name in filter(None, listed.stdout.split("\0")):
-        # Git still lists a file that was deleted and not yet committed so.
+    for name in filter(None, listed.split("\0")):
+        # Git lists a deleted file until the deletion is committed.
         if (root / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(root / name, target / name)
 
 
 def write_params(folder: Path, params: Params) -> None:
-    """Write parameters into a folder's params.yaml; a local folder of data stays where it is."""
+    """Write parameters to a folder's params.yaml; the path of local data becomes absolute."""
     tree = params.model_dump(mode="json")
     if tree["data"]["local_dir"] is not None:
         tree["data"]["local_dir"] = str(Path(tree["data"]["local_dir"]).absolute())

@@ -1,38 +1,84 @@
-"""Run a recipe with several seeds and keep every result, good or bad.
+"""Run a recipe with several seeds and keep every result in a table.
 
-Each seed is a DVC experiment in a temporary folder, so the workspace stays as it is and a seed that
-the run-cache knows is not trained again.
+Each seed is a DVC experiment in a temporary folder: the workspace stays as it is, and a seed that
+is in DVC's run-cache is not trained again.
 """
 
-import argparse
 import csv
 import hashlib
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from iic.core.errors import InputError
 from iic.core.files import write_table
 from iic.core.params import Params
-from iic.experiments.cli import run_main
+from iic.experiments.commands import run_experiment
 from iic.experiments.reading import metrics_of
-from iic.experiments.recipes import DEFAULT, recipe_options, recipe_params
+from iic.experiments.recipes import recipe_options, recipe_params
 from iic.pipeline.costs import COSTS, read_costs
 from iic.pipeline.paths import SEEDS
 
 
+def run_seeds(recipe: str, first: int, count: int, *, again: bool = False) -> None:
+    """Run consecutive seeds of a recipe and add a row for each to reports/seeds/RECIPE.csv.
+
+    Args:
+        recipe: Name of the recipe.
+        first: First seed, a non-negative integer.
+        count: Number of seeds.
+        again: Whether to run seeds that the table already has, too.
+
+    Raises:
+        InputError: The recipe is invalid or an experiment failed; the table keeps its rows.
+    """
+    key, table = recipe_of(recipe_params(recipe)), table_of(recipe)
+    rows = read_rows(table, key)
+    for seed in range(first, first + count):
+        if seed in rows and not again:
+            sys.stderr.write(f"seed {seed} is already in {table}; --again runs it again\n")
+            continue
+        rows[seed] = {"recipe": key, "seed": str(seed)} | run_seed(recipe, seed)
+        # After each seed, so that an interruption loses at most one.
+        write_rows(table, key, rows)
+
+
+def run_seed(recipe: str, seed: int) -> dict[str, str]:
+    """Run one seed of a recipe as a DVC experiment.
+
+    Args:
+        recipe: Name of the recipe.
+        seed: Seed of the run, a non-negative integer.
+
+    Returns:
+        The metrics, and the seconds that the train stage took, by column; the seconds are empty
+        if the training came from DVC's run-cache.
+
+    Raises:
+        InputError: The recipe is invalid, or the experiment failed.
+    """
+    name = f"{recipe}-seed-{seed}"
+    with tempfile.TemporaryDirectory() as folder:
+        costs = Path(folder) / "costs"
+        options = [*recipe_options(recipe), "-S", f"seed={seed}"]
+        run_experiment(name, options, {COSTS: str(costs)})
+        cost = read_costs(costs).get("train")
+    metrics = metrics_of(name)
+    return {column: f"{value:.6g}" for column, value in metrics.items()} | {
+        "seconds": f"{cost.seconds:.1f}" if cost else ""
+    }
+
+
 def table_of(recipe: str) -> Path:
-    """Where a recipe's seeds are kept."""
+    """Return the path of a recipe's table of seeds."""
     return SEEDS / f"{recipe}.csv"
 
 
 def recipe_of(params: Params) -> str:
-    """A short hash of all settings that decide a result but the seed; others' rows do not mix.
+    """Return a short hash of all parameters that decide a result, except the seed.
 
-    What is off (0 or null) does not count, so that a new switch leaves the tables as they are.
+    Parameters that are switched off (0 or null) do not count, so that a new one, off by default,
+    leaves the hash of older results unchanged.
     """
     content = params.model_dump(
         exclude={"recipe": True, "seed": True, "report": True, "data": {"local_dir"}}
@@ -47,7 +93,7 @@ def recipe_of(params: Params) -> str:
         section: {
             key: value
             for key, value in keys.items()
-            # Seed 0 is a seed.
+            # A second seed of 0 is a seed.
             if value not in (0, None) or (key == "second_seed" and value is not None)
         }
         for section, keys in content.items()
@@ -55,25 +101,29 @@ def recipe_of(params: Params) -> str:
     return hashlib.sha256(json.dumps(switched_on, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def read_rows(path: Path, recipe: str) -> dict[int, dict[str, str]]:
-    """The rows of a recipe by seed; none where the table is missing or of another recipe."""
-    return {int(row["seed"]): row for row in _all_rows(path) if row["recipe"] == recipe}
-
-
-def _all_rows(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def rows_of(recipe: str) -> dict[int, dict[str, str]]:
-    """The rows of a recipe as it is now, by seed."""
+    """Return a recipe's rows by seed, as far as they belong to its present parameters."""
     return read_rows(table_of(recipe), recipe_of(recipe_params(recipe)))
 
 
+def read_rows(path: Path, recipe: str) -> dict[int, dict[str, str]]:
+    """Read a table's rows by seed.
+
+    Args:
+        path: Path of the table, which may be missing.
+        recipe: Hash of the recipe's parameters; rows with another one are left out.
+    """
+    return {int(row["seed"]): row for row in _all_rows(path) if row["recipe"] == recipe}
+
+
 def write_rows(path: Path, recipe: str, rows: dict[int, dict[str, str]]) -> None:
-    """Write a recipe's rows in the order of their seeds; rows of others stay, before them."""
+    """Write rows in the order of their seeds, behind the table's rows of other recipes.
+
+    Args:
+        path: Path of the table.
+        recipe: Hash of the recipe's parameters; the table's rows with this hash are replaced.
+        rows: Row by seed.
+    """
     kept = [row for row in _all_rows(path) if row["recipe"] != recipe]
     ordered = [*kept, *(rows[seed] for seed in sorted(rows))]
     # Data without labels have other metrics.
@@ -81,50 +131,8 @@ def write_rows(path: Path, recipe: str, rows: dict[int, dict[str, str]]) -> None
     write_table(path, {name: [row.get(name, "") for row in ordered] for name in names})
 
 
-def run_seed(recipe: str, seed: int) -> dict[str, str]:
-    """A row's values of one seed: its metrics, and the seconds of the train stage.
-
-    These are empty where the run-cache had the result.
-    """
-    name = f"{recipe}-seed-{seed}"
-    # An experiment of that name may be left from an earlier call. `--force` would overwrite it,
-    # but also train again what the run-cache knows.
-    remove = ["dvc", "exp", "remove", "--quiet", name]
-    subprocess.run(remove, check=False, capture_output=True)  # noqa: S603 - a list, no shell
-    options = [*recipe_options(recipe), "-S", f"seed={seed}"]
-    command = ["dvc", "exp", "run", "--temp", "--name", name, *options]
-    with tempfile.TemporaryDirectory() as folder:
-        costs = Path(folder) / "costs"
-        environment = os.environ | {COSTS: str(costs)}
-        if subprocess.run(command, check=False, env=environment).returncode != 0:  # noqa: S603 - a list, no shell
-            raise InputError(f"{' '.join(command)}: failed, see above; the table keeps its rows")
-        cost = read_costs(costs).get("train")
-    metrics = metrics_of(name)
-    return {column: f"{value:.6g}" for column, value in metrics.items()} | {
-        "seconds": f"{cost.seconds:.1f}" if cost else ""
-    }
-
-
-def main(arguments: list[str]) -> None:
-    """Run the seeds that the table lacks, or all that are named."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--recipe", default=DEFAULT, help="name of a file in recipes/")
-    parser.add_argument("--first", type=int, default=0, help="first seed (default 0)")
-    parser.add_argument("--count", type=int, default=3, help="number of seeds (default 3)")
-    parser.add_argument("--again", action="store_true", help="also run what the table has")
-    options = parser.parse_args(arguments)
-    if options.first < 0:
-        raise InputError(f"--first {options.first}: seeds begin at 0")
-    recipe, table = recipe_of(recipe_params(options.recipe)), table_of(options.recipe)
-    rows = read_rows(table, recipe)
-    for seed in range(options.first, options.first + options.count):
-        if seed in rows and not options.again:
-            sys.stderr.write(f"seed {seed} is in {table}; AGAIN=1 runs it again\n")
-            continue
-        rows[seed] = {"recipe": recipe, "seed": str(seed)} | run_seed(options.recipe, seed)
-        # After each seed, so that an interruption loses one at most.
-        write_rows(table, recipe, rows)
-
-
-if __name__ == "__main__":
-    run_main(main)
+def _all_rows(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

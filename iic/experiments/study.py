@@ -1,13 +1,11 @@
-"""Run a grid of variants as DVC experiments and hold the article's claims against it: `make study`.
+"""Run a grid of variants as DVC experiments and check the claims about them.
 
-`python -m iic.experiments.study studies/article.yaml` runs what reports/studies/article.csv (a row
-a run) lacks and adds it there and to article-curves.csv (a row an epoch); then writes article.md
-and its figures from these two.
+The results of reports/studies/NAME.csv (one row per run) and NAME-curves.csv (one row per epoch)
+are not run again; new ones are added. The page NAME.md and its figures are made of these tables.
 """
 
-import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -15,10 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 
-from iic.core.errors import InputError
 from iic.core.files import write_bytes, write_text
 from iic.experiments.claims import COLUMNS, CONFIDENCE, TABLES, Column, judge, summary
-from iic.experiments.cli import run_main
 from iic.experiments.grid import Experiment, Grid, experiments_of, read_grid
 from iic.experiments.measures import Result, result_of
 from iic.experiments.queue import remove_results, run_missing
@@ -28,7 +24,8 @@ from iic.pipeline.paths import IMAGES, STUDIES
 from iic.render.figures import variants_figure
 from iic.render.pictures import png
 
-# Loss and accuracy are the article's; information is comparable where the loss is not, over alphas.
+# Title and unit of each panel, by curve. The losses of different alphas cannot be compared, their
+# mutual information can.
 PANELS = {
     "loss": ("Loss", "nats"),
     "cluster_mutual_information": ("Mutual information, clustering head", "nats"),
@@ -36,113 +33,74 @@ PANELS = {
 }
 
 
-class Outputs(NamedTuple):
-    """What is written about a grid."""
+class StudyFiles(NamedTuple):
+    """Paths of a study's files.
+
+    Attributes:
+        table: CSV file with one row per run.
+        curves: CSV file with one row per epoch of each run.
+        page: Markdown page.
+        figures: PNG file by the name of the figure.
+    """
 
     table: Path
     curves: Path
     page: Path
-    pictures: dict[str, Path]
+    figures: dict[str, Path]
 
 
-def outputs_of(grid: Grid, path: Path) -> Outputs:
-    """Where the results of a grid go; `path` is the grid's own."""
+def run_study(path: Path, jobs: int = 1, *, again: bool = False) -> StudyFiles:
+    """Run the missing experiments of a grid, then write its tables, figures and page.
+
+    Args:
+        path: Path of the grid, such as studies/article.yaml.
+        jobs: Number of experiments to run at once.
+        again: Whether to run again what has results.
+
+    Returns:
+        Paths of the files written.
+
+    Raises:
+        InputError: The grid or a table is invalid, or an experiment failed.
+    """
+    grid = read_grid(path)
+    wanted = experiments_of(grid, path)
+    paths = files_of_study(grid, path)
+    if again:
+        remove_results(wanted)
+    _complete_tables(wanted, paths, jobs, again=again)
+    # Read back, so that new and old results are rounded alike.
+    stored = read_results(paths.table, paths.curves)
+    results = [stored[experiment.name] for experiment in wanted]
+    for name, figure in paths.figures.items():
+        write_bytes(
+            figure, png(variants_figure(list(PANELS.values()), _curves(results, grid, name)))
+        )
+    write_text(paths.page, render_study(results, grid, path, paths))
+    return paths
+
+
+def files_of_study(grid: Grid, path: Path) -> StudyFiles:
+    """Return the paths of the files about a grid.
+
+    Args:
+        grid: Grid.
+        path: Path of the grid's file.
+    """
     name = grid.report or path.stem
-    return Outputs(
+    return StudyFiles(
         table=STUDIES / f"{name}.csv",
         curves=STUDIES / f"{name}-curves.csv",
         page=STUDIES / f"{name}.md",
-        pictures={figure: STUDIES / f"{name}-{figure}.png" for figure in grid.lines},
+        figures={figure: STUDIES / f"{name}-{figure}.png" for figure in grid.lines},
     )
 
 
-def draw(results: Sequence[Result], grid: Grid, pictures: Mapping[str, Path]) -> None:
-    """Write the figures, each with one line a variant."""
-    for figure, variants in grid.lines.items():
-        curves = {
-            variant: [
-                np.array([r.curves[panel] for r in results if r.variant == variant])
-                for panel in PANELS
-            ]
-            for variant in variants
-        }
-        write_bytes(pictures[figure], png(variants_figure(list(PANELS.values()), curves)))
-
-
-def page(results: Sequence[Result], grid: Grid, path: Path, outputs: Outputs) -> str:
-    """The claims with what was measured, then mean and spread of each variant, as Markdown."""
-    columns = {name: _by_variant(results, name) for name in COLUMNS}
-    measured = {
-        name: column
-        for name, column in columns.items()
-        if not all(np.isnan(list(values.values())).any() for values in column.values())
-    }
-    text = files("iic.experiments").joinpath("study.md.j2").read_text("utf-8")
-    # S701: Markdown needs no escaping; all that is put in comes from the grid's own file.
-    environment = Environment(undefined=StrictUndefined, trim_blocks=True)  # noqa: S701
-    return environment.from_string(text).render(
-        grid=grid,
-        title=grid.title or f"The grid `{path}`",
-        command=f"python -m iic.experiments.study {path}",
-        confidence=round(100 * CONFIDENCE),
-        claims=[(claim.says, judge(claim, columns[claim.column])) for claim in grid.claims],
-        tables={
-            title: {name: meaning for name, meaning in table.items() if name in measured}
-            for title, table in TABLES.items()
-        },
-        cells={
-            variant: {name: _cell(name, column[variant]) for name, column in measured.items()}
-            for variant in grid.variants
-        },
-        table=outputs.table.name,
-        curves=outputs.curves.name,
-        pictures={figure: path.name for figure, path in outputs.pictures.items()},
-    )
-
-
-def _cell(column: str, values: Mapping[int, float]) -> str:
-    return summary(column, list(values.values()), "<br>")
-
-
-def _by_variant(results: Sequence[Result], column: str) -> Column:
-    table: dict[str, dict[int, float]] = {}
-    for result in results:
-        table.setdefault(result.variant, {})[result.seed] = result.columns[column]
-    return table
-
-
-def main(arguments: list[str]) -> None:
-    """Run what is missing of a grid and write its tables, figure and page."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("grid", type=Path, help="a file in study/")
-    parser.add_argument("--jobs", type=int, default=1, help="experiments at once (default 1)")
-    parser.add_argument("--again", action="store_true", help="also run what has results")
-    options = parser.parse_args(arguments)
-    if options.jobs < 1:
-        raise InputError(f"--jobs {options.jobs}: at least one experiment runs at a time")
-    grid = read_grid(options.grid)
-    wanted = experiments_of(grid, options.grid)
-    outputs = outputs_of(grid, options.grid)
-    if options.again:
-        remove_results(wanted)
-    complete(wanted, outputs, options.jobs, again=options.again)
-    # As stored, so that the page says the same whether its runs are of today or of a year ago.
-    stored = read_results(outputs.table, outputs.curves)
-    results = [stored[experiment.name] for experiment in wanted]
-    draw(results, grid, outputs.pictures)
-    write_text(outputs.page, page(results, grid, options.grid, outputs))
-
-
-def complete(wanted: Sequence[Experiment], outputs: Outputs, jobs: int, *, again: bool) -> None:
-    """Run what the tables lack and add it to them, one by one.
-
-    Args:
-        wanted: all experiments of the grid, in the order of the rows.
-        outputs: which tables.
-        jobs: experiments at once.
-        again: run also what the tables have.
-    """
-    results = {} if again else read_results(outputs.table, outputs.curves)
+def _complete_tables(
+    wanted: Sequence[Experiment], paths: StudyFiles, jobs: int, *, again: bool
+) -> None:
+    """Run what the tables lack and add each result to them."""
+    results = {} if again else read_results(paths.table, paths.curves)
     results = {e.name: results[e.name] for e in wanted if e.name in results}
     images: dict[str, np.ndarray] = {}
     for experiment in run_missing([e for e in wanted if e.name not in results], jobs):
@@ -152,10 +110,62 @@ def complete(wanted: Sequence[Experiment], outputs: Outputs, jobs: int, *, again
         results[experiment.name] = result_of(experiment, images[data])
         sys.stderr.write(f"{len(results)} of {len(wanted)}: {experiment.name}\n")
         rows = [results[e.name] for e in wanted if e.name in results]
-        write_results(rows, outputs.table, outputs.curves)
+        write_results(rows, paths.table, paths.curves)
 
 
-if __name__ == "__main__":
-    run_main(
-        main, "what was finished is kept; DVC's worker goes on, `dvc queue stop --kill` ends it"
+def _curves(results: Sequence[Result], grid: Grid, figure: str) -> dict[str, list[np.ndarray]]:
+    """Return the curves (runs, epochs) of each panel by the variants of a figure."""
+    return {
+        variant: [
+            np.array([r.curves[panel] for r in results if r.variant == variant]) for panel in PANELS
+        ]
+        for variant in grid.lines[figure]
+    }
+
+
+def render_study(results: Sequence[Result], grid: Grid, path: Path, paths: StudyFiles) -> str:
+    """Render the page of a study as Markdown.
+
+    Args:
+        results: Result of each experiment of the grid.
+        grid: Grid.
+        path: Path of the grid's file.
+        paths: Paths of the study's files.
+    """
+    columns = {name: _by_variant(results, name) for name in COLUMNS}
+    measured = {
+        name: column
+        for name, column in columns.items()
+        if not all(np.isnan(list(values.values())).any() for values in column.values())
+    }
+    text = files("iic.experiments").joinpath("study.md.j2").read_text("utf-8")
+    # S701: Markdown needs no escaping; all inserted text comes from the grid's file.
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True)  # noqa: S701
+    return environment.from_string(text).render(
+        grid=grid,
+        title=grid.title or f"The grid `{path}`",
+        command=f"iic study {path}",
+        confidence=round(100 * CONFIDENCE),
+        claims=[(claim.says, judge(claim, columns[claim.column])) for claim in grid.claims],
+        tables={
+            title: {name: meaning for name, meaning in table.items() if name in measured}
+            for title, table in TABLES.items()
+        },
+        cells={
+            variant: {
+                name: summary(name, list(column[variant].values()), "<br>")
+                for name, column in measured.items()
+            }
+            for variant in grid.variants
+        },
+        table=paths.table.name,
+        curves=paths.curves.name,
+        figures={name: figure.name for name, figure in paths.figures.items()},
     )
+
+
+def _by_variant(results: Sequence[Result], column: str) -> Column:
+    table: dict[str, dict[int, float]] = {}
+    for result in results:
+        table.setdefault(result.variant, {})[result.seed] = result.columns[column]
+    return table

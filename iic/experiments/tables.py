@@ -1,4 +1,4 @@
-"""A study's results as two CSV files: a row a run, and a row for each of its epochs."""
+"""A study's results as two CSV files: one row per run, and one row per epoch of each run."""
 
 import csv
 from collections import defaultdict
@@ -17,12 +17,12 @@ _EPOCH = ("variant", "seed", "epoch")
 
 
 def write_results(results: Sequence[Result], runs: Path, epochs: Path) -> None:
-    """Write both tables; floats to six significant digits.
+    """Write both tables; numbers have six significant digits.
 
     Args:
-        results: at least one.
-        runs: where the row a run goes.
-        epochs: where the row an epoch goes.
+        results: One or more results.
+        runs: Path of the table with one row per run.
+        epochs: Path of the table with one row per epoch of each run.
     """
     names = list(results[0].curves)
     rows = [
@@ -31,21 +31,28 @@ def write_results(results: Sequence[Result], runs: Path, epochs: Path) -> None:
         for epoch, values in enumerate(zip(*(r.curves[name] for name in names), strict=True), 1)
     ]
     _write(epochs, (*_EPOCH, *names), rows)
-    # Last, so that a row here always has its epochs there.
+    # Last, so that each row of this table has its epochs in the other one.
     _write(runs, (*_RUN, *COLUMNS), [(*r[:3], *(r.columns[c] for c in COLUMNS)) for r in results])
 
 
 def read_results(runs: Path, epochs: Path) -> dict[str, Result]:
-    """What the tables hold, by experiment; runs that lack one of today's columns are left out.
+    """Read both tables; either may be missing.
+
+    Args:
+        runs: Path of the table with one row per run.
+        epochs: Path of the table with one row per epoch of each run.
+
+    Returns:
+        Result by the name of its experiment, without runs that lack a column or their epochs.
 
     Raises:
-        InputError: a table is damaged.
+        InputError: A table is damaged.
     """
     if not runs.exists() or not epochs.exists():
         return {}
     curves = _read_curves(epochs)
     results = {}
-    for row in _rows(runs):
+    for row in _read_rows(runs):
         if not {*_RUN, *COLUMNS} <= row.keys() or (row["variant"], row["seed"]) not in curves:
             continue
         results[row["experiment"]] = Result(
@@ -59,9 +66,9 @@ def read_results(runs: Path, epochs: Path) -> dict[str, Result]:
 
 
 def _read_curves(path: Path) -> dict[tuple[str, str], dict[str, np.ndarray]]:
-    """Curves (epochs,) by name, by variant and seed."""
+    """Return the curves (epochs,) by name, by variant and seed."""
     found: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in _rows(path):
+    for row in _read_rows(path):
         if not row.keys() >= set(_EPOCH):
             raise InputError(_damaged(path))
         curves = found[row["variant"], row["seed"]]
@@ -78,8 +85,8 @@ def _write(path: Path, names: Sequence[str], rows: Sequence[Sequence[object]]) -
     write_table(path, dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
 
 
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    text = read_text(path, "run `make study`", f"`git restore {path}` brings it back")
+def _read_rows(path: Path) -> Iterator[dict[str, str]]:
+    text = read_text(path, "run `iic study`", f"`git restore {path}` brings it back")
     yield from csv.DictReader(text.splitlines())
 
 
@@ -91,4 +98,4 @@ def _number(text: str, path: Path) -> float:
 
 
 def _damaged(path: Path) -> str:
-    return f"{path}: damaged; `git restore {path}` brings back what was committed"
+    return f"{path}: damaged; `git restore {path}` brings back the committed version"

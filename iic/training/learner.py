@@ -106,23 +106,26 @@ class IICModel(keras.Model):
     def train_step(self, data: Batch) -> dict[str, tf.Tensor]:
         """Take one optimisation step on a batch of PairBatches.
 
-        The loss is the weighted mean of both heads' IIC losses, plus the weighted cross-entropy to
-        the targets where clusters are taught:
+        With w = `loss.overclustering_weight` and t = `loss.teaching_weight`, the loss is
 
-            (1 - w)·loss(clustering) + w·loss(overclustering) + t·cross-entropy
+            (1 - w)·L(clustering) + w·L(overclustering) + t·C
+
+        where L is the IIC loss of a head and C the cross-entropy of the clustering head to the
+        targets, averaged over both images of a pair.
 
         Returns:
-            The means of the losses over the epoch so far.
+            Mean of each loss over the epoch so far, by name.
         """
-        share = self._loss.overclustering_weight
+        w, t = self._loss.overclustering_weight, self._loss.teaching_weight
         with tf.GradientTape() as tape:
             z, z_t = self.assign_pair(data, training=True)
             losses = [iic_loss(a, b, data.alpha) for a, b in zip(z, z_t, strict=True)]
-            loss = (1 - share) * losses[0] + share * losses[1]
-            if self._loss.teaching_weight > 0:
+            clustering, overclustering = losses
+            loss = (1 - w) * clustering + w * overclustering
+            if t > 0:
                 first, second = data.indices
-                taught = (self._teaching(z[0], first) + self._teaching(z_t[0], second)) / 2
-                loss += self._loss.teaching_weight * taught
+                taught = (self._taught(z[0], first) + self._taught(z_t[0], second)) / 2
+                loss += t * taught
         weights = self.network.trainable_variables
         self.optimizer.apply(tape.gradient(loss, weights), weights)
 
@@ -132,7 +135,7 @@ class IICModel(keras.Model):
             metric.update_state(a, b)
         return {name: metric.result() for name, metric in self._losses_seen.items()}
 
-    def _teaching(self, z: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+    def _taught(self, z: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
         """Compute the cross-entropy of assignments (n, k) to the targets of the images (n,)."""
         # The one-hot row of UNTAUGHT is zero.
         return cross_entropy(tf.one_hot(tf.gather(self.targets, indices), z.shape[-1]), z)

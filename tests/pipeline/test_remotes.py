@@ -1,4 +1,4 @@
-"""Models through real DVC remotes: pushed, pulled, cut off midway, refused. `make test-remotes`."""
+"""Models through real DVC remotes: pushed, pulled, cut off midway, refused. `make test-extras`."""
 
 import hashlib
 import os

@@ -17,10 +17,10 @@ from sklearn.mixture import GaussianMixture
 from iic.core.errors import InputError
 from iic.core.files import read_arrays
 from iic.data.datasets import DIGITS
-from iic.experiments.cli import run_main
 from iic.model.matching import contingency_table, hungarian_accuracy
 from iic.pipeline.costs import peak_memory
 from iic.pipeline.paths import IMAGES, LABELS
+from tools.command import run_main
 
 
 def k_means(train: np.ndarray, test: np.ndarray) -> np.ndarray:

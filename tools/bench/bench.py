@@ -12,12 +12,12 @@ from typing import Any
 
 from iic.core.errors import InputError
 from iic.core.machine import machine
-from iic.experiments.cli import run_main, run_module
 from iic.experiments.recipes import DEFAULT, recipe_params
 from iic.experiments.sweep.cluster import check_installed
 from tools.bench import predictions, scaling, stage_costs, steps, sweeps
 from tools.bench.alternatives import METHODS, UMAP
 from tools.bench.results import read_benchmark, write_benchmark
+from tools.command import run_main, run_module
 
 # Trainings of each recipe; one of `best` takes a quarter of an hour. `article` is timed by its
 # steps, since its training takes two hours.

@@ -17,11 +17,11 @@ from iic.core.errors import InputError
 from iic.core.files import read_arrays, read_json, write_arrays, write_text
 from iic.core.machine import machine
 from iic.core.params import Params
-from iic.experiments.cli import run_main
 from iic.experiments.recipes import recipe_params
 from iic.experiments.scratch import write_params
 from iic.pipeline.paths import IMAGES, LABELS, MEASUREMENTS
 from tools.bench.stage_costs import run_stage, scratch_copy
+from tools.command import run_main
 
 MEMORY = MEASUREMENTS / "memory.json"
 RECIPE = "fast"

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from iic.evaluation.paths import METRICS
-from iic.experiments.cli import run_module
 from iic.experiments.recipes import DEFAULT, recipe_params
 from iic.experiments.scratch import STAGES, copy_code, copy_working_tree, write_params
 from iic.pipeline.costs import COSTS, Cost, read_costs
+from tools.command import run_module
 
 PREPARING = STAGES[:3]
 # 100 epochs of 60 batches of 1,000 images each.

@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from iic.core.errors import InputError
 from iic.core.params import Params
-from iic.experiments.cli import run_main
 from iic.experiments.recipes import recipe_params
 from iic.model.network import as_input, build_network, predict
 from iic.pairs.augmentation import Draws, Transform
@@ -22,6 +21,7 @@ from iic.pipeline.paths import IMAGES
 from iic.training.train import build_learner
 from stages.train import read_data
 from tools.bench.timing import take_turns
+from tools.command import run_main
 
 ROUNDS = 7
 MNIST_IMAGES = 60_000

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from iic.core.errors import InputError
 from iic.core.files import read_json, write_text
-from iic.experiments.cli import run_main
 from iic.pipeline.paths import MEASUREMENTS
 from tools.chaos import damage, disturbed, hostile, kills, odd, overrides, parameters
 from tools.chaos.counting import Count
+from tools.command import run_main
 
 RELIABILITY = MEASUREMENTS / "reliability.json"
 

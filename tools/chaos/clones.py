@@ -61,7 +61,7 @@ def commit(clone: Path) -> None:
 
 def repro(clone: Path) -> subprocess.CompletedProcess[str]:
     """What `make repro` runs once the environment is there."""
-    call(sys.executable, "-m", "iic.experiments.repair", cwd=clone)
+    call(sys.executable, "-m", "iic.cli", "repair", cwd=clone)
     return call("dvc", "repro", cwd=clone)
 
 

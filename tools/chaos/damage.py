@@ -167,7 +167,7 @@ def _note(clone: Path, numbers: random.Random) -> Trial:
     DVC itself may stumble over it without naming it, so that `make repro` looks at it first.
     """
     note = numbers.choice(sorted((clone / CACHE / "runs").glob("*/*/*")))
-    command = (sys.executable, "-m", "iic.experiments.repair")
+    command = (sys.executable, "-m", "iic.cli", "repair")
     return Trial(note, note.name, removed=[clone / LOCK], command=command)
 
 

@@ -96,7 +96,7 @@ def _disturbed(fault: Fault, clone: Path) -> Ending:
     with ExitStack() as applied:
         if not fault.at_stage:
             applied.enter_context(fault.apply(clone))
-            mended = _begun(clone, variables, sys.executable, "-m", "iic.experiments.repair")
+            mended = _begun(clone, variables, sys.executable, "-m", "iic.cli", "repair")
             output, _ = mended.communicate()
             if mended.returncode != 0:
                 return Ending(mended.returncode, output)

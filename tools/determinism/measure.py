@@ -19,10 +19,10 @@ from iic.core.errors import InputError
 from iic.core.files import read_json, write_text
 from iic.core.machine import instructions, machine, usable_cores
 from iic.core.params import Params
-from iic.experiments.cli import run_main
 from iic.experiments.recipes import read_settings, recipe_params, with_overrides
 from iic.experiments.scratch import copy_code
 from iic.pipeline.paths import MEASUREMENTS
+from tools.command import run_main
 from tools.determinism.conditions import CONDITIONS, LEVELS, Condition
 from tools.determinism.outputs import (
     declared_outputs,

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from iic.core.errors import InputError
-from iic.experiments.cli import run_main, run_module
+from tools.command import run_main, run_module
 
 # The sizes of the recipe `fast`: side of the images, channels before and after.
 _CONVOLUTIONS = ((28, 1, 16), (14, 16, 32), (7, 32, 64), (3, 64, 128))

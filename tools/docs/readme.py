@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from iic.core.errors import InputError
 from iic.core.files import write_text
-from iic.experiments.cli import run_main
 from tools.bench import estimate
 from tools.chaos.campaigns import CAMPAIGNS, read_counts
+from tools.command import run_main
 from tools.docs import reproducibility
 from tools.docs.results import recipes, results, targets
 from tools.docs.speed import details, memory, methods, prediction, speed

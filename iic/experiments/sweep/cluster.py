@@ -63,7 +63,9 @@ class Board:
 def check_installed() -> None:
     """Raise InputError if Ray is not installed."""
     if importlib.util.find_spec("ray") is None:
-        raise InputError("ray: not installed; `make cluster` installs requirements/cluster.txt")
+        raise InputError(
+            "ray: not installed; `make setup EXTRAS=cluster` installs requirements/cluster.txt"
+        )
 
 
 @contextmanager

@@ -234,7 +234,7 @@ def _run(missing: Sequence[Experiment], source: Source, settings: Settings) -> l
 
 def _pull(names: Sequence[str], source: Source, settings: Settings) -> None:
     """Bring experiments here, with all that they have in the DVC remote."""
-    _say(f"pulling {len(names)} experiments; `make show` lists them")
+    _say(f"pulling {len(names)} experiments; `dvc exp show` lists them")
     options = ["--remote", source.remote, *(["--run-cache"] if source.run_cache else [])]
     # A command line has room for so many names. Those that are here may lack what a pull that was
     # cut off did not bring.

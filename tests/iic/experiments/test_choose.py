@@ -1,4 +1,4 @@
-"""`iic choose`: what is trained for which number of clusters, and what is told of it."""
+"""`iic choose`: the experiments for each number of clusters, the table and the figure."""
 
 import csv
 
@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from iic.cli.main import cli
 from iic.core.errors import InputError
 from iic.experiments import choose
-from iic.experiments.choose import Choice, choice_figure, experiments_of, summary
+from iic.experiments.choose import Choice, choice_figure, pairs_of_runs, summary_lines
 from iic.experiments.grid import Experiment
 from iic.experiments.queue import run_missing
 from iic.experiments.recipes import options_of, recipe_params
@@ -22,7 +22,7 @@ def _at_root(monkeypatch):
 
 
 def test_each_number_has_its_own_pairs_of_seeds():
-    wanted = experiments_of([10, 5, 10], "default", ["seed=3", "data.name=digits"], pairs=2)
+    wanted = pairs_of_runs([10, 5, 10], "default", ["seed=3", "data.name=digits"], pairs=2)
     assert [(e.variant, e.seed, e.params.train.second_seed) for e in wanted] == [
         ("5", 3, 4),
         ("5", 5, 6),
@@ -33,15 +33,15 @@ def test_each_number_has_its_own_pairs_of_seeds():
     assert {e.params.data.name for e in wanted} == {"digits"}
     assert len({e.name for e in wanted}) == 4
     assert "train.second_seed=4" in wanted[0].options
-    other = experiments_of([5], "default", ["seed=3", "data.name=digits", "loss.alpha=2"], pairs=1)
+    other = pairs_of_runs([5], "default", ["seed=3", "data.name=digits", "loss.alpha=2"], pairs=1)
     assert other[0].name != wanted[0].name
 
 
-def test_mistakes_are_named():
+def test_wrong_settings_are_named():
     with pytest.raises(InputError, match=r"settings: los: unknown key"):
-        experiments_of([5], "default", ["los=3"], 1)
+        pairs_of_runs([5], "default", ["los=3"], 1)
     with pytest.raises(InputError, match=r"train\.second_seed: 4 is the seed of the first"):
-        experiments_of([5], "default", ["train.second_seed=4", "seed=4"], 1)
+        pairs_of_runs([5], "default", ["train.second_seed=4", "seed=4"], 1)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_mistakes_are_named():
         "null",
     ],
 )
-def test_any_path_comes_through_to_the_experiment(path):
+def test_any_path_survives_the_override_grammar(path):
     params = recipe_params("default").with_values(data={"name": "custom", "path": path})
     (option,) = [word for word in options_of(params) if word.startswith("data.path=")]
     (parsed,) = OverridesParser.create().parse_overrides([option])
@@ -68,20 +68,16 @@ def test_any_path_comes_through_to_the_experiment(path):
     assert not parsed.is_sweep_override()
 
 
-def test_what_dvc_says_is_one_line(tmp_path, monkeypatch):
+def test_an_error_of_dvc_is_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"dvc exp list .*: .*not inside of a DVC repo"):
-        list(run_missing(experiments_of_seed(), jobs=1))
+        list(run_missing([Experiment("name", "variant", 0, None, [])], jobs=1))
 
 
-def experiments_of_seed() -> list[Experiment]:
-    return [Experiment("name", "variant", 0, None, [])]
-
-
-def test_changed_images_are_another_experiment(tmp_path):
+def test_changed_images_give_another_experiment(tmp_path):
     def name() -> str:
         settings = ["data.name=custom", f"data.path={tmp_path}"]
-        (experiment,) = experiments_of([5], "default", settings, 1)
+        (experiment,) = pairs_of_runs([5], "default", settings, 1)
         return experiment.name
 
     (tmp_path / "a.png").write_bytes(b"one")
@@ -102,15 +98,15 @@ CHOICES = [
 ]
 
 
-def test_means_over_pairs_are_told_with_their_spread():
-    header, two, ten = summary(CHOICES)
+def test_the_table_has_means_and_spread_over_pairs():
+    header, two, ten = summary_lines(CHOICES)
     assert " ".join(header.split()) == "k used mutual information of ln k stability pairs"
     assert " ".join(two.split()) == "2 2 0.550 nats 79.3 % 0.800 ± 0.100 2"
     assert " ".join(ten.split()) == "10 9.5 2.200 nats 95.5 % 0.950 ± 0.000 2"
-    assert "±" not in summary(CHOICES[:1])[1]
+    assert "±" not in summary_lines(CHOICES[:1])[1]
 
 
-def test_the_figure_shows_each_pair_and_the_bound():
+def test_the_figure_shows_each_pair_and_the_upper_bound():
     left, right = choice_figure(CHOICES).axes
     bound = next(line for line in left.lines if line.get_linestyle() == "--")
     np.testing.assert_allclose(bound.get_ydata(), np.log([2, 10]))
@@ -119,7 +115,7 @@ def test_the_figure_shows_each_pair_and_the_bound():
     np.testing.assert_allclose(right.lines[0].get_ydata(), [0.8, 0.95])
 
 
-def test_the_command_writes_a_row_a_pair(tmp_path, monkeypatch, capsys):
+def test_the_command_writes_one_row_per_pair(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(choose, "run_missing", lambda wanted, jobs: iter(wanted[::-1]))
     monkeypatch.setattr(
         choose,

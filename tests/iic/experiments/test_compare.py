@@ -1,15 +1,17 @@
-"""The page that compares runs, also in a real browser where there is one."""
+"""The page that compares runs, also in a real browser if one is installed."""
 
 import json
 import re
 import shutil
 import subprocess
 
+import click
 import numpy as np
 import pytest
 
+from iic.cli.main import cli
 from iic.core.errors import InputError
-from iic.experiments import compare, reading
+from iic.experiments import reading
 from iic.experiments.compare_page import (
     ComparedRun,
     classes_of,
@@ -23,7 +25,7 @@ LABELS = (np.arange(200) % 10).astype(str)
 
 
 def compared(name: str, acc: float, wrong: dict[int, object], **settings: object) -> ComparedRun:
-    """A run that assigns the images `wrong` to other classes than theirs."""
+    """Return a run that assigns some images to the given wrong classes."""
     predicted = LABELS.astype("<U20")
     for index, label in wrong.items():
         predicted[index] = label
@@ -55,17 +57,17 @@ def data_of(page: str) -> dict[str, list]:
     return json.loads(re.search(r'<script id="data"[^>]*>(.*?)</script>', page, re.DOTALL)[1])
 
 
-def test_settings_that_are_the_same_are_left_out(runs):
+def test_parameters_that_all_runs_share_are_left_out(runs):
     assert differing(runs) == ["loss.alpha", "augment.ops"]
     assert differing([runs[0], compared("again", 0.9, {}, **{"loss.alpha": 5})]) == []
 
 
-def test_images_are_disputed_where_two_runs_differ(runs):
+def test_images_are_disputed_if_two_runs_differ(runs):
     np.testing.assert_array_equal(disputed(runs), [3, 17, 40])
     np.testing.assert_array_equal(disputed([runs[0], runs[2]]), [])
 
 
-def test_the_page_holds_the_disputed_images_and_needs_nothing_else(page):
+def test_the_page_has_the_disputed_images_and_is_self_contained(page):
     data = data_of(page)
     assert data["runs"] == ["first", "second <b>", "third"]
     assert data["index"] == [3, 17, 40]
@@ -78,14 +80,14 @@ def test_the_page_holds_the_disputed_images_and_needs_nothing_else(page):
     assert page.count("number best") == 1 + 3 + 3 + 1
 
 
-def test_of_too_many_images_the_first_are_shown_and_the_page_says_so(runs, random, monkeypatch):
+def test_the_number_of_images_is_limited(runs, random, monkeypatch):
     monkeypatch.setattr("iic.experiments.compare_page.MAX_IMAGES", 2)
     page = render_comparison(runs, random.integers(0, 255, (200, 28, 28), np.uint8))
     assert data_of(page)["index"] == [3, 17]
-    assert "the first 2 are kept" in " ".join(page.split())
+    assert "this page has the first 2" in " ".join(page.split())
 
 
-def test_runs_on_other_images_are_refused(runs):
+def test_runs_on_different_images_are_refused(runs):
     other = compared("other", 0.9, {})
     other.predictions["label"][0] = "5"
     with pytest.raises(InputError, match="other: other test images than first"):
@@ -98,12 +100,12 @@ def test_runs_without_labels_are_refused(runs):
         render_comparison(runs, np.zeros((200, 28, 28), np.uint8))
 
 
-def test_classes_have_any_names_and_a_cluster_may_have_none(runs):
+def test_classes_may_have_any_name_and_clusters_none(runs):
     run = compared("named", 0.9, {3: "", 5: "12", 7: "</script>", 8: "$x"})
     assert classes_of(run) == [*"0123456789", "12", "$x", "</script>"]
     page = render_comparison([run, runs[0]], np.zeros((200, 28, 28), np.uint8))
     assert data_of(page)["predicted"][0] == ["", "12", "</script>", "$x", "7"]
-    # Runs from before classes had names say -1 where a cluster has none.
+    # Older runs number the classes, and write -1 for none.
     old = compared("old", 0.9, {3: -1})
     assert old.predicted[3] == ""
     assert classes_of(old) == list("0123456789")
@@ -119,8 +121,8 @@ const said = [], say = what => said.push(what);
 const shown = () => [...document.querySelectorAll("#images li")].map(li => li.textContent);
 const order = () => [...document.querySelectorAll("#runs tbody th")].map(th => th.textContent);
 say(shown());
-choose("kind", "mended"); say(shown());
-choose("kind", "broken"); say(shown());
+choose("kind", "corrected"); say(shown());
+choose("kind", "lost"); say(shown());
 choose("kind", "all"); choose("to", 2); say(shown());
 const [run, acc] = document.querySelectorAll("#runs thead button");
 acc.click(); say(order()); acc.click(); say(order()); run.click(); say(order());
@@ -154,22 +156,21 @@ def test_choosing_and_sorting_in_a_browser(page, tmp_path):
 def test_a_page_of_finished_runs(pipeline_run, tmp_path, monkeypatch):
     monkeypatch.chdir(pipeline_run)
     out = tmp_path / "compare.html"
-    compare.main(["HEAD", "workspace", "--out", str(out)])
+    cli.main(["compare", "HEAD", "workspace", "--out", str(out)], standalone_mode=False)
     page = out.read_text("utf-8")
     assert data_of(page)["runs"] == ["HEAD", "workspace"]
     assert data_of(page)["index"] == []
     assert not list(pipeline_run.glob("reports/compare*"))
 
 
-def test_what_cannot_be_compared_is_named(pipeline_run, monkeypatch, capsys):
+def test_runs_that_cannot_be_compared_are_named(pipeline_run, monkeypatch):
     monkeypatch.chdir(pipeline_run)
     with pytest.raises(InputError, match="nowhere: params.yaml cannot be read"):
-        compare.main(["HEAD", "nowhere"])
-    with pytest.raises(SystemExit):
-        compare.main(["HEAD", "HEAD"])
-    assert "two runs or more" in capsys.readouterr().err
+        cli.main(["compare", "HEAD", "nowhere"], standalone_mode=False)
+    with pytest.raises(click.UsageError, match="two different runs or more"):
+        cli.main(["compare", "HEAD", "HEAD"], standalone_mode=False)
 
 
-def test_settings_of_another_time_are_shown_as_they_are(monkeypatch):
+def test_parameters_that_today_are_invalid_are_shown_as_they_are(monkeypatch):
     monkeypatch.setattr("dvc.api.read", lambda *_, **__: "loss:\n  alfa: 2\n")
     assert reading.settings_of("old") == {"loss.alfa": 2}

@@ -1,4 +1,4 @@
-"""What a killed DVC or a failing disk has left is mended; nothing else is touched."""
+"""`iic repair` repairs what a killed DVC or a failing disk has left, and nothing else."""
 
 import json
 import os
@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from conftest import flip_a_bit, run
 
+from iic.cli.main import main
 from iic.core.errors import InputError
-from iic.experiments import repair as mend
-from iic.experiments.cli import run_main
+from iic.experiments import repair as repair_module
+from iic.experiments.repair import repair_repository
 from iic.pipeline.inputs import md5_of, outputs_in
 
-USES, LOCK = ".dvc/tmp/rwlock", "dvc.lock"
+RWLOCK, LOCK = ".dvc/tmp/rwlock", "dvc.lock"
 
 
 @pytest.fixture
@@ -21,92 +22,94 @@ def clone(pipeline_run, tmp_path, monkeypatch):
     folder = tmp_path / "clone"
     shutil.copytree(pipeline_run, folder, symlinks=True)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(mend, "_SECONDS", 0.01)
+    monkeypatch.setattr(repair_module, "_WRITE_SECONDS", 0.01)
     return folder
 
 
-@pytest.mark.parametrize("name", [USES, LOCK])
+@pytest.mark.parametrize("name", [RWLOCK, LOCK])
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.97])
-def test_a_half_written_file_is_mended(clone, name, share, capsys):
-    (clone / USES).write_text(json.dumps({"write": {}, "read": {"/x": [{"pid": 1, "cmd": "a"}]}}))
+def test_a_half_written_lock_file_is_repaired(clone, name, share, capsys):
+    (clone / RWLOCK).write_text(json.dumps({"write": {}, "read": {"/x": [{"pid": 1, "cmd": "a"}]}}))
     before = (clone / LOCK).read_bytes()
     content = (clone / name).read_bytes()
     (clone / name).write_bytes(content[: int(share * len(content))])
-    mend.main([])
-    assert capsys.readouterr().err == f"{name}: half-written by a DVC that was killed; mended\n"
+    repair_repository(everything=False)
+    assert capsys.readouterr().err == f"{name}: half-written, since DVC was killed; repaired\n"
     assert (clone / LOCK).read_bytes() == before
-    assert (clone / USES).exists() == (name == LOCK)
+    assert (clone / RWLOCK).exists() == (name == LOCK)
     assert json.loads(run("dvc", "status", "--json", cwd=clone).stdout) == {}
 
 
-def test_a_database_that_dvc_cannot_open_is_one_line(clone, monkeypatch):
+def test_a_damaged_database_of_dvc_is_one_line(clone, monkeypatch):
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(clone / "site"))
     assert run("dvc", "status", cwd=clone).returncode == 0
     (database,) = (clone / "site").rglob("links/cache.db")
     database.write_bytes(b"damaged " * 1000)
-    monkeypatch.setattr("sys.argv", ["mend"])
+    monkeypatch.setattr("sys.argv", ["iic", "repair"])
     with pytest.raises(SystemExit, match="^error: DVC's databases: .*; make room"):
-        run_main(mend.main)
+        main()
 
 
-def test_whole_files_stay(clone, capsys):
+def test_complete_files_stay(clone, capsys):
     before = (clone / LOCK).read_bytes()
-    (clone / USES).write_text('{"write": {}, "read": {}}')
-    mend.main([])
+    (clone / RWLOCK).write_text('{"write": {}, "read": {}}')
+    repair_repository(everything=False)
     assert (clone / LOCK).read_bytes() == before
-    assert (clone / USES).exists()
+    assert (clone / RWLOCK).exists()
     assert not capsys.readouterr().err
 
 
-def test_a_number_that_another_process_has_now_holds_nothing_up(clone):
+def test_locks_of_ended_processes_are_removed_though_their_numbers_are_in_use(clone):
     uses = {"write": {}, "read": {"/x": [{"pid": os.getpid(), "cmd": "dvc repro"}]}}
-    (clone / USES).write_text(json.dumps(uses))
-    mend.main([])
-    assert (clone / USES).exists()
-    # Before this process began.
-    os.utime(clone / USES, (1_000_000_000, 1_000_000_000))
-    mend.main([])
-    assert not (clone / USES).exists()
+    (clone / RWLOCK).write_text(json.dumps(uses))
+    repair_repository(everything=False)
+    assert (clone / RWLOCK).exists()
+    # From before this process started.
+    os.utime(clone / RWLOCK, (1_000_000_000, 1_000_000_000))
+    repair_repository(everything=False)
+    assert not (clone / RWLOCK).exists()
 
 
-def test_a_lock_without_the_hash_of_an_output_comes_back(clone):
+def test_a_dvc_lock_without_the_hash_of_an_output_is_restored(clone):
     before = (clone / LOCK).read_text()
     start = before.index("    outs:")
     (clone / LOCK).write_text(before[: before.index("\n", before.index("path:", start)) + 1])
     assert [*outputs_in(clone / LOCK)] == []
-    mend.main([])
+    repair_repository(everything=False)
     assert (clone / LOCK).read_text() == before
 
 
-def test_a_file_that_is_being_written_is_waited_for(clone, monkeypatch):
-    (clone / USES).write_text("")
-    monkeypatch.setattr(mend.time, "sleep", lambda seconds: (clone / USES).write_text("{}"))
-    mend.main([])
-    assert (clone / USES).read_text() == "{}"
+def test_a_lock_file_that_is_being_written_is_left_alone(clone, monkeypatch):
+    (clone / RWLOCK).write_text("")
+    monkeypatch.setattr(
+        repair_module.time, "sleep", lambda seconds: (clone / RWLOCK).write_text("{}")
+    )
+    repair_repository(everything=False)
+    assert (clone / RWLOCK).read_text() == "{}"
 
 
-def test_a_merge_is_left_to_the_user(clone):
+def test_a_merge_conflict_is_left_to_the_user(clone):
     merged = "<<<<<<< HEAD\n" + (clone / LOCK).read_text()
     (clone / LOCK).write_text(merged)
-    mend.main([])
+    repair_repository(everything=False)
     assert (clone / LOCK).read_text() == merged
 
 
-def test_without_git_the_lock_is_removed_and_comes_back_from_the_cache(clone):
+def test_without_git_dvc_lock_is_removed_and_made_from_the_cache(clone):
     shutil.rmtree(clone / ".git")
     run("dvc", "config", "core.no_scm", "true", cwd=clone)
     before = (clone / LOCK).read_bytes()
     (clone / LOCK).write_bytes(before[:900])
-    mend.main([])
+    repair_repository(everything=False)
     assert not (clone / LOCK).exists()
     output = run("dvc", "repro", "evaluate", cwd=clone).stdout
     assert output.count("is cached - skipping run") == 5
-    # The report alone is in no cache.
+    # Only the report is not cached.
     assert before.startswith((clone / LOCK).read_bytes())
 
 
 def stored(clone: Path, name: str) -> Path:
-    """The object in the clone's cache of an output, or of a file in an output that is a folder."""
+    """Return the object in the cache of an output, or of a file in an output folder."""
     md5 = md5_of(clone / name)
     return clone / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
 
@@ -116,15 +119,15 @@ def test_a_damaged_object_is_removed(clone, capsys, name):
     file = stored(clone, name)
     others = {path for path in file.parents[1].rglob("*") if path.is_file()} - {file}
     flip_a_bit(file)
-    mend.main([])
+    repair_repository(everything=False)
     assert capsys.readouterr().err == f"{file}: damaged; removed, `dvc repro` makes it again\n"
     assert {path for path in file.parents[1].rglob("*") if path.is_file()} == others
 
 
-def test_what_was_removed_is_made_again(clone):
+def test_repro_makes_removed_objects_again(clone):
     before, file = (clone / LOCK).read_bytes(), stored(clone, "data/neighbors.npz")
-    flip_a_bit(file)  # and the output, which is a link to it
-    mend.main([])
+    flip_a_bit(file)  # the output is a link to it
+    repair_repository(everything=False)
     run("dvc", "repro", cwd=clone)
     assert (clone / LOCK).read_bytes() == before
     outputs = dict(outputs_in(clone / LOCK))
@@ -132,14 +135,14 @@ def test_what_was_removed_is_made_again(clone):
     assert md5_of(file) == file.parent.name + file.name
 
 
-def test_a_damaged_output_comes_back_from_the_cache(clone, capsys):
+def test_a_damaged_output_is_restored_from_the_cache(clone, capsys):
     path = clone / "data/neighbors.npz"
     content, object_ = path.read_bytes(), stored(clone, "data/neighbors.npz")
     path.unlink()
-    shutil.copy2(object_, path)  # no link, so that the object stays whole
-    run("dvc", "status", cwd=clone)  # and DVC has looked at it
+    shutil.copy2(object_, path)  # a copy, so that the object stays intact
+    run("dvc", "status", cwd=clone)  # so that DVC has checked it
     flip_a_bit(path)
-    mend.main([])
+    repair_repository(everything=False)
     assert not capsys.readouterr().err
     assert object_.exists()
     run("dvc", "repro", cwd=clone)
@@ -156,62 +159,62 @@ def test_a_damaged_output_comes_back_from_the_cache(clone, capsys):
         (b"cmd: ", b"cmd: \xff"),
     ],
 )
-def test_a_damaged_note_on_a_run_is_removed(clone, capsys, old, new):
-    notes = sorted((clone / ".dvc/cache/runs").glob("*/*/*"))
-    (note,) = (note for note in notes if "stages.augment" in note.read_text())
-    mend.main([])
+def test_a_damaged_run_cache_entry_is_removed(clone, capsys, old, new):
+    entries = sorted((clone / ".dvc/cache/runs").glob("*/*/*"))
+    (entry,) = (entry for entry in entries if "stages.augment" in entry.read_text())
+    repair_repository(everything=False)
     assert not capsys.readouterr().err
-    head, sign, tail = note.read_bytes().rpartition(old)
+    head, sign, tail = entry.read_bytes().rpartition(old)
     assert sign
-    note.write_bytes(head + new + tail)
-    mend.main([])
-    assert capsys.readouterr().err == f"{note}: damaged; removed, `dvc repro` makes it again\n"
-    assert [path for path in notes if not path.exists()] == [note]
+    entry.write_bytes(head + new + tail)
+    repair_repository(everything=False)
+    assert capsys.readouterr().err == f"{entry}: damaged; removed, `dvc repro` makes it again\n"
+    assert [path for path in entries if not path.exists()] == [entry]
 
 
-def test_no_empty_folder_of_notes_is_left_for_dvc_to_stumble_over(clone):
+def test_empty_folders_of_the_run_cache_are_removed(clone):
     runs = clone / ".dvc/cache/runs"
     empty, begun = runs / "00/0000", runs / "11/1111"
     for folder in (empty, begun):
         folder.mkdir(parents=True)
     (begun / ".begun.tmp").touch()
-    (note,) = (note for note in runs.glob("*/*/[!.]*") if "stages.augment" in note.read_text())
-    note.write_text("cmd: python -m stages.augment\n")
-    mend.main([])
+    (entry,) = (entry for entry in runs.glob("*/*/[!.]*") if "stages.augment" in entry.read_text())
+    entry.write_text("cmd: python -m stages.augment\n")
+    repair_repository(everything=False)
     assert not empty.exists()
     assert (begun / ".begun.tmp").exists()
-    # All of it has to be had from the cache, but for what the note told.
+    # All stages but the one without its entry come from the cache.
     before = (clone / LOCK).read_bytes()
     (clone / LOCK).unlink()
     run("dvc", "repro", "evaluate", cwd=clone)
     assert before.startswith((clone / LOCK).read_bytes())
 
 
-def test_other_objects_are_looked_at_on_demand(clone, capsys):
+def test_other_objects_are_checked_with_all(clone, capsys):
     other = clone / ".dvc/cache/files/md5/00" / ("1" * 30)
     unfinished = other.with_name("begun.tmp")
     other.parent.mkdir(exist_ok=True)
     for file in (other, unfinished):
         file.write_text("of another experiment")
-    mend.main([])
+    repair_repository(everything=False)
     assert other.exists()
-    mend.main(["--all"])
+    repair_repository(everything=True)
     assert capsys.readouterr().err.startswith(str(other))
     assert not other.exists()
     assert unfinished.exists()
 
 
-def test_links_to_removed_objects_go(clone):
+def test_links_to_removed_objects_are_removed(clone):
     path = clone / "data/draws.npz"
     object_ = stored(clone, "data/draws.npz")
     path.unlink()
     path.symlink_to(object_)
     flip_a_bit(object_)
-    mend.main([])
+    repair_repository(everything=False)
     assert not path.is_symlink()
 
 
-def test_outside_of_a_repository_it_says_so(tmp_path, monkeypatch):
+def test_outside_of_a_repository_the_error_names_the_remedy(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="run from the repository's top folder"):
-        mend.main([])
+        repair_repository(everything=False)

@@ -122,8 +122,8 @@ def test_bench_refuses_other_data_sets(at_root, monkeypatch, params):
     ("section", "message"),
     [
         ("alternatives", "no_such_module: not installed; `make bench` installs"),
-        ("sweep", "ray: not installed; `make cluster` installs"),
-        ("traffic", "ray: not installed; `make cluster` installs"),
+        ("sweep", "ray: not installed; `make setup EXTRAS=cluster` installs"),
+        ("traffic", "ray: not installed; `make setup EXTRAS=cluster` installs"),
     ],
 )
 def test_missing_package_is_named_before_measuring(at_root, monkeypatch, section, message):

@@ -1,4 +1,4 @@
-"""A sweep over a real Ray cluster of three machines, some of which go down. `make test-cluster`."""
+"""A sweep over a real Ray cluster of three machines, some of which go down. `make test-extras`."""
 
 import re
 import shutil
@@ -49,7 +49,7 @@ class Cluster(NamedTuple):
     def sweep(self, grid: str, *options: str, address: str | None = None):
         """Start a sweep from the head; what it says is in the head's log."""
         cluster = address or f"{self.head.address}:{PORT}"
-        words = ("iic", "sweep", f"study/{grid}.yaml", "--cluster", cluster, "--memory", "1")
+        words = ("iic", "sweep", f"studies/{grid}.yaml", "--cluster", cluster, "--memory", "1")
         return self.head.start(*words, *options, cwd=self.caller)
 
     def log(self) -> str:

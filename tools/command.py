@@ -1,4 +1,4 @@
-"""What the commands of this package have in common."""
+"""Shared parts of the maintainers' commands (`python -m tools...`)."""
 
 import os
 import subprocess
@@ -13,11 +13,11 @@ from iic.pipeline.stage import one_line_errors
 def run_main(
     main: Callable[[list[str]], None], interrupted: str = "what was finished is kept"
 ) -> None:
-    """Run a command; on a mistake of the user or of the machine, exit with 1 and one line.
+    """Run a command; on an error of the user or the machine, print one line and exit with 1.
 
     Args:
-        main: takes the command's arguments.
-        interrupted: what to say when the user has interrupted.
+        main: Function that takes the command's arguments.
+        interrupted: Message to print after Ctrl+C, behind "interrupted; ".
     """
     with one_line_errors(interrupted):
         try:
@@ -30,15 +30,15 @@ def run_main(
 def run_module(
     *arguments: str, folder: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> str:
-    """What a Python module prints, run in a process of its own.
+    """Run a Python module in a process of its own and return its standard output.
 
     Args:
-        arguments: name of the module, then its arguments.
-        folder: to work in; the current one by default.
-        environment: variables set besides those of this process.
+        arguments: Name of the module, then its arguments.
+        folder: Working directory; None = the current one.
+        environment: Environment variables to set, in addition to those of this process.
 
     Raises:
-        InputError: the module failed; it has said why itself.
+        InputError: The module failed; its standard error has already been shown.
     """
     done = subprocess.run(  # noqa: S603 - a list, no shell
         [sys.executable, "-m", *arguments],

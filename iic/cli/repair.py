@@ -1,0 +1,22 @@
+"""`iic repair`: repair what a killed DVC or a failing disk has left behind."""
+
+import click
+
+
+@click.command(short_help="Repair DVC's files after a kill or a disk failure.")
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Check all of DVC's cache, not only the files in dvc.lock.",
+)
+def repair(everything: bool) -> None:
+    """Repair what a killed DVC or a failing disk has left behind.
+
+    Restores DVC's lock files if they are half-written, removes locks whose processes have ended,
+    and removes damaged files from DVC's cache; `dvc repro` then makes them again. `make repro`
+    runs this command first.
+    """
+    from iic.experiments.repair import repair_repository
+
+    repair_repository(everything=everything)

@@ -1,0 +1,76 @@
+"""Git and DVC, run as processes of their own."""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from iic.core.errors import InputError
+from iic.experiments.sweep.task import environment
+
+
+def output_of(
+    *command: str, folder: Path | None = None, variables: Mapping[str, str] | None = None
+) -> str:
+    """Run a command and return its standard output.
+
+    Args:
+        command: Program and its arguments.
+        folder: Working directory; None = the current one.
+        variables: Environment variables to set, in addition to those of this process.
+
+    Raises:
+        InputError: The command failed; the message holds what it printed, on one line.
+    """
+    # Not pipes: DVC's worker inherits them and would keep them open for as long as it lives.
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        done = subprocess.run(  # noqa: S603 - a list, no shell
+            command,
+            cwd=folder,
+            env=_environment(variables),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            check=False,
+        )
+        output.seek(0)
+        errors.seek(0)
+        printed, complaint = output.read(), errors.read()
+    if done.returncode != 0:
+        why = " ".join((complaint or printed).decode(errors="replace").split())
+        raise InputError(f"{' '.join(command)}: {why or 'failed'}; finished results are kept")
+    return os.fsdecode(printed)
+
+
+def try_to_run(*command: str) -> None:
+    """Run a command; its output and a failure are ignored."""
+    with suppress(InputError):
+        output_of(*command)
+
+
+def run_experiment(
+    name: str, options: Sequence[str], variables: Mapping[str, str] | None = None
+) -> None:
+    """Run a DVC experiment in a temporary folder, in place of an earlier one of the same name.
+
+    Args:
+        name: Name of the experiment.
+        options: Options of `dvc exp run`.
+        variables: Environment variables to set, in addition to those of this process.
+
+    Raises:
+        InputError: The experiment failed; DVC has already printed why.
+    """
+    # `dvc exp run --force` would replace the earlier one too, but also retrain what is in the
+    # run-cache.
+    try_to_run("dvc", "exp", "remove", "--quiet", name)
+    command = ["dvc", "exp", "run", "--temp", "--name", name, *options]
+    done = subprocess.run(command, check=False, env=_environment(variables))  # noqa: S603 - a list, no shell
+    if done.returncode != 0:
+        raise InputError(f"{' '.join(command)}: failed, see above; finished results are kept")
+
+
+def _environment(variables: Mapping[str, str] | None) -> dict[str, str]:
+    return {**os.environ, **environment(), **(variables or {})}

@@ -1,0 +1,103 @@
+"""Runs of a recipe with several seeds, their table, and the command `iic seeds`."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from click import Abort
+from conftest import override
+
+from iic.cli.main import cli
+from iic.core.params import parse_params
+from iic.experiments import commands, seeds
+from iic.experiments.recipes import recipe_options
+from iic.experiments.seeds import read_rows, recipe_of, rows_of, run_seed, write_rows
+from iic.pipeline.costs import COSTS, Cost, read_costs
+
+METRICS = ("acc", "nmi", "ari", "over_acc", "train_acc", "loss")
+COLUMNS = (*METRICS, "seconds")
+
+
+def row(seed: int, value: float) -> dict[str, str]:
+    return {"recipe": "r", "seed": str(seed)} | dict.fromkeys(COLUMNS, f"{value}")
+
+
+def test_rows_of_different_recipes_do_not_mix(tmp_path):
+    path = tmp_path / "seeds.csv"
+    write_rows(path, "r", {3: row(3, 0.5), 1: row(1, 0.25)})
+    other = row(1, 0.75) | {"recipe": "s"}
+    write_rows(path, "s", {1: other})
+    write_rows(path, "r", {1: row(1, 0.125), 3: row(3, 0.5)})
+    assert list(read_rows(path, "r")) == [1, 3]
+    assert read_rows(path, "r")[1] == row(1, 0.125)
+    assert read_rows(path, "s") == {1: other}
+    assert read_rows(path, "other") == {}
+    assert read_rows(tmp_path / "none.csv", "r") == {}
+    unlabelled = {"recipe": "u", "seed": "0", "confidence": "0.9", "seconds": "1.5"}
+    write_rows(path, "u", {0: unlabelled})
+    assert read_rows(path, "u")[0].items() >= unlabelled.items()
+    assert read_rows(path, "u")[0]["acc"] == ""
+    assert read_rows(path, "s")[1].items() >= other.items()
+
+
+def test_the_hash_covers_all_parameters_that_decide_a_result(params_text):
+    def recipe(**values: object) -> str:
+        settings = {key.replace("__", "."): value for key, value in values.items()}
+        return recipe_of(parse_params(override(params_text, settings), "p"))
+
+    assert recipe() == recipe(recipe="mine", seed=5, report__label=3, data__local_dir="x")
+    assert recipe(loss__alpha=2) == recipe(loss__alpha=2.0) != recipe()
+    assert recipe(loss__alpha_final=None) != recipe() != recipe(augment__neighbors=0)
+    assert recipe(augment__both_views=False) != recipe()
+
+
+def test_finished_seeds_are_skipped_and_a_failure_keeps_the_rows(folder, monkeypatch, capsys):
+    ran: list[tuple[str, int]] = []
+
+    def run_seed(recipe: str, seed: int) -> dict[str, str]:
+        ran.append((recipe, seed))
+        if seed == 2:
+            raise KeyboardInterrupt
+        return dict.fromkeys(COLUMNS, "0.5")
+
+    def run(*arguments: str) -> None:
+        ran.clear()
+        cli.main(["seeds", *arguments], standalone_mode=False)
+
+    monkeypatch.setattr(seeds, "run_seed", run_seed)
+    with pytest.raises(Abort):
+        run("--first", "0", "--count", "3")
+    assert list(rows_of("default")) == [0, 1]
+    run("--count", "2")
+    assert ran == []
+    assert "seed 0 is already in reports/seeds/default.csv; --again" in capsys.readouterr().err
+    run("--count", "2", "--again")
+    assert ran == [("default", 0), ("default", 1)]
+    run("fast", "--count", "1", "--first", "1")
+    assert ran == [("fast", 1)]
+    assert list(rows_of("fast")) == [1]
+
+
+def test_a_seed_is_an_experiment_with_metrics_and_training_time(folder, monkeypatch):
+    ran = []
+
+    def run(command: list[str], env: dict[str, str], **_: object):
+        ran.append(list(command))
+        if COSTS in env:
+            Path(env[COSTS]).write_text("augment 0.10 99\ntrain 81.25 900\n")
+        return subprocess.CompletedProcess(command, 0)
+
+    metrics = dict.fromkeys(METRICS, 0.123456789)
+    monkeypatch.setattr(commands.subprocess, "run", run)
+    monkeypatch.setattr(seeds, "metrics_of", lambda name: metrics)
+    values = run_seed("fast", 3)
+    assert values == dict.fromkeys(METRICS, "0.123457") | {"seconds": "81.2"}
+    assert ran[0] == ["dvc", "exp", "remove", "--quiet", "fast-seed-3"]
+    assert ran[1][:6] == ["dvc", "exp", "run", "--temp", "--name", "fast-seed-3"]
+    assert ran[1][6:] == [*recipe_options("fast"), "-S", "seed=3"]
+
+
+def test_stages_that_did_not_run_have_no_cost(tmp_path):
+    assert read_costs(tmp_path / "none") == {}
+    (tmp_path / "costs").write_text("augment 0.25 99\n")
+    assert read_costs(tmp_path / "costs") == {"augment": Cost(0.25, 99.0)}
