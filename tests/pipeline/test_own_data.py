@@ -71,7 +71,7 @@ def test_folders_are_labels(clone, scans):
     assert right == pytest.approx(metrics["acc"], abs=1e-6)
     page = (clone / "reports/index.html").read_text()
     assert "= digit 3" in page
-    assert "Between two trainings, seeds 0 and 1" in page
+    assert "Two trainings with the seeds 0 and 1 assign" in page
 
 
 def test_predict_gives_the_same_clusters(clone, scans, monkeypatch):
