@@ -8,7 +8,7 @@ from iic.core.files import write_arrays
 from iic.core.params import DataParams, Params
 from iic.data.custom import custom_dataset
 from iic.data.datasets import COLLECTIONS, Dataset, digits_dataset
-from iic.data.download import fetch, sources_of
+from iic.data.download import fetch, origins_of
 from iic.data.images import Reading
 from iic.pipeline.paths import IMAGES, LABELS
 from iic.pipeline.stage import run
@@ -41,7 +41,7 @@ def _load(data: DataParams) -> Dataset:
         return custom_dataset(Path(data.path), reading, data.test_share, data.max_images)
     collection = COLLECTIONS[data.name]
     return fetch(
-        collection, sources_of(collection, Path(data.local_dir) if data.local_dir else None)
+        collection, origins_of(collection, Path(data.local_dir) if data.local_dir else None)
     )
 
 

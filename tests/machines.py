@@ -1,7 +1,7 @@
-"""Machines of a cluster: network namespaces with addresses of their own, joined by a bridge.
+"""Machines of a cluster: network namespaces with their own addresses, connected by a bridge.
 
-They share this machine's processor and file system, and nothing of its network. Only root may make
-them, and `ip` is in Debian's iproute2.
+They share the processor and the file system of this machine, but not its network. Creating them
+needs root and `ip` from Debian's package iproute2.
 """
 
 import os
@@ -20,12 +20,12 @@ from conftest import environment
 
 PORT = 6379
 RAY = str(Path(sys.executable).with_name("ray"))
-# Who does not know the token can neither join the cluster nor use it.
+# Only processes with the token can join or use the cluster.
 RAY_ENVIRONMENT = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
 def missing() -> str | None:
-    """What has to be there first, or None."""
+    """Return what must be installed or permitted first, or None."""
     if not Path(RAY).exists():
         return "needs Ray: `make setup EXTRAS=cluster`"
     if os.geteuid() != 0 or shutil.which("ip") is None:
@@ -34,11 +34,12 @@ def missing() -> str | None:
 
 
 class Machine:
-    """A network namespace.
+    """A network namespace that serves as a machine.
 
     Attributes:
-        address: of it on the network.
-        folder: for logs and scratch files.
+        name: Name of the namespace.
+        address: IPv4 address of the machine.
+        folder: Folder for the log and for scratch files.
     """
 
     def __init__(self, name: str, address: str, folder: Path):
@@ -46,7 +47,7 @@ class Machine:
         folder.mkdir()
 
     def start(self, *command: str, cwd: Path | None = None) -> subprocess.Popen[bytes]:
-        """Start a command on the machine; what it prints is appended to the machine's log."""
+        """Start a command on the machine; its output is appended to the machine's log."""
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
                 ["ip", "netns", "exec", self.name, *command],
@@ -59,7 +60,7 @@ class Machine:
             )
 
     def start_ray(self, *options: str) -> None:
-        """Start Ray here, as part of a cluster."""
+        """Start Ray on the machine, as a part of a cluster."""
         self.start(
             RAY, "start", "--block", "--disable-usage-stats", "--node-ip-address", self.address,
             "--object-store-memory", "100000000", "--memory", "4000000000",
@@ -67,7 +68,7 @@ class Machine:
         )  # fmt: skip
 
     def members(self) -> int:
-        """How many machines the cluster has whose head this is, itself included."""
+        """Return the number of machines of the cluster whose head this machine is."""
         address = f"{self.address}:{PORT}"
         done = subprocess.run(
             ["ip", "netns", "exec", self.name, RAY, "status", "--address", address],
@@ -78,24 +79,24 @@ class Machine:
         return len(re.findall(r"^ 1 node_", done.stdout, re.MULTILINE))
 
     def processes(self) -> list[int]:
-        """Of all that runs on the machine."""
+        """Return the ids of all processes on the machine."""
         command = ["ip", "netns", "pids", self.name]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         return [int(word) for word in done.stdout.split()]
 
     def commands(self) -> list[str]:
-        """Command lines of all that runs on the machine."""
+        """Return the command lines of all processes on the machine."""
         lines = []
         for process in self.processes():
             try:
                 content = Path(f"/proc/{process}/cmdline").read_bytes()
             except OSError:
-                continue  # Has just ended.
+                continue  # The process has just ended.
             lines.append(content.replace(b"\0", b" ").decode(errors="replace"))
         return lines
 
     def kill(self) -> None:
-        """End all that runs on the machine at once, as if its power had gone."""
+        """Kill all processes on the machine, like a power failure."""
         while processes := self.processes():
             for process in processes:
                 try:
@@ -106,17 +107,17 @@ class Machine:
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
-    """Wait until something is so."""
-    give_up = time.monotonic() + seconds
+    """Wait until a condition holds; raise a TimeoutError after a number of seconds."""
+    deadline = time.monotonic() + seconds
     while not condition():
-        if time.monotonic() > give_up:
-            raise TimeoutError(f"not within {seconds} s")
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"condition not met within {seconds} s")
         time.sleep(0.3)
 
 
 @contextmanager
 def network(names: list[str], folder: Path) -> Iterator[list[Machine]]:
-    """Machines on one network, which can reach each other and nothing else."""
+    """Create machines on one network, on which they reach only each other."""
     tag = f"iic{os.getpid() % 10000}"
     switch = f"{tag}-switch"
     machines = [

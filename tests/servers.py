@@ -1,8 +1,8 @@
-"""Real servers for DVC remotes, on the loopback address, with folders, keys and users of their own.
+"""Real servers for DVC remotes on the loopback address, each with its own folder, key and user.
 
-OpenSSH (SFTP alone), Apache (WebDAV) and OpenStack Swift with its S3 gateway come from Debian's
-packages; each class names them. Clients reach a server through a fuse, which can blow in the middle
-of a transfer and take the server down with it.
+OpenSSH (SFTP only), Apache (WebDAV) and OpenStack Swift with its S3 gateway come from Debian
+packages, which each class names. Clients connect through a `Fuse`, which can kill the server in the
+middle of a transfer.
 """
 
 import base64
@@ -24,7 +24,7 @@ from pathlib import Path
 
 HOST = "127.0.0.1"
 USER = "reader"
-# Servers are mostly not on the PATH of a person who is not root.
+# Most servers are in /usr/sbin, which is usually not on the PATH of an ordinary user.
 SEARCHED = f"{os.environ['PATH']}:/usr/sbin"
 
 
@@ -35,11 +35,12 @@ def free_port() -> int:
 
 
 class Fuse:
-    """Passes connections on to a server and counts bytes; blows at a limit.
+    """Proxy in front of a server that calls `blow` once a limit of transferred bytes is exceeded.
 
     Attributes:
-        limit: bytes that clients send, or are sent, before it blows; None = no limit.
-        has_blown: whether it did.
+        limit: Direction, "push" or "pull", and the number of bytes allowed in it; None = no limit.
+        has_blown: Whether the limit was exceeded.
+        port: Port on which the proxy listens.
     """
 
     def __init__(self, target: int, blow: Callable[[], None]):
@@ -53,7 +54,7 @@ class Fuse:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def arm(self, direction: str, size: int) -> None:
-        """Blow after so many bytes from now on; the direction is "push" or "pull"."""
+        """Set the limit to `size` further bytes in a direction, "push" or "pull"."""
         with self._lock:
             self._passed.clear()
             self.has_blown, self.limit = False, (direction, size)
@@ -79,7 +80,7 @@ class Fuse:
                     break
                 sink.sendall(data)
         except OSError:
-            pass  # The other side has gone.
+            pass  # The other side has closed the connection.
         for end in (source, sink):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -96,14 +97,14 @@ class Fuse:
 
 
 class Server(ABC):
-    """One kind of remote and the programs behind it.
+    """One kind of DVC remote and its server programs.
 
     Attributes:
-        url: of the remote.
-        options: of the remote that may be committed.
-        secrets: options that belong into `.dvc/config.local`.
-        fuse: that clients connect to.
-        port: that it listens on itself, if any.
+        url: URL of the remote.
+        options: Options of the remote that may be committed.
+        secrets: Options that belong in `.dvc/config.local`.
+        fuse: Proxy that clients connect to.
+        port: Port on which the server listens, if it has one.
     """
 
     programs: tuple[str, ...] = ()
@@ -123,13 +124,13 @@ class Server(ABC):
 
     @classmethod
     def missing(cls) -> str | None:
-        """What has to be installed first, or None."""
+        """Return what must be installed first, or None."""
         lacks = [name for name in cls.programs if shutil.which(name, path=SEARCHED) is None]
         return f"needs {', '.join(lacks)}: apt-get install {cls.package}" if lacks else None
 
     @abstractmethod
     def commands(self) -> list[list[str]]:
-        """Programs to start, the one that listens on the port last."""
+        """Return the programs to start; the last one listens on the port."""
 
     def start(self) -> None:
         with (self.folder / "log").open("ab") as log:
@@ -141,7 +142,7 @@ class Server(ABC):
             self._wait_until_it_listens()
 
     def kill(self) -> None:
-        """End it at once, with all that it has started, as if its machine had gone down."""
+        """Kill the server and its child processes, like a failure of its machine."""
         for process in self._processes:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -149,13 +150,13 @@ class Server(ABC):
         self._processes = []
 
     def make(self, place: str) -> Path:
-        """Make a folder below the remote's URL; S3 alone has none."""
+        """Make a folder below the remote's URL; S3 needs none."""
         folder = self.store / place
         folder.mkdir(exist_ok=True)
         return folder
 
     def objects(self, place: str) -> dict[str, bytes]:
-        """Content of all that is stored in a folder below the remote's URL, by its path there."""
+        """Return the content of all files in a folder below the remote's URL, by relative path."""
         top = self.store / place
         return {
             str(path.relative_to(top)): path.read_bytes()
@@ -164,13 +165,13 @@ class Server(ABC):
         }
 
     def _wait_until_it_listens(self) -> None:
-        give_up = time.monotonic() + 60
+        end = time.monotonic() + 60
         while True:
             try:
                 socket.create_connection((HOST, self.port), timeout=1).close()
                 return
             except OSError:
-                if time.monotonic() > give_up or any(p.poll() is not None for p in self._processes):
+                if time.monotonic() > end or any(p.poll() is not None for p in self._processes):
                     raise RuntimeError((self.folder / "log").read_text()) from None
                 time.sleep(0.1)
 
@@ -185,7 +186,7 @@ class LocalFolder(Server):
 
 
 class Ssh(Server):
-    """An account that may use SFTP and nothing else, and a key to it."""
+    """OpenSSH with one account that may only use SFTP, and a key for it."""
 
     programs, package = ("sshd", "ssh-keygen"), "openssh-server"
 
@@ -206,13 +207,13 @@ class Ssh(Server):
 
     def commands(self) -> list[list[str]]:
         if os.geteuid() == 0:
-            Path("/run/sshd").mkdir(exist_ok=True)  # sshd empties its own root there
+            Path("/run/sshd").mkdir(exist_ok=True)  # sshd's folder for privilege separation
         program = shutil.which("sshd", path=SEARCHED) or "sshd"
         return [[program, "-D", "-e", "-f", str(self.folder / "sshd_config")]]
 
 
 def write_apache(folder: Path, port: int, modules: Sequence[str], settings: str) -> None:
-    """Write the settings of an Apache of our own; its workers give up root for `www-data`."""
+    """Write the configuration of an Apache server; its workers run as `www-data`."""
     loaded = "".join(
         f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"
         for name in ("mpm_event", "authz_core", *modules)
@@ -239,7 +240,7 @@ class WebDav(Server):
         digest = base64.b64encode(hashlib.sha1(self.password.encode()).digest()).decode()  # noqa: S324 - Apache's format
         (folder / "users").write_text(f"{USER}:{{SHA}}{digest}\n")
         if os.geteuid() == 0:
-            # Apache's workers give up root for this user, who must reach the store.
+            # Apache's workers run as this user, who needs access to the store.
             for path in (folder, self.store):
                 shutil.chown(path, "www-data")
         write_apache(
@@ -264,9 +265,10 @@ class WebDav(Server):
 
 
 class S3(Server):
-    """OpenStack Swift, its four servers and its cache, with one bucket; Apache before it.
+    """OpenStack Swift: four servers and a cache, with one bucket, behind Apache.
 
-    Swift's own listener ends the answer to a HEAD by an empty chunk, which no client expects there.
+    Swift's own listener ends the response to a HEAD request with an empty chunk, which clients do
+    not expect.
     """
 
     programs = ("swift-proxy-server", "swift-account-server", "swift-container-server",
@@ -274,7 +276,7 @@ class S3(Server):
     package = "swift-proxy swift-account swift-container swift-object memcached apache2"
     bucket = "models"
     _stores = ("account", "container", "object")
-    # Swift reads its first file from a fixed place and logs to syslog, unless told otherwise.
+    # Program that starts Swift with our configuration file and logs to the console, not to syslog.
     _start = (
         "import sys\nfrom swift.common import utils\nutils.SWIFT_CONF_FILE = sys.argv[1]\n"
         "from swift.common.wsgi import run_wsgi\n"
@@ -348,7 +350,7 @@ class S3(Server):
         cache = ["memcached", "-l", HOST, "-p", str(self._cache_port), "-U", "0"]
         if os.geteuid() == 0:
             cache += ["-u", "root"]
-        # Debian's own Python, for which the packages install Swift.
+        # Debian's Python, for which the packages install Swift.
         start = ["/usr/bin/python3", "-c", self._start, str(self.folder / "swift.conf")]
         servers = [[*start, name, str(self.folder / f"{name}.conf")] for name in self._stores]
         gateway = [*start, "proxy", str(self.folder / "proxy.conf")]
@@ -364,7 +366,7 @@ class S3(Server):
             except client.exceptions.BucketAlreadyOwnedByYou:
                 return
             except client.exceptions.ClientError:
-                # The stores behind the gateway may not be up yet.
+                # The servers behind the gateway may not have started yet.
                 time.sleep(0.2 * (attempt < 49))
         raise RuntimeError((self.folder / "log").read_text())
 

@@ -15,7 +15,7 @@ from iic.core.errors import InputError
 from iic.pipeline.quiet import quiet
 
 if TYPE_CHECKING:
-    from iic.data.images import Source
+    from iic.data.images import ImageSource
     from iic.evaluation.card import ModelCard
     from iic.model.assignments import Assignments
 
@@ -122,13 +122,13 @@ def _labels(card: "ModelCard | None", clusters: int) -> list[str | None] | None:
     return card.cluster_names()
 
 
-def _sources(paths: Sequence[Path], max_images: int) -> "list[Source]":
+def _sources(paths: Sequence[Path], max_images: int) -> "list[ImageSource]":
     """Return the sources of images; single files form one source, like those of a folder."""
     from iic.data.images import SUFFIXES, FileSource
     from iic.data.readers import check_name, sources_of
 
     files = [path for path in paths if path.is_file() and path.suffix.lower() in SUFFIXES]
-    sources: list[Source] = []
+    sources: list[ImageSource] = []
     for path in files:
         check_name(path)
     if files:

@@ -79,9 +79,8 @@ def sweep(
     start a cluster.
     """
     from iic.experiments.sweep.cluster import Needs
-    from iic.experiments.sweep.sweep import Settings
-    from iic.experiments.sweep.sweep import sweep as run_sweep
+    from iic.experiments.sweep.driver import SweepSettings, run_sweep
 
     needs = Needs(cores, memory, gpus, retries)
-    settings = Settings(cluster, needs, git_remote, remote, scratch, run_cache)
+    settings = SweepSettings(cluster, needs, git_remote, remote, scratch, run_cache)
     run_sweep(grid, settings, dry_run=dry_run)

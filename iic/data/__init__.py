@@ -1,1 +1,1 @@
-"""Images: where they come from and how they are made to fit."""
+"""Images: download, reading of a user's own images, conversion to the network's input."""

@@ -1,4 +1,4 @@
-"""A data set of people's own images: a folder, an NPZ file or IDX files, with or without labels."""
+"""A user's own data set: a folder of images, an NPZ file or IDX files, with or without labels."""
 
 import hashlib
 import logging
@@ -19,8 +19,8 @@ from iic.data.images import (
     ArraySource,
     FileSource,
     Ground,
+    ImageSource,
     Reading,
-    Source,
     ground_of,
     read_images,
     tell_skipped,
@@ -29,7 +29,7 @@ from iic.data.readers import (
     PLAIN_ARRAYS,
     SPLIT_ARRAYS,
     check_name,
-    contents,
+    describe_contents,
     idx_files,
     image_files,
     is_idx,
@@ -39,52 +39,65 @@ from iic.data.readers import (
 
 log = logging.getLogger(__name__)
 
+# Default of data.path, which DVC needs to exist.
+_PLACEHOLDER = Path("stages/no-images")
 _TRAIN, _TEST = "train", "test"
-# What people call a second split beside "train".
+# Other common names of a second split.
 _OTHER_SPLITS = frozenset({"val", "valid", "validation", "dev", "eval"})
-# So many rare labels are named.
+# Labels with a single image that are named.
 _NAMED = 5
-# Letters of a label, as a folder's name can have, and different labels, as 16 bits can tell.
+# Characters of a label (the limit of a folder's name), and different labels (16-bit indices).
 _LONGEST, _MOST_LABELS = 255, 2**16
 
 
 @dataclass(frozen=True)
 class Part:
-    """Images of one split, or of all; labels (n,) are None where there are none."""
+    """Images of one split, or of a data set without a split, before reading.
 
-    source: Source
+    Attributes:
+        source: Source of the n images.
+        labels: Label of each image (n,), or None if they have no labels.
+    """
+
+    source: ImageSource
     labels: Sequence[str] | None
 
 
 @dataclass(frozen=True)
 class Images:
-    """What was read of a part: images (n, 28, 28), labels (n,) or None, and where they are."""
+    """Images that have been read.
+
+    Attributes:
+        pixels: Images (n, 28, 28), uint8, light ink on dark paper.
+        labels: Label of each image (n,), or None if they have no labels.
+        paths: Path of each image (n,), or its position in an array.
+    """
 
     pixels: np.ndarray
     labels: list[str] | None
     paths: list[str]
 
     def take(self, order: np.ndarray) -> "Images":
-        """Some of them, in this order."""
+        """Return the images at the indices `order`, in that order."""
         labels = None if self.labels is None else [self.labels[index] for index in order]
         return Images(self.pixels[order], labels, [self.paths[index] for index in order])
 
 
 def custom_dataset(path: Path, reading: Reading, test_share: float, max_images: int) -> Dataset:
-    """Read a data set.
+    """Read a user's own data set.
 
-    Images of a folder, and those that come without a split, are put in the order of a hash of
-    their pixels: so neither their order nor which of them are tested on tells of a label.
+    Images of folders and images without a given split are sorted by a hash of their pixels, so
+    that neither their order nor the split depends on the labels.
 
     Args:
-        path: a folder with images, with a subfolder for each label, or with `train` and `test`
-            folders of either kind; a folder of IDX files; an NPZ file; one IDX file.
-        reading: how images are made to fit.
-        test_share: of images without a split, the share that is not trained on.
-        max_images: more are refused.
+        path: Folder of images, folder with a subfolder of images for each label, folder with
+            subfolders `train` and `test` of either kind, folder of IDX files, NPZ file or IDX file.
+        reading: How images are converted.
+        test_share: Share of the images that form the test split if none is given, from 0 to 1.
+        max_images: Largest number of images allowed.
 
     Raises:
-        InputError: names the file or folder that is wrong.
+        InputError: A file or folder cannot be used; the message names it.
     """
     check_name(path)
     parts = _with_useful_labels(_parts(path, max_images), path)
@@ -102,7 +115,7 @@ def custom_dataset(path: Path, reading: Reading, test_share: float, max_images: 
 
 
 def _parts(path: Path, max_images: int) -> dict[str, Part]:
-    """By split; a single one where the data have none."""
+    """Return the parts by split, or a single part with the key "" if there is no split."""
     if path.is_dir():
         idx = idx_files(path)
         return _idx_parts(path, idx, max_images) if idx else _folder_parts(path, max_images)
@@ -113,37 +126,40 @@ def _parts(path: Path, max_images: int) -> dict[str, Part]:
     if is_idx(path):
         array = read_idx(path, max_images)
         return {"": Part(ArraySource(path.name, array, str(path.parent)), None)}
-    raise InputError(f"{path}: data.path is a folder of images, an NPZ file or an IDX file")
+    raise InputError(f"{path}: data.path must be a folder of images, an NPZ file or an IDX file")
 
 
 def _folder_parts(path: Path, max_images: int) -> dict[str, Part]:
     splits = [path / _TRAIN, path / _TEST]
+    others = [folder.name for folder in _subfolders(path) if folder not in splits]
     if all(split.is_dir() for split in splits):
-        others = [p.name for p in _subfolders(path) if p not in splits]
         if others:
             raise InputError(
-                f"{path}: {reason_of(others[0])} lies beside train and test; "
+                f"{path}: folder {reason_of(others[0])} is next to train and test; "
                 "move it into one of them"
             )
         return {split.name: _folder_part(split, max_images) for split in splits}
-    beside_it = {folder.name for folder in _subfolders(path)} - {_TRAIN}
-    # A class may well be called "train", beside "bus" and "car".
-    if splits[0].is_dir() and beside_it <= _OTHER_SPLITS:
-        beside = f"beside {', '.join(sorted(beside_it))}" if beside_it else "alone"
+    # With other names, such as "bus" and "car", "train" is a label.
+    if splits[0].is_dir() and _OTHER_SPLITS.issuperset(others):
         raise InputError(
-            f"{path}: a folder train {beside}; call the second split test, "
-            f"or set data.path to {splits[0]}"
+            f"{path}: found {', '.join([_TRAIN, *others])} but no folder test; name the second "
+            f"split test, or set data.path to {splits[0]}"
         )
     return {"": _folder_part(path, max_images)}
 
 
 def _folder_part(folder: Path, max_images: int) -> Part:
-    """Subfolders are labels; images that lie in the folder itself have none."""
+    """Find the images of a folder; names of subfolders are their labels."""
     files = image_files(folder, max_images)
+    if not files and folder == _PLACEHOLDER:
+        raise InputError(
+            f"data.path: {folder} is the default, which contains no images; set data.path to your "
+            "images"
+        )
     if not files:
         raise InputError(
-            f"{folder}: holds no image; put PNG or JPEG files there, and where an experiment runs "
-            "beside the workspace, give data.path as an absolute path"
+            f"{folder}: contains no images; put PNG or JPEG files there. An experiment outside the "
+            "workspace (--temp, --queue) needs an absolute data.path"
         )
     source = FileSource(str(folder), files)
     inside = [file.relative_to(folder) for file in files]
@@ -152,13 +168,13 @@ def _folder_part(folder: Path, max_images: int) -> Part:
         return Part(source, None)
     if loose:
         raise InputError(
-            f"{folder}: {loose[0]} lies beside the folders of labels; "
-            "move it into one of them, or all images out of them"
+            f"{folder}: {loose[0]} is next to the folders of labels; "
+            "move it into one of them, or move all images out of them"
         )
     labels = [file.parts[0] for file in inside]
     for subfolder in _subfolders(folder):
         if subfolder.name not in labels:
-            raise InputError(f"{reason_of(subfolder)}: holds no image; fill it or remove it")
+            raise InputError(f"{reason_of(subfolder)}: contains no images; add some or remove it")
     return Part(source, labels)
 
 
@@ -169,63 +185,68 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def _with_useful_labels(parts: dict[str, Part], where: Path) -> dict[str, Part]:
-    """Without labels where all images have the same one, which tells nothing.
+    """Remove the labels if all images have the same one.
 
     Raises:
-        InputError: only one of the splits has labels, or a label cannot be written down.
+        InputError: Only one of the splits has labels, or a label is not printable.
     """
     given = [part.labels for part in parts.values()]
     labels = [label for some in given if some is not None for label in some]
     if not labels:
         return parts
     if None in given:
-        raise InputError(f"{where}: only one of the splits has labels; give both or none")
+        raise InputError(f"{where}: only one of the splits has labels; label both or neither")
     names, counts = _counted(labels, where)
     if len(names) == 1:
-        log.info("%s: all images have the label %s, so they count as unlabelled", where, names[0])
+        log.info("%s: all images have the label %s; treated as unlabelled", where, names[0])
         return {split: Part(part.source, None) for split, part in parts.items()}
-    lonely = names[counts == 1]
-    if len(lonely):
+    single = names[counts == 1]
+    if len(single):
         log.warning(
-            "%s: one image alone has the label %s%s",
-            *(where, ", ".join(lonely[:_NAMED]), ", …" if len(lonely) > _NAMED else ""),
+            "%s: labels with a single image: %s%s",
+            *(where, ", ".join(single[:_NAMED]), ", …" if len(single) > _NAMED else ""),
         )
     return parts
 
 
 def _counted(labels: Sequence[str], where: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Different labels in order, and how many images each has; raises InputError for no labels."""
-    # Before they are put into one array, where each takes the room of the longest.
+    """Return the different labels, sorted, and their counts; raise InputError for a bad label."""
+    # Checked first, since each element of a string array takes the space of the longest.
     longest = max(labels, key=len)
     if len(longest) > _LONGEST:
         raise InputError(
-            f"{where}: a label of {len(longest):,} letters, {reason_of(longest[:20])}…; "
-            f"{_LONGEST} are allowed"
+            f"{where}: label {reason_of(longest[:20])}… has {len(longest):,} characters; "
+            f"at most {_LONGEST} are allowed"
         )
     names, counts = np.unique(np.array(labels, np.str_), return_counts=True)
     for name in names.tolist():
         if not name.strip() or not is_writable_name(name):
-            raise InputError(f"{where}: {name!a} is no label; give it a name that can be printed")
+            raise InputError(f"{where}: label {name!a} is blank or not printable; rename it")
     if len(names) > _MOST_LABELS:
         raise InputError(
-            f"{where}: {len(names):,} different labels; {_MOST_LABELS:,} are allowed, or give none"
+            f"{where}: {len(names):,} different labels; at most {_MOST_LABELS:,} are allowed; "
+            "leave the labels out"
         )
     return names, counts
 
 
 def _idx_parts(folder: Path, files: Sequence[Path], max_images: int) -> dict[str, Part]:
-    """Files named as MNIST's: images by three dimensions, labels by one, splits by the name."""
+    """Sort IDX files: three dimensions are images, one is labels, and the name gives the split."""
     arrays = {file.name: read_idx(file, max_images) for file in files}
     found: dict[tuple[str, int], tuple[str, np.ndarray]] = {}
     for name, array in arrays.items():
         split = _TEST if name.startswith(("t10k", _TEST)) else _TRAIN
         if (split, array.ndim) in found:
             other = found[split, array.ndim][0]
-            raise InputError(f"{folder}: {other} and {name} are both of the {split} split")
+            raise InputError(
+                f"{folder}: {other} and {name} both belong to the {split} split; remove one"
+            )
         found[split, array.ndim] = (name, array)
     splits = [split for split in (_TRAIN, _TEST) if (split, 3) in found]
     if not splits:
-        raise InputError(f"{folder}: {', '.join(arrays)}: no IDX file of images, (n, h, w) bytes")
+        raise InputError(
+            f"{folder}: none of {', '.join(arrays)} contains images, shape (n, height, width)"
+        )
     parts = {
         split: _array_part(folder, *found[split, 3], found.get((split, 1), ("", None))[1])
         for split in splits
@@ -246,8 +267,8 @@ def _npz_parts(path: Path, max_images: int) -> dict[str, Part]:
         if images in arrays:
             return {"": _array_part(path, images, arrays[images], arrays.get(labels))}
     raise InputError(
-        f"{path}: {contents(path)}; expected images and, if known, labels, "
-        "or train_images and test_images, train_labels and test_labels"
+        f"{path}: {describe_contents(path)}; expected images, or train_images and test_images, "
+        "and optionally labels, or train_labels and test_labels"
     )
 
 
@@ -255,7 +276,7 @@ def _array_part(where: Path, title: str, images: np.ndarray, labels: np.ndarray 
     source = ArraySource(title, images, str(where))
     if labels is None:
         return Part(source, None)
-    # Keras's CIFAR has a column of them.
+    # Keras's CIFAR has labels of shape (n, 1).
     labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if labels.shape != (len(images),):
         raise InputError(
@@ -263,21 +284,23 @@ def _array_part(where: Path, title: str, images: np.ndarray, labels: np.ndarray 
         )
     if labels.dtype.kind not in "iuU":
         raise InputError(
-            f"{where}: {title}: labels are {labels.dtype}; whole numbers or strings are needed"
+            f"{where}: {title}: labels are {labels.dtype}; expected integers or strings"
         )
     try:
         return Part(source, [str(label) for label in labels.tolist()])
     except (ValueError, SystemError) as error:
-        raise InputError(f"{where}: {title}: a label is no text ({reason_of(error)})") from error
+        raise InputError(
+            f"{where}: {title}: a label is not valid text ({reason_of(error)})"
+        ) from error
 
 
 def _read(part: Part, ground: Ground, reading: Reading) -> Images:
-    """All images of a part, with a progress bar; what is skipped is counted in the log."""
+    """Read all images of a part; log skipped images and show a progress bar on a terminal."""
     source = part.source
     skipped: list[InputError] = []
     kept: list[int] = []
     pixels = np.empty((len(source.names), IMAGE_SIZE, IMAGE_SIZE), np.uint8)
-    with tqdm(desc=source.title, total=len(pixels), unit="image", leave=False) as bar:
+    with tqdm(desc=source.title, total=len(pixels), unit="image", leave=False, disable=None) as bar:
         for batch in read_images(source, ground, reading, skipped.append):
             pixels[len(kept) : len(kept) + len(batch.indices)] = batch.images
             kept += batch.indices
@@ -285,7 +308,7 @@ def _read(part: Part, ground: Ground, reading: Reading) -> Images:
     for line in tell_skipped(skipped, len(pixels)):
         log.warning("%s: %s", source.title, line)
     if not kept:
-        raise InputError(f"{source.title}: none of the images can be read; see above")
+        raise InputError(f"{source.title}: none of the images can be read; see the messages above")
     log.info("%s: %s images", source.title, f"{len(kept):,}")
     paths = [_inside(source.names[index], source.title) for index in kept]
     labels = None if part.labels is None else [part.labels[index] for index in kept]
@@ -293,13 +316,13 @@ def _read(part: Part, ground: Ground, reading: Reading) -> Images:
 
 
 def _inside(name: str, title: str) -> str:
-    """A file's path below the folder that was asked for: the same wherever that folder lies."""
+    """Return a file's path relative to the data set, so that it is the same on every machine."""
     path = Path(name)
     return path.relative_to(title).as_posix() if path.is_relative_to(title) else name
 
 
 def _order(images: Images) -> np.ndarray:
-    """(n,) by a hash of the pixels; the same picture twice stays together, by its path."""
+    """Return the order (n,) by a hash of the pixels; equal images are sorted by their paths."""
     keys = [
         (hashlib.sha256(pixels.tobytes()).digest(), path)
         for pixels, path in zip(images.pixels, images.paths, strict=True)
@@ -310,7 +333,7 @@ def _order(images: Images) -> np.ndarray:
 def _split(images: Images, test_share: float, path: Path) -> tuple[Images, Images]:
     n = len(images.pixels)
     if n < 2:
-        raise InputError(f"{path}: {n} image; training and test need one each, and many to learn")
+        raise InputError(f"{path}: {n} image; training and test need at least one each")
     tested = min(max(1, round(n * test_share)), n - 1)
     order = np.arange(n)
     return images.take(order[tested:]), images.take(order[:tested])

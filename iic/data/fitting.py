@@ -1,4 +1,4 @@
-"""One picture of people's own made to fit: grey, light ink on dark paper, 28×28."""
+"""Conversion of one image to the network's input: grey, light ink on dark paper, 28×28 pixels."""
 
 import numpy as np
 from PIL import Image
@@ -6,22 +6,28 @@ from PIL import Image
 from iic.core.constants import IMAGE_SIZE
 from iic.core.params import Fitting
 
-# Differences between the channels that JPEG leaves in a grey picture are smaller.
+# Largest difference between the channels of a grey image after JPEG compression.
 _COLORFUL = 32
-# MNIST's own measure: the ink fits into 20×20 pixels (http://yann.lecun.com/exdb/mnist/).
+# MNIST scales the ink to 20×20 pixels (http://yann.lecun.com/exdb/mnist/).
 _INK_SIZE = 20
-# Numbers that are scaled at once.
+# Values scaled at once.
 _PART = 1_000_000
 
 
 def grey_of(image: Image.Image) -> np.ndarray:
-    """(h, w) uint8; where it is transparent, paper that its ink stands out from.
+    """Convert an image to grey; transparent areas become paper that contrasts with the ink.
+
+    Args:
+        image: Decoded image of any mode.
+
+    Returns:
+        Grey values (h, w), uint8.
 
     Raises:
-        ValueError: Pillow cannot make it grey, or its numbers have no known range.
+        ValueError: Pillow cannot convert the image, or its values have an unknown range.
     """
     if image.mode.startswith("I;16"):
-        # Pillow would cut all grey values above 255 off.
+        # Pillow would clip all values above 255.
         return (np.asarray(image) >> 8).astype(np.uint8)
     if image.mode in ("I", "F"):
         return as_bytes(np.asarray(image))
@@ -35,21 +41,27 @@ def grey_of(image: Image.Image) -> np.ndarray:
 
 
 def as_bytes(numbers: np.ndarray) -> np.ndarray:
-    """Numbers from 0 to 255, or from 0 to 1, as uint8 from 0 to 255.
+    """Scale an array to bytes.
+
+    Args:
+        numbers: Array of any shape: booleans, or numbers from 0 to 255 or from 0 to 1.
+
+    Returns:
+        Array of the same shape, uint8, 0 to 255.
 
     Raises:
-        ValueError: they are something else.
+        ValueError: The values have another type or range.
     """
     if numbers.dtype == bool:
         return numbers * np.uint8(255)
     is_number = numbers.dtype.kind in "iuf"
     low, high = (numbers.min(), numbers.max()) if is_number else (np.nan, np.nan)
     if not 0 <= low <= high <= 255:
-        raise ValueError("holds other values than 0 to 255, or 0 to 1")
+        raise ValueError("values must be numbers from 0 to 255, or from 0 to 1")
     if high > 1 and numbers.dtype == np.uint8:
         return numbers
     scaled = np.empty(numbers.shape, np.uint8)
-    # Part by part: as floating-point numbers, all at once would take eight times their memory.
+    # In parts: the whole array in float64 would take eight times its memory.
     parts = max(1, numbers.size // _PART)
     for part, target in zip(
         np.array_split(numbers, parts), np.array_split(scaled, parts), strict=True
@@ -59,7 +71,7 @@ def as_bytes(numbers: np.ndarray) -> np.ndarray:
 
 
 def is_colorful(image: Image.Image) -> bool:
-    """Whether the picture is more than grey."""
+    """Return whether an image has colours other than grey."""
     if image.mode in ("1", "L", "LA") or image.mode.startswith(("I", "F")):
         return False
     channels = np.asarray(image.convert("RGB")).astype(np.int16)
@@ -67,22 +79,29 @@ def is_colorful(image: Image.Image) -> bool:
 
 
 def border_of(grey: np.ndarray) -> float:
-    """Median grey value of the outermost pixels: mostly paper."""
+    """Return the median grey value of the outermost pixels, which are mostly paper."""
     return float(np.median(np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])))
 
 
 def resized(grey: np.ndarray, size: Fitting) -> np.ndarray:
-    """(28, 28) uint8 from (h, w) uint8 with light ink; one that fits is left as it is.
+    """Resize an image to 28×28 pixels; an image of that size is returned unchanged.
+
+    Args:
+        grey: Grey values (h, w), uint8, light ink on dark paper.
+        size: How to resize, see data.size in params.yaml.
+
+    Returns:
+        Grey values (28, 28), uint8.
 
     Raises:
-        ValueError: it does not fit, and `size` is "refuse".
+        ValueError: The image has another size, and `size` is "refuse".
     """
     if grey.shape == (IMAGE_SIZE, IMAGE_SIZE):
         return grey
     if size == "refuse":
         raise ValueError(
             f"{grey.shape[1]}×{grey.shape[0]} pixels instead of {IMAGE_SIZE}×{IMAGE_SIZE}; "
-            "allow fit, stretch or crop (data.size)"
+            "set data.size to fit, stretch or crop"
         )
     if size == "stretch":
         return _scale(grey, (IMAGE_SIZE, IMAGE_SIZE))
@@ -90,14 +109,14 @@ def resized(grey: np.ndarray, size: Fitting) -> np.ndarray:
 
 
 def _scale(grey: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """To (height, width); shrinking averages, so that thin strokes stay."""
+    """Scale to (height, width); shrinking averages pixels, which preserves thin strokes."""
     shrinks = size[0] <= grey.shape[0] and size[1] <= grey.shape[1]
     resampling = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
     return np.asarray(Image.fromarray(grey).resize((size[1], size[0]), resampling))
 
 
 def _fit(grey: np.ndarray) -> np.ndarray:
-    """The whole picture, its longer side 28 pixels, in the middle of its own paper."""
+    """Scale the longer side to 28 pixels and pad with the image's own paper."""
     height, width = (max(1, round(side * IMAGE_SIZE / max(grey.shape))) for side in grey.shape)
     frame = np.full((IMAGE_SIZE, IMAGE_SIZE), round(border_of(grey)), np.uint8)
     top, left = (IMAGE_SIZE - height) // 2, (IMAGE_SIZE - width) // 2
@@ -106,13 +125,13 @@ def _fit(grey: np.ndarray) -> np.ndarray:
 
 
 def _crop(grey: np.ndarray) -> np.ndarray:
-    """The ink alone, as MNIST's: its longer side 20 pixels, its centre of mass in the middle."""
+    """Crop to the ink as MNIST does: longer side 20 pixels, centre of mass in the middle."""
     ink = np.clip(grey - border_of(grey), 0, None)
     frame = np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.uint8)
     if not ink.any():
         return frame
     ink = np.rint(ink * (255 / ink.max())).astype(np.uint8)
-    # Not the places of all inked pixels, which would fill gigabytes for a large picture.
+    # np.nonzero would need gigabytes for a large image.
     inked = ink > 127
     rows, columns = (np.flatnonzero(inked.any(axis=axis)) for axis in (1, 0))
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -127,8 +146,8 @@ def _crop(grey: np.ndarray) -> np.ndarray:
 
 
 def _centre_of_mass(ink: np.ndarray) -> list[float]:
-    """Down and right, in pixels from the upper left corner."""
-    # Strokes much thinner than a pixel may vanish; then every pixel counts alike.
+    """Row and column of the centre of mass, in pixels from the upper left corner."""
+    # Strokes much thinner than a pixel may vanish; then all pixels have equal mass.
     mass = ink.astype(np.float64) + (0 if ink.any() else 1)
     return [
         float((mass.sum(axis=1 - axis) * (np.arange(size) + 0.5)).sum() / mass.sum())

@@ -1,4 +1,4 @@
-"""Images of people's own, from files or arrays: read in batches, told black on white or not."""
+"""Images from files or arrays: reading in batches, polarity, conversion to the network's input."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,29 +20,32 @@ from iic.data.fitting import as_bytes, border_of, grey_of, is_colorful, resized
 _T = TypeVar("_T")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
-# A page at 600 dpi has 35 million; more is a mistake or an attack.
+# A page at 600 dpi has 35 million pixels; a larger image is a mistake or an attack.
 MAX_PIXELS = 64_000_000
-# Images on whose borders the paper is judged.
-_JUDGED = 200
-# Share of these that may look otherwise before people are told to say themselves.
-_CLEAR = 0.2
-# Images read at once, which bounds the memory. That of iic.model.network.predict, so that the same
+# Images whose borders are examined to find the polarity.
+_EXAMINED = 200
+# Share of them that may disagree before the log advises to set the polarity.
+_MOST_OPPOSITE = 0.2
+# Images in memory at once. Equal to the batch size of iic.model.network.predict, so that the same
 # images in the same order give the same numbers.
 BATCH_SIZE = 500
+# Images that one thread reads in a row.
 _TASK = 125
-# Bytes of a file whose unpacking is worth a second thread.
+# Bytes of a file that is worth a second thread for decoding.
 _LARGE = 32_768
-# Bytes of a file that its hash is of: more than any picture that is read has.
+# Bytes of a file that are hashed: more than any readable image has.
 _HASHED = 1 << 26
+# Skipped images that are named.
+_NAMED = 5
 
 
 class UnreadableImageError(InputError):
-    """A file that is no image, or a damaged one: what may be skipped."""
+    """A file is not an image or is damaged; `data.broken: skip` skips it."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How images are made to fit, see params.yaml: data.size, data.color, data.ink, data.broken."""
+    """How images are converted; see data.size, color, ink and broken in params.yaml."""
 
     size: Fitting = "fit"
     color: Literal["grey", "refuse"] = "grey"
@@ -50,56 +53,62 @@ class Reading:
     broken: Literal["refuse", "skip"] = "refuse"
 
 
-class Batch(NamedTuple):
-    """Some images of a source: their indices in it, and (n, 28, 28) uint8, light on dark."""
+class ImageBatch(NamedTuple):
+    """Part of a source: indices of its images, and the images (n, 28, 28), uint8, light on dark."""
 
     indices: list[int]
     images: np.ndarray
 
 
-class Source(Protocol):
+class ImageSource(Protocol):
     """Images in a fixed order."""
 
     @property
     def title(self) -> str:
-        """Of the whole, for messages."""
+        """Name of the source in messages."""
 
     @property
     def names(self) -> Sequence[str]:
-        """Of each image, as people find it again."""
+        """Path of each image, or its position in an array."""
 
     @property
     def threads(self) -> int:
-        """How many can read at once and gain from it."""
+        """Number of threads that speed reading up."""
 
     def read(self, index: int) -> Image.Image:
-        """One image, decoded; raises UnreadableImageError that names it."""
+        """Decode one image; raise an UnreadableImageError that names it."""
 
     def digest(self, index: int) -> bytes:
-        """A hash of an image's content, whatever its name."""
+        """Hash of an image's content, independent of its name."""
 
 
 class FileSource:
     """Image files."""
 
     def __init__(self, title: str, paths: Sequence[Path]) -> None:
-        """`title` is the folder or file that was asked for, `paths` are its images."""
+        """Store the paths.
+
+        Args:
+            title: Folder or file that the user named, for messages.
+            paths: Image files.
+        """
         self.title = title
         self.names = [str(path) for path in paths]
 
     @property
     def threads(self) -> int:
-        """Two for large files: what unpacks them runs beside Python, the rest does not."""
+        """Two for large files, since only the decoder runs in parallel; one for small files."""
         try:
             return 2 if Path(self.names[0]).stat().st_size > _LARGE else 1
         except OSError:
             return 1
 
     def read(self, index: int) -> Image.Image:
-        """Decode a file, turned upright as its camera noted.
+        """Decode a file and apply its EXIF orientation.
 
         Raises:
-            UnreadableImageError: it is no image, damaged, of several pages or unreasonably large.
+            UnreadableImageError: The file is not an image, damaged, has several pages or too many
+                pixels.
         """
         name = self.names[index]
         try:
@@ -107,12 +116,12 @@ class FileSource:
             with Image.open(name, formats=_FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise UnreadableImageError(
-                        f"{name}: {image.width}×{image.height} pixels are too many; scale it down"
+                        f"{name}: {_too_large(image.height, image.width)}; scale the image down"
                     )
-                # Not their number, for which Pillow would walk through all of a million pages.
+                # `n_frames` would make Pillow walk through all pages, possibly a million.
                 if getattr(image, "is_animated", False):
                     raise UnreadableImageError(
-                        f"{name}: several pictures in one file; save each as a file of its own"
+                        f"{name}: several images in one file; save each in its own file"
                     )
                 image.load()
                 return _upright(image)
@@ -125,12 +134,12 @@ class FileSource:
                 f"{name}: not a PNG, JPEG, BMP, TIFF or WebP image"
             ) from error
         except Exception as error:
-            # Damaged headers may raise nearly anything.
+            # Damaged headers can raise almost any exception.
             reason = reason_of(getattr(error, "strerror", None) or error)
             raise UnreadableImageError(f"{name}: cannot be read as an image ({reason})") from error
 
     def digest(self, index: int) -> bytes:
-        """SHA-256 of the file's begin; nothing of what is no file, since reading will name it."""
+        """SHA-256 of the file; empty if it is not a regular file, which reading it reports."""
         path = Path(self.names[index])
         try:
             check_plain(path)
@@ -140,9 +149,13 @@ class FileSource:
             return b""
 
 
+def _too_large(height: int, width: int) -> str:
+    return f"{width}×{height} pixels exceed the limit of {MAX_PIXELS:,}"
+
+
 def _upright(image: Image.Image) -> Image.Image:
     if "exif" in image.info or image.format == "TIFF":
-        # Damaged notes tell nothing; the picture is whole.
+        # Damaged EXIF data does not affect the pixels.
         with suppress(Exception):
             ImageOps.exif_transpose(image, in_place=True)
     return image
@@ -152,15 +165,16 @@ class ArraySource:
     """Images of one array."""
 
     def __init__(self, title: str, array: np.ndarray, where: str = "") -> None:
-        """Check and take an array.
+        """Check an array and convert it to bytes.
 
         Args:
-            title: of the array, which its images' names begin with.
-            array: (n, h, w) or (n, h, w, channels), 0 to 255, or 0 to 1.
-            where: path of its file, for errors, unless the title names it.
+            title: Name of the array; names of its images begin with it.
+            array: Images (n, h, w) or (n, h, w, channels) with 1, 3 or 4 channels, values from 0 to
+                255 or from 0 to 1.
+            where: Path of the array's file, for errors; empty if the title contains it.
 
         Raises:
-            InputError: other dimensions, or other numbers.
+            InputError: The array has another shape or other values.
         """
         self.title = title
         place = f"{where}: {title}" if where else title
@@ -169,33 +183,31 @@ class ArraySource:
 
     @property
     def threads(self) -> int:
-        """One: nothing is unpacked."""
+        """One, since nothing is decoded."""
         return 1
 
     def read(self, index: int) -> Image.Image:
-        """One image of the array."""
+        """Return one image of the array."""
         return Image.fromarray(self._images[index])
 
     def digest(self, index: int) -> bytes:
-        """SHA-256 of the pixels."""
+        """SHA-256 of the image's pixels."""
         return hashlib.sha256(self._images[index].tobytes()).digest()
 
 
 def _checked(array: np.ndarray, place: str) -> np.ndarray:
-    """(n, h, w[, 3 or 4]) uint8."""
+    """Return images (n, h, w) or (n, h, w, 3 or 4), uint8."""
     if array.ndim == 4 and array.shape[3] == 1:
         array = array[..., 0]
     if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] not in (3, 4)):
         raise InputError(
-            f"{place}: an array of shape {array.shape}; images are (n, height, width) or "
-            "(n, height, width, 1, 3 or 4 channels)"
+            f"{place}: an array of shape {array.shape}; expected (n, height, width) or "
+            "(n, height, width, channels) with 1, 3 or 4 channels"
         )
     if 0 in array.shape:
-        raise InputError(f"{place}: an array of shape {array.shape} holds no images")
+        raise InputError(f"{place}: an array of shape {array.shape} contains no images")
     if array.shape[1] * array.shape[2] > MAX_PIXELS:
-        raise InputError(
-            f"{place}: {array.shape[2]}×{array.shape[1]} pixels are too many; scale the images down"
-        )
+        raise InputError(f"{place}: {_too_large(*array.shape[1:3])}; scale the images down")
     try:
         return as_bytes(array)
     except ValueError as error:
@@ -204,55 +216,57 @@ def _checked(array: np.ndarray, place: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Ground:
-    """What images are drawn on.
+    """Polarity of images.
 
     Attributes:
-        is_dark_ink: dark ink on light paper, so that the images have to be inverted.
-        judged: number of images whose borders were looked at; 0 where it was given.
-        otherwise: how many of these look the other way.
+        is_dark_ink: Whether the ink is dark on light paper; such images are inverted.
+        examined: Number of images whose borders were examined; 0 if the polarity was given.
+        opposite: Number of these images with the opposite polarity.
     """
 
     is_dark_ink: bool
-    judged: int = 0
-    otherwise: int = 0
+    examined: int = 0
+    opposite: int = 0
 
     def __str__(self) -> str:
-        """For people."""
+        """Describe the polarity and how it was found."""
         found = "dark ink on light paper" if self.is_dark_ink else "light ink on dark paper"
-        if not self.judged:
+        if not self.examined:
             return f"{found}, as given"
-        doubt = f", {self.otherwise:,} of {self.judged:,} look otherwise" if self.otherwise else ""
-        advice = "; that is not clear, so better say it" if self._is_unclear else ""
+        doubt = f", {self.opposite:,} of {self.examined:,} disagree" if self.opposite else ""
+        advice = "; uncertain, set the ink to light or dark" if self._is_unclear else ""
         return f"{found}, by the borders{doubt}{advice}"
 
     @property
     def _is_unclear(self) -> bool:
-        return self.otherwise > _CLEAR * self.judged
+        return self.opposite > _MOST_OPPOSITE * self.examined
 
 
-def ground_of(sources: Sequence[Source], reading: Reading, *, by_content: bool = False) -> Ground:
-    """Tell white on black from black on white: one answer for all images.
+def ground_of(
+    sources: Sequence[ImageSource], reading: Reading, *, by_content: bool = False
+) -> Ground:
+    """Find the polarity of images: light on dark or dark on light, the same for all of them.
 
-    A single picture may well have more ink than paper on its border (a coat that fills the frame),
-    so most of some two hundred pictures decide.
+    The border of a single image may have more ink than paper (a coat that fills the frame), so the
+    majority of up to 200 images decides.
 
     Args:
-        sources: whose images are judged together.
-        reading: how images are made to fit.
-        by_content: choose the pictures that decide by a hash of their content, which takes longer,
-            and not by their names, which may tell labels.
+        sources: Sources that share one polarity.
+        reading: How images are converted; a polarity given there is returned.
+        by_content: Whether to choose the examined images by a hash of their content, which takes
+            longer, instead of evenly by position, which may depend on labels.
 
     Raises:
-        InputError: no image can be read.
+        InputError: No image can be read.
     """
     if reading.ink != "auto":
         return Ground(reading.ink == "dark")
     places = [(source, index) for source in sources for index in range(len(source.names))]
-    if by_content and len(places) > _JUDGED:
+    if by_content and len(places) > _EXAMINED:
         places.sort(key=lambda place: place[0].digest(place[1]))
-        chosen = places[:_JUDGED]
+        chosen = places[:_EXAMINED]
     else:
-        spread = np.unique(np.linspace(0, len(places) - 1, _JUDGED).round().astype(int))
+        spread = np.unique(np.linspace(0, len(places) - 1, _EXAMINED).round().astype(int))
         chosen = [places[number] for number in spread] if places else []
     votes, failure = [], None
     for source, index in chosen:
@@ -268,46 +282,50 @@ def ground_of(sources: Sequence[Source], reading: Reading, *, by_content: bool =
 
 
 def read_images(
-    source: Source, ground: Ground, reading: Reading, skipped: Callable[[InputError], None]
-) -> Iterator[Batch]:
-    """All images of a source in order, BATCH_SIZE of them at a time.
+    source: ImageSource, ground: Ground, reading: Reading, skipped: Callable[[InputError], None]
+) -> Iterator[ImageBatch]:
+    """Read and convert all images of a source, in order and in batches of BATCH_SIZE.
 
     Args:
-        source: of the images.
-        ground: what they are drawn on.
-        reading: how they are made to fit.
-        skipped: told of each image that is left out.
+        source: Source of the images.
+        ground: Polarity of the images.
+        reading: How images are converted.
+        skipped: Function called with the error of each skipped image.
+
+    Yields:
+        Converted images and their indices; no empty batch.
 
     Raises:
-        InputError: an image does not fit, or cannot be read and is not to be skipped.
+        InputError: An image has a size or colours that `reading` refuses, or cannot be read while
+            `reading.broken` is "refuse".
     """
 
     def prepare(indices: range) -> list[np.ndarray | InputError]:
-        return [_prepare_or_tell(source, index, ground, reading) for index in indices]
+        return [_prepared_or_error(source, index, ground, reading) for index in indices]
 
     with ThreadPoolExecutor(source.threads) as pool:
         for start in range(0, len(source.names), BATCH_SIZE):
             indices = range(start, min(start + BATCH_SIZE, len(source.names)))
             tasks = [indices[k : k + _TASK] for k in range(0, len(indices), _TASK)]
             results = chain.from_iterable(pool.map(prepare, tasks))
-            batch = _sorted_out(zip(indices, results, strict=True), reading, skipped)
+            batch = _batch_of(zip(indices, results, strict=True), reading, skipped)
             if batch.indices:
                 yield batch
 
 
-def _prepare_or_tell(
-    source: Source, index: int, ground: Ground, reading: Reading
+def _prepared_or_error(
+    source: ImageSource, index: int, ground: Ground, reading: Reading
 ) -> np.ndarray | InputError:
     try:
-        return _prepare(source, index, ground, reading)
+        return _prepared(source, index, ground, reading)
     except InputError as error:
         return error
 
 
-def _prepare(source: Source, index: int, ground: Ground, reading: Reading) -> np.ndarray:
+def _prepared(source: ImageSource, index: int, ground: Ground, reading: Reading) -> np.ndarray:
     name = source.names[index]
-    if reading.color == "refuse" and _unless_unreadable(is_colorful, source, index):
-        raise InputError(f"{name}: in colour; allow grey (data.color)")
+    if reading.color == "refuse" and _look_at(is_colorful, source, index):
+        raise InputError(f"{name}: has colours; set data.color to grey")
     grey = _grey(source, index)
     try:
         return resized(255 - grey if ground.is_dark_ink else grey, reading.size)
@@ -315,25 +333,25 @@ def _prepare(source: Source, index: int, ground: Ground, reading: Reading) -> np
         raise InputError(f"{name}: {error}") from error
 
 
-def _grey(source: Source, index: int) -> np.ndarray:
-    return _unless_unreadable(grey_of, source, index)
+def _grey(source: ImageSource, index: int) -> np.ndarray:
+    return _look_at(grey_of, source, index)
 
 
-def _unless_unreadable(look: Callable[[Image.Image], _T], source: Source, index: int) -> _T:
+def _look_at(look: Callable[[Image.Image], _T], source: ImageSource, index: int) -> _T:
     try:
         return look(source.read(index))
     except (ValueError, MemoryError) as error:
         raise UnreadableImageError(
-            f"{source.names[index]}: cannot be made grey ({reason_of(error)})"
+            f"{source.names[index]}: cannot be converted to grey ({reason_of(error)})"
         ) from error
 
 
-def _sorted_out(
+def _batch_of(
     results: Iterable[tuple[int, np.ndarray | InputError]],
     reading: Reading,
     skipped: Callable[[InputError], None],
-) -> Batch:
-    """Images apart from errors, the first of which is raised unless it is to be skipped."""
+) -> ImageBatch:
+    """Collect the images; raise the first error that is not to be skipped."""
     indices, images = [], []
     for index, result in results:
         if isinstance(result, np.ndarray):
@@ -343,18 +361,14 @@ def _sorted_out(
             skipped(result)
         else:
             raise result
-    return Batch(indices, np.array(images, np.uint8))
-
-
-# So many images that were left out are named.
-_NAMED = 5
+    return ImageBatch(indices, np.array(images, np.uint8))
 
 
 def tell_skipped(skipped: Sequence[InputError], total: int) -> list[str]:
-    """Lines about images that were left out: some of them, and how many there are."""
+    """Describe skipped images in lines: their number and the first few errors."""
     if not skipped:
         return []
     return [
-        f"{len(skipped):,} of {total:,} images left out, for example:",
+        f"{len(skipped):,} of {total:,} images skipped, for example:",
         *(f"  {error}" for error in skipped[:_NAMED]),
     ]

@@ -1,4 +1,4 @@
-"""Where images of people's own are found: folders, NPZ files and IDX files."""
+"""Finding images in folders, NPZ files and IDX files, without trusting their content."""
 
 import gzip
 import logging
@@ -17,12 +17,12 @@ import numpy as np
 from iic.core.errors import InputError, reason_of
 from iic.core.files import is_writable_name, open_arrays, read_array
 from iic.data.datasets import IdxFile, parse_idx
-from iic.data.images import SUFFIXES, ArraySource, FileSource, Source
+from iic.data.images import SUFFIXES, ArraySource, FileSource, ImageSource
 
 log = logging.getLogger(__name__)
 
-# Names of the arrays in an NPZ file, ours, Keras's and plain ones: images and labels, first those
-# that are trained on.
+# Names of image and label arrays in an NPZ file: with a training and a test split (ours, Keras's),
+# and without a split.
 SPLIT_ARRAYS = (
     (("train_images", "train_labels"), ("test_images", "test_labels")),
     (("x_train", "y_train"), ("x_test", "y_test")),
@@ -31,27 +31,30 @@ PLAIN_ARRAYS = (("images", "labels"), ("x", "y"))
 IMAGE_ARRAYS = tuple(images for images, _ in (*chain(*SPLIT_ARRAYS), *PLAIN_ARRAYS))
 _IDX_BYTES = b"\0\0\x08"
 _MOST_DIMENSIONS = 8
-# An NPZ file may hold this many times the images that are allowed, in bytes of a small picture,
+# Bytes of an array that are allowed for each allowed image.
 _BYTES_AN_IMAGE = 64 * 64 * 4
-# but never more than these, which are unpacked into the memory at once.
+# Bytes of all arrays of a file, which are in memory at once.
 _MOST_BYTES = 1_000_000_000
 _TOO_MANY_BYTES = (
-    f"{_MOST_BYTES:,} are read at once; save the images as files, which are read one by one"
+    f"at most {_MOST_BYTES:,} are read at once; save the images as files, which are read one by one"
 )
-# Longest header of an array in a format of version 1.
+# Longest header of an array in version 1 of the NPY format.
 _HEADER_BYTES = 2**16 + 10
 
 
-def sources_of(path: Path, max_images: int) -> list[Source]:
-    """All images at a path: an image file, a folder of them, an NPZ or an IDX file.
+def sources_of(path: Path, max_images: int) -> list[ImageSource]:
+    """Find all images at a path; labels are ignored.
 
     Args:
-        path: of the file or folder.
-        max_images: more are refused.
+        path: Image file, folder of images or IDX files, NPZ file or IDX file.
+        max_images: Largest number of images allowed.
+
+    Returns:
+        Sources of the images; one for each array of an NPZ file and for each IDX file.
 
     Raises:
-        InputError: there are none, too many, the file is something else, or its name cannot be
-            written down.
+        InputError: There are no images or too many, the file has another format, or a name is not
+            printable.
     """
     check_name(path)
     if path.is_dir():
@@ -62,37 +65,40 @@ def sources_of(path: Path, max_images: int) -> list[Source]:
         arrays = read_npz(path, max_images, IMAGE_ARRAYS)
         found = [name for name in IMAGE_ARRAYS if name in arrays]
         if not found:
-            raise InputError(f"{path}: {contents(path)}; images are in one of {_LISTED}")
+            raise InputError(
+                f"{path}: {describe_contents(path)}; images must be in one of "
+                f"{', '.join(IMAGE_ARRAYS)}"
+            )
         return [ArraySource(f"{path}#{name}", arrays[name]) for name in found]
     if is_idx(path):
         return [ArraySource(str(path), read_idx(path, max_images))]
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path}: no image (PNG, JPEG, BMP, TIFF, WebP), NPZ or IDX file")
+        raise InputError(f"{path}: not an image (PNG, JPEG, BMP, TIFF, WebP), NPZ or IDX file")
     return [FileSource(str(path), [path])]
 
 
-def _folder_sources(folder: Path, max_images: int) -> list[Source]:
+def _folder_sources(folder: Path, max_images: int) -> list[ImageSource]:
     idx = [path for path in idx_files(folder) if _rank(path) == 3]
     if idx:
         return [ArraySource(str(path), read_idx(path, max_images)) for path in idx]
     files = image_files(folder, max_images)
     if not files:
-        raise InputError(f"{folder}: holds no image ({', '.join(sorted(SUFFIXES))})")
+        raise InputError(f"{folder}: contains no images ({', '.join(sorted(SUFFIXES))})")
     return [FileSource(str(folder), files)]
 
 
 def image_files(folder: Path, max_images: int) -> list[Path]:
-    """Image files in a folder and all below it, sorted; what else lies there is counted in the log.
+    """List the image files in a folder and its subfolders, sorted; count other files in the log.
 
     Raises:
-        InputError: there are more than `max_images`, a folder cannot be read, or a name cannot be
-            written down.
+        InputError: There are more than `max_images`, a folder cannot be read, or a name is not
+            printable.
     """
     found: list[Path] = []
     others: Counter[str] = Counter()
     for path in _walk(folder):
         if path.suffix.lower() not in SUFFIXES:
-            others[path.suffix.lower() or "no suffix"] += 1
+            others[path.suffix.lower() or "without suffix"] += 1
             continue
         check_name(path)
         found.append(path)
@@ -103,20 +109,20 @@ def image_files(folder: Path, max_images: int) -> list[Path]:
             )
     if others:
         counts = ", ".join(f"{n:,} {reason_of(suffix)}" for suffix, n in others.most_common())
-        log.info("%s: other files left out: %s", folder, counts)
+        log.info("%s: files of other types ignored: %s", folder, counts)
     return sorted(found)
 
 
 def check_name(path: Path) -> None:
-    """Raise InputError for a name that cannot stand in a message or a table."""
+    """Raise an InputError for a path that is not printable in messages and tables."""
     if not is_writable_name(str(path)):
         raise InputError(
-            f"{str(path)!a}: the name is not UTF-8 or holds control characters; rename it"
+            f"{str(path)!a}: the name is not UTF-8 or contains control characters; rename it"
         )
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Files below a folder, through links, but into no folder twice."""
+    """Yield the visible files below a folder; follow links, but enter each folder once."""
 
     def refuse(error: OSError) -> None:
         raise InputError(f"{error.filename}: {error.strerror}") from error
@@ -130,16 +136,24 @@ def _walk(folder: Path) -> Iterator[Path]:
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
         for name in files:
-            # macOS leaves twins of each file whose names begin with a dot.
+            # macOS writes a companion file ._NAME for each file.
             if not name.startswith("."):
                 yield Path(top, name)
 
 
 def read_npz(path: Path, max_images: int, names: Collection[str]) -> dict[str, np.ndarray]:
-    """Those of the named arrays that an NPZ file has, none of them of Python objects.
+    """Read the named arrays that an NPZ file contains; pickled objects are never loaded.
+
+    Args:
+        path: NPZ file.
+        max_images: Largest number of images allowed.
+        names: Names of the arrays to read, if present.
+
+    Returns:
+        Arrays by name.
 
     Raises:
-        InputError: the file is damaged, or an array is larger than `max_images` can need.
+        InputError: The file is damaged, or an array is larger than `max_images` allows.
     """
     with open_arrays(path, "write it again with numpy.savez") as archive:
         present = [name for name in names if f"{name}.npy" in archive.namelist()]
@@ -150,7 +164,7 @@ def read_npz(path: Path, max_images: int, names: Collection[str]) -> dict[str, n
 
 
 def _checked_size(archive: zipfile.ZipFile, name: str, place: str, max_images: int) -> int:
-    """Bytes of an array; raises InputError if they are more than may be, and reads none of them."""
+    """Return the size of an array in bytes from its header; raise an InputError if too large."""
     with archive.open(f"{name}.npy") as file:
         version = np.lib.format.read_magic(file)
         read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
@@ -162,32 +176,32 @@ def _checked_size(archive: zipfile.ZipFile, name: str, place: str, max_images: i
             f"{place}: {shape[0]:,} entries, {max_images:,} are allowed (data.max_images)"
         )
     limit = max_images * _BYTES_AN_IMAGE
-    # The archive may have more to unpack than the array's header speaks of.
+    # The archive's member may be larger than the array's header says.
     unpacked = archive.getinfo(f"{name}.npy").file_size - _HEADER_BYTES
     if (size := max(math.prod(shape) * dtype.itemsize, unpacked)) > limit:
         raise InputError(f"{place}: {size:,} bytes, {limit:,} are allowed (data.max_images)")
     return size
 
 
-def contents(path: Path) -> str:
-    """Names of the arrays in an NPZ file that can be read, for messages."""
+def describe_contents(path: Path) -> str:
+    """List the names of the arrays in an NPZ file, for messages."""
     with zipfile.ZipFile(path) as archive:
-        names = [name.removesuffix(".npy") for name in archive.namelist()]
-    return f"holds {reason_of(', '.join(names) or 'no array')}"
+        names = ", ".join(name.removesuffix(".npy") for name in archive.namelist())
+    return f"contains the arrays {reason_of(names)}" if names else "contains no arrays"
 
 
 def idx_files(folder: Path) -> list[Path]:
-    """IDX files that lie in a folder itself, sorted."""
-    # Not each of a million images is opened for this.
+    """List the IDX files in a folder, without its subfolders, sorted."""
+    # Image files are not opened; there may be a million.
     others = [path for path in folder.iterdir() if path.suffix.lower() not in SUFFIXES]
     return sorted(path for path in others if is_idx(path))
 
 
 def is_idx(path: Path) -> bool:
-    """Whether a file begins as an IDX file of bytes, plain or gzipped.
+    """Return whether a path is an IDX file of unsigned bytes, plain or gzipped.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: The file cannot be read.
     """
     try:
         return path.is_file() and _head(path, 3) == _IDX_BYTES
@@ -198,16 +212,17 @@ def is_idx(path: Path) -> bool:
 
 
 def read_idx(path: Path, max_images: int) -> np.ndarray:
-    """The array of an IDX file of unsigned bytes, plain or gzipped.
+    """Read the array of an IDX file of unsigned bytes, plain or gzipped.
 
     Raises:
-        InputError: it is cut off, longer than its header says, or holds more than `max_images`.
+        InputError: The length of the file differs from its header, or there are more than
+            `max_images` entries.
     """
     check_name(path)
     try:
         rank = _rank(path)
         if rank > _MOST_DIMENSIONS:
-            raise InputError(f"{path}: {rank} dimensions; images have 3, and labels 1")
+            raise InputError(f"{path}: {rank} dimensions; images have 3 and labels 1")
         shape = struct.unpack(f">{rank}I", _head(path, 4 + 4 * rank)[4:])
         if shape and shape[0] > max_images:
             raise InputError(
@@ -215,7 +230,9 @@ def read_idx(path: Path, max_images: int) -> np.ndarray:
             )
         file = IdxFile(str(path), "", shape)
         if file.size > max_images * _BYTES_AN_IMAGE:
-            raise InputError(f"{path}: header says shape {shape}, more than is allowed")
+            raise InputError(
+                f"{path}: shape {shape} in the header is larger than allowed (data.max_images)"
+            )
         if file.size > _MOST_BYTES:
             raise InputError(f"{path}: {file.size:,} bytes; {_TOO_MANY_BYTES}")
         return parse_idx(_head(path, file.size + 1), file)
@@ -224,7 +241,7 @@ def read_idx(path: Path, max_images: int) -> np.ndarray:
 
 
 def _rank(path: Path) -> int:
-    """Number of dimensions, that of labels being 1 and that of images 3."""
+    """Return the number of dimensions of an IDX file: 1 for labels, 3 for images."""
     head = _head(path, 4)
     if len(head) < 4:
         raise InputError(f"{path}: {len(head)} bytes are too few for an IDX header")
@@ -232,7 +249,7 @@ def _rank(path: Path) -> int:
 
 
 def _head(path: Path, size: int) -> bytes:
-    """The first bytes of a file, unpacked if it is gzipped."""
+    """Return the first bytes of a file, decompressed if it is gzipped."""
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
@@ -240,6 +257,3 @@ def _head(path: Path, size: int) -> bytes:
             return file.read(size)
         with gzip.open(file) as unpacked:
             return unpacked.read(size)
-
-
-_LISTED = ", ".join(IMAGE_ARRAYS)

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 import keras
 
 from iic.core.errors import InputError
-from iic.data.images import Ground, Reading, Source, read_images
+from iic.data.images import Ground, ImageSource, Reading, read_images
 from iic.model.assignments import Assignments
 from iic.model.network import as_input
 
@@ -31,7 +31,7 @@ class Assigned(NamedTuple):
 
 def predict_source(
     network: keras.Model,
-    source: Source,
+    source: ImageSource,
     ground: Ground,
     reading: Reading,
     skipped: Callable[[InputError], None],

@@ -144,7 +144,7 @@ def test_changed_file_makes_download_stale(clone, scans):
     ("make", "message"),
     [
         (lambda folder: None, r"(missing|No such file).*scans"),
-        (lambda folder: folder.mkdir(), r"error: .*scans: holds no image"),
+        (lambda folder: folder.mkdir(), r"error: .*scans: contains no images"),
         (
             lambda folder: (folder.mkdir(), (folder / "a.png").write_bytes(b"no")),
             r"error: .*a\.png: not a PNG",

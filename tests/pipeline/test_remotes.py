@@ -1,4 +1,4 @@
-"""Models through real DVC remotes: pushed, pulled, cut off midway, refused. `make test-extras`."""
+"""Push and pull through real DVC remotes, also interrupted: `make test-extras EXTRAS=remotes`."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ def server(request) -> Iterator[Server]:
     kind = KINDS[request.param]
     if lacks := kind.missing():
         pytest.skip(lacks)
-    # A server's own user cannot enter the folders that pytest makes.
+    # The user of a server has no access to folders that pytest creates.
     with tempfile.TemporaryDirectory(prefix="iic-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
         with running(kind(Path(folder))) as server:
@@ -32,17 +32,17 @@ def server(request) -> Iterator[Server]:
 
 @pytest.fixture
 def place(request) -> str:
-    """A folder of the remote for each test."""
+    """Folder of the remote, different for each test."""
     return f"test-{hashlib.sha256(request.node.name.encode()).hexdigest()[:8]}"
 
 
 @pytest.fixture
 def publisher(pipeline_run, server, place, tmp_path) -> Path:
-    """A clone with finished results, its cache, and the remote in its committed configuration."""
+    """Clone with results and cache, and with the remote in its committed configuration."""
     folder = shutil.copytree(pipeline_run, tmp_path / "publisher", symlinks=True)
     server.make(place)
     run("dvc", "remote", "add", "--default", NAME, f"{server.url}/{place}", cwd=folder)
-    # DVC else gives a file whose transfer broke off the name and the protection of a whole one.
+    # Without `verify`, DVC takes a file of an interrupted transfer for a complete one.
     for key, value in {"verify": "true", **server.options}.items():
         run("dvc", "remote", "modify", NAME, key, value, cwd=folder)
     commit(folder)
@@ -65,13 +65,13 @@ def clone_of(publisher: Path, server: Server, name: str = "reader") -> Path:
 
 
 def dvc(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run DVC, whatever comes of it."""
-    # The client for S3 would else knock at a dead server for a minute.
+    """Run DVC and return the result, also of a failed command."""
+    # By default, the S3 client retries for a minute.
     return run("dvc", *words, cwd=cwd, check=False, env={"AWS_MAX_ATTEMPTS": "1"})
 
 
 def damaged(objects: dict[str, bytes]) -> list[str]:
-    """Names of stored files whose content is not what their name says; not of temporary ones."""
+    """Return the stored files whose MD5 differs from their name; ignore temporary files."""
     wrong = []
     for path, content in objects.items():
         first, rest = path.split("/")[-2:]
@@ -100,16 +100,16 @@ def outputs_of(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_results_travel_and_nothing_is_trained_again(publisher, server, place):
+def test_pulled_results_are_equal_and_nothing_is_trained_again(publisher, server, place):
     run("dvc", "push", cwd=publisher)
     assert not damaged(server.objects(place))
     reader = clone_of(publisher, server)
     run("dvc", "pull", cwd=reader)
     assert outputs_of(reader) == outputs_of(publisher)
     run("dvc", "status", "--quiet", cwd=reader)
-    said = run("dvc", "repro", cwd=reader).stdout
-    assert said.count("didn't change, skipping") == 6
-    assert "Running stage" not in said
+    printed = run("dvc", "repro", cwd=reader).stdout
+    assert printed.count("didn't change, skipping") == 6
+    assert "Running stage" not in printed
 
 
 def test_no_secret_is_committed(publisher, server):
@@ -123,13 +123,13 @@ def test_no_secret_is_committed(publisher, server):
         assert secret in (publisher / ".dvc/config.local").read_text("utf-8")
 
 
-def test_a_model_is_evaluated_without_what_it_was_trained_on(publisher, server):
+def test_model_is_evaluated_without_the_inputs_of_training(publisher, server):
     run("dvc", "push", cwd=publisher)
     reader = clone_of(publisher, server)
     with (reader / "stages/evaluate.py").open("a") as file:
         file.write("# changed\n")
-    said = run("dvc", "repro", "--pull", "--allow-missing", "evaluate", cwd=reader).stdout
-    assert re.findall("Running stage '(.*)'", said) == ["evaluate"]
+    printed = run("dvc", "repro", "--pull", "--allow-missing", "evaluate", cwd=reader).stdout
+    assert re.findall("Running stage '(.*)'", printed) == ["evaluate"]
     for name in ("metrics.json", "accuracy.csv", "predictions.csv", "assignments.csv"):
         made, known = (folder / "reports" / name for folder in (reader, publisher))
         assert made.read_bytes() == known.read_bytes()
@@ -137,7 +137,7 @@ def test_a_model_is_evaluated_without_what_it_was_trained_on(publisher, server):
 
 
 @pytest.mark.parametrize("share", [0.1, 0.6])
-def test_a_push_that_is_cut_off_is_finished_by_the_next(publisher, server, place, share):
+def test_interrupted_push_is_completed_by_the_next(publisher, server, place, share):
     if not server.commands():
         pytest.skip("no server to kill")
     size = sum(map(len, cache_of(publisher).values()))
@@ -145,7 +145,7 @@ def test_a_push_that_is_cut_off_is_finished_by_the_next(publisher, server, place
     assert dvc("push", cwd=publisher).returncode != 0
     assert server.fuse.has_blown
     server.start()
-    # Nothing half written has got the name of a whole file, which the next push would skip.
+    # No incomplete file has its final name, since the next push would skip it.
     assert not damaged(server.objects(place))
     run("dvc", "push", cwd=publisher)
     assert not damaged(server.objects(place))
@@ -155,7 +155,7 @@ def test_a_push_that_is_cut_off_is_finished_by_the_next(publisher, server, place
 
 
 @pytest.mark.parametrize("share", [0.1, 0.6])
-def test_a_pull_that_is_cut_off_is_finished_by_the_next(publisher, server, share):
+def test_interrupted_pull_is_completed_by_the_next(publisher, server, share):
     if not server.commands():
         pytest.skip("no server to kill")
     run("dvc", "push", cwd=publisher)
@@ -164,7 +164,7 @@ def test_a_pull_that_is_cut_off_is_finished_by_the_next(publisher, server, share
     server.fuse.arm("pull", int(share * size))
     assert dvc("pull", cwd=reader).returncode != 0
     assert server.fuse.has_blown
-    # What has come stays, and nothing of it is half written where the pipeline would read it.
+    # Only complete files are in the workspace.
     assert outputs_of(reader).items() <= outputs_of(publisher).items()
     server.start()
     run("dvc", "pull", cwd=reader)
@@ -175,9 +175,9 @@ def test_a_pull_that_is_cut_off_is_finished_by_the_next(publisher, server, share
 
 @pytest.fixture
 def small_disk(server, place, request):
-    """Half a megabyte below the remote's folder, and what makes it larger."""
+    """Mount a disk of 500 kB as the remote's folder; return a function that enlarges it."""
     if request.node.callspec.params["server"] == "s3":
-        pytest.skip("Swift wants a whole disk of its own")
+        pytest.skip("Swift needs a disk of its own")
     if os.geteuid() != 0:
         pytest.skip("only root may mount")
     folder = str(server.make(place))
@@ -190,7 +190,7 @@ def small_disk(server, place, request):
 FULL = {"folder": "No space left", "ssh": "Failure", "webdav": "Insufficient Storage"}
 
 
-def test_a_push_to_a_full_disk_is_finished_by_the_next(
+def test_push_to_a_full_disk_is_completed_by_the_next(
     small_disk, publisher, server, place, request
 ):
     done = dvc("push", cwd=publisher)
@@ -216,7 +216,7 @@ WRONG = {
 def test_wrong_credentials_are_named(publisher, server, request, tmp_path):
     kind = request.node.callspec.params["server"]
     if kind not in WRONG:
-        pytest.skip("a folder has none")
+        pytest.skip("a folder has no credentials")
     values, message = WRONG[kind]
     if "keyfile" in values:
         values = {"keyfile": str(tmp_path / "other")}
@@ -237,10 +237,10 @@ ELSEWHERE = {
 }
 
 
-def test_a_remote_that_is_not_there_is_named(publisher, server, request):
+def test_missing_remote_is_named(publisher, server, request):
     kind = request.node.callspec.params["server"]
     if kind not in ELSEWHERE:
-        pytest.skip("DVC makes the folder")
+        pytest.skip("DVC creates the folder")
     url, message = ELSEWHERE[kind]
     if kind == "webdav":
         url = server.url.removesuffix("/models") + url
@@ -251,9 +251,9 @@ def test_a_remote_that_is_not_there_is_named(publisher, server, request):
     assert "Traceback" not in done.stderr
 
 
-def test_experiments_are_shared_and_not_trained_again(publisher, server, request):
+def test_shared_experiments_are_not_trained_again(publisher, server, request):
     if request.node.callspec.params["server"] != "ssh":
-        pytest.skip("one kind is enough: the rest is the same as for any push")
+        pytest.skip("one kind of remote is enough; the data goes the way of `dvc push`")
     settings = ("-S", "loss.alpha=2.0")
     run("dvc", "exp", "run", "--temp", "--name", "alpha-2", *settings, cwd=publisher)
     hub = publisher.with_name("hub.git")
@@ -266,11 +266,11 @@ def test_experiments_are_shared_and_not_trained_again(publisher, server, request
     run("dvc", "exp", "pull", "--run-cache", "origin", "alpha-2", cwd=reader)
     shown = run("dvc", "exp", "show", "--csv", cwd=reader).stdout
     assert "alpha-2" in shown
-    said = run("dvc", "exp", "run", "--temp", *settings, cwd=reader).stdout
-    assert "Stage 'train' is cached - skipping run" in said
+    printed = run("dvc", "exp", "run", "--temp", *settings, cwd=reader).stdout
+    assert "Stage 'train' is cached - skipping run" in printed
 
 
-def test_a_version_of_the_model_is_published(publisher, server, tmp_path):
+def test_published_version_of_the_model_is_downloaded(publisher, server, tmp_path):
     run("dvc", "push", cwd=publisher)
     run("git", "tag", "--annotate", "iic-mnist@v1.0.0", "--message", "first", cwd=publisher)
     config = publisher / ".dvc/config.local"

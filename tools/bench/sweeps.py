@@ -15,7 +15,7 @@ from iic.core.errors import InputError
 from iic.core.files import write_text
 from iic.experiments.recipes import options_of, recipe_params, with_overrides
 from iic.experiments.sweep.cluster import Needs, connected, run_tasks
-from iic.experiments.sweep.task import SHARED_STAGES, Outcome, Place, Source, Task
+from iic.experiments.sweep.task import SHARED_STAGES, Checkout, Outcome, Place, Task
 
 # With one epoch, the overhead weighs more than in a real sweep.
 EPOCHS = 1
@@ -104,7 +104,7 @@ def _traffic(top: Path, base: Path) -> dict[str, float]:
     """Measure the megabytes that a task transfers, and the tasks per second that Ray can start."""
     with _copy(top, base) as folder:
         task, *_ = _tasks(folder)
-        git, commit = task.source.git, task.source.commit
+        git, commit = task.checkout.git, task.checkout.commit
         shallow = top / "shallow"
         shallow.mkdir()
         _run("git", "init", "--quiet", folder=shallow)
@@ -139,7 +139,7 @@ def _growth(top: Path, base: Path, finished: int) -> dict[str, float]:
     """Measure the steps of a task, not the first one, with a number of finished experiments."""
     with _copy(top, base) as folder:
         task = _tasks(folder)[0]
-        _add_finished(folder, task.source, finished)
+        _add_finished(folder, task.checkout, finished)
         with connected(None, cores=1) as ray:
             outcomes = []
             for name in ("first", "second", "third"):
@@ -156,10 +156,11 @@ def _growth(top: Path, base: Path, finished: int) -> dict[str, float]:
         }
 
 
-def _add_finished(folder: Path, source: Source, count: int) -> None:
+def _add_finished(folder: Path, checkout: Checkout, count: int) -> None:
     """Create the Git references and run-cache records of a number of finished experiments."""
     lines = "".join(
-        f"create {source.reference(f'other-{number}')} {source.commit}\n" for number in range(count)
+        f"create {checkout.reference(f'other-{number}')} {checkout.commit}\n"
+        for number in range(count)
     )
     _run("git", "update-ref", "--stdin", folder=folder, text=lines)
     _run("git", "pack-refs", "--all", folder=folder)
@@ -182,14 +183,14 @@ def _copy(top: Path, base: Path) -> Iterator[Path]:
 
 def _tasks(folder: Path) -> list[Task]:
     commit = _run("git", "rev-parse", "HEAD", folder=folder).strip()
-    source = Source(f"file://{folder}", commit, "cache", str(folder / ".dvc/cache"))
+    checkout = Checkout(f"file://{folder}", commit, "cache", str(folder / ".dvc/cache"))
     place = Place(_NEEDS.cores, 0.0, str(folder.parent / "scratch"), packages={})
     tasks = []
     for seed in range(TASKS):
         changes = {"seed": seed, "train": {"epochs": EPOCHS}}
         params = with_overrides(recipe_params("fast"), changes, "benchmark")
         options = tuple(options_of(params))
-        tasks.append(Task(f"seed-{seed}", options, source, place))
+        tasks.append(Task(f"seed-{seed}", options, checkout, place))
     return tasks
 
 

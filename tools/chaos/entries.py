@@ -18,7 +18,7 @@ from iic.core.errors import InputError
 from iic.core.files import parse_table, read_arrays, table_cell
 from iic.data.custom import custom_dataset
 from iic.data.datasets import Dataset, IdxFile, parse_idx, verify_sha256
-from iic.data.download import local_source, npm_source
+from iic.data.download import local_origin, npm_origin
 from iic.data.images import Reading, ground_of, read_images
 from iic.data.readers import sources_of
 from iic.evaluation.card import card_of
@@ -73,12 +73,12 @@ def package(folder: Path) -> None:
     """A package of npm's registry."""
     (path,) = folder.iterdir()
     with patch("iic.data.download._npm_pack", lambda *_: path.read_bytes()):
-        _check_file(npm_source("package").read(_FILE))
+        _check_file(npm_origin("package").read(_FILE))
 
 
 def packed(folder: Path) -> None:
     """A gzipped file of a collection."""
-    _check_file(local_source(folder).read(_FILE))
+    _check_file(local_origin(folder).read(_FILE))
 
 
 def model(folder: Path) -> None:

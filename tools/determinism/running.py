@@ -14,7 +14,7 @@ from pathlib import Path
 from iic.core.errors import InputError
 from iic.core.params import Params
 from iic.data.datasets import COLLECTIONS, IdxFile
-from iic.data.download import Source, fetch, sources_of
+from iic.data.download import Origin, fetch, origins_of
 from iic.experiments.scratch import STAGES, write_params
 from iic.pipeline.costs import COSTS, read_costs
 from tools.determinism.conditions import CONDITIONS, Condition
@@ -57,17 +57,17 @@ def keep_data(params: Params, folder: Path) -> Params:
         return params
     collection = COLLECTIONS[params.data.name]
     local = Path(params.data.local_dir) if params.data.local_dir else None
-    fetch(collection, [_keeping(source, folder) for source in sources_of(collection, local)])
+    fetch(collection, [_keeping(origin, folder) for origin in origins_of(collection, local)])
     return params.with_values(data={"local_dir": str(folder)})
 
 
-def _keeping(source: Source, folder: Path) -> Source:
+def _keeping(origin: Origin, folder: Path) -> Origin:
     def read(file: IdxFile) -> bytes:
-        content = source.read(file)
+        content = origin.read(file)
         (folder / file.name).write_bytes(content)
         return content
 
-    return Source(source.name, read)
+    return Origin(origin.name, read)
 
 
 def _prepare(top: Path, code: Path, params: Params, condition: Condition) -> None:

@@ -1,1 +1,1 @@
-"""Grids on a cluster of machines."""
+"""Sweeps: grids of experiments on one machine or on a Ray cluster."""

@@ -1,4 +1,4 @@
-"""Tasks on the machines of a Ray cluster, placed by what they need and tried again if lost."""
+"""Tasks on a Ray cluster: scheduled by their needs, retried if their machine is lost."""
 
 import importlib
 import importlib.util
@@ -14,21 +14,21 @@ from urllib.parse import urlsplit
 
 from iic.core.errors import InputError
 from iic.experiments.sweep import task as tasks
-from iic.experiments.sweep.task import Outcome, Place, Source, Task
+from iic.experiments.sweep.task import Checkout, Outcome, Place, Task
 
-_LOOK_SECONDS = 0.5
-_REACH_SECONDS = 10.0
+_POLL_SECONDS = 0.5
+_CONNECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What one task takes of a machine.
+    """Resources of one task.
 
     Attributes:
-        cores: that Ray sets aside, and as many threads.
-        memory: in GB.
-        gpus: or a share of one; None = one where the cluster has any.
-        retries: how often a task is tried again after its machine was lost.
+        cores: Cores that Ray reserves for a task, and the number of its threads.
+        memory: Memory per task in GB.
+        gpus: GPUs per task; may be fractional. None = one if the cluster has GPUs.
+        retries: Number of times that a task is retried after its machine was lost.
     """
 
     cores: int
@@ -37,31 +37,31 @@ class Needs:
     retries: int
 
 
-# (machine, what it does) by the experiment at work.
+# Machine and step of each running task, by name of the experiment.
 Work = dict[str, tuple[str, str]]
 
 
 class Board:
-    """Where the tasks write what they are at, and the one who waits reads it."""
+    """Ray actor to which the tasks report their steps and from which the driver reads them."""
 
     def __init__(self) -> None:
-        """With nothing at work."""
+        """Start without running tasks."""
         self._work: Work = {}
 
-    def tell(self, name: str, machine: str, step: str) -> None:
-        """Note what a task is at, or that it has ended if the step is empty."""
+    def record(self, name: str, machine: str, step: str) -> None:
+        """Record the step of a task; an empty step removes the task."""
         if step:
             self._work[name] = (machine, step)
         else:
             self._work.pop(name, None)
 
     def read(self) -> Work:
-        """Machine and step by experiment."""
+        """Return machine and step of each running task."""
         return self._work
 
 
 def check_installed() -> None:
-    """Raise InputError if Ray is not installed."""
+    """Raise an InputError if Ray is not installed."""
     if importlib.util.find_spec("ray") is None:
         raise InputError(
             "ray: not installed; `make setup EXTRAS=cluster` installs requirements/cluster.txt"
@@ -70,18 +70,22 @@ def check_installed() -> None:
 
 @contextmanager
 def connected(address: str | None, cores: int | None = None) -> Iterator[ModuleType]:
-    """Ray, connected to a cluster, or to one of its own on this machine that ends with the block.
+    """Connect to a Ray cluster, or start Ray on this machine until the block ends.
 
     Args:
-        address: of the cluster's head, or None.
-        cores: that Ray of its own may use; None = all.
+        address: Address of the cluster's head, HOST:PORT or ray://HOST:PORT; None = this machine.
+        cores: Cores that Ray on this machine uses; None = all.
+
+    Yields:
+        The module `ray`, connected.
 
     Raises:
-        InputError: nothing answers there, or it is of another version, or the connection is lost.
+        InputError: The cluster does not answer, has another version of Ray or Python, or the
+            connection is lost.
     """
     check_installed()
     if address is None:
-        _keep_to_oneself()
+        _restrict_to_this_machine()
     else:
         _check_reachable(address)
     import ray
@@ -96,10 +100,10 @@ def connected(address: str | None, cores: int | None = None) -> Iterator[ModuleT
             ray.init(address, **quiet)
     except faults as error:
         raise InputError(
-            f"{where}: {_first_line(error)}; docs/scaling.md tells how to start a cluster and to "
-            "share its token"
+            f"{where}: {_first_line(error)}; docs/scaling.md describes how to start a cluster and "
+            "to share its token"
         ) from error
-    # What workers run; their own copies may be of another commit.
+    # Sent to the workers, whose own copies may be of another commit.
     shipped = (tasks, importlib.import_module(__name__))
     for module in shipped:
         ray.cloudpickle.register_pickle_by_value(module)
@@ -107,8 +111,8 @@ def connected(address: str | None, cores: int | None = None) -> Iterator[ModuleT
         yield ray
     except (ray.exceptions.RayError, ConnectionError) as error:
         raise InputError(
-            f"{where}: lost ({_first_line(error)}); what was finished is kept, run this again for "
-            "the rest"
+            f"{where}: connection lost ({_first_line(error)}); finished experiments are kept, run "
+            "this command again for the rest"
         ) from error
     finally:
         ray.shutdown()
@@ -116,19 +120,19 @@ def connected(address: str | None, cores: int | None = None) -> Iterator[ModuleT
             ray.cloudpickle.unregister_pickle_by_value(module)
 
 
-def _keep_to_oneself() -> None:
-    """Settings of Ray's for one machine, which it reads when it is imported."""
-    # No machine beside this one: then Ray listens on 127.0.0.1 alone, here as elsewhere.
+def _restrict_to_this_machine() -> None:
+    """Set the variables that Ray reads at import for a cluster of one machine."""
+    # With "0", Ray listens on 127.0.0.1 only, on Linux too.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    # Nor other users of this one, who could else run code as this one.
+    # Without a token, other users of this machine could run code as this user.
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
-    # Ray's own limit is none: a task that memory has no room for would never end.
+    # By default, Ray retries a task that needs too much memory without end.
     os.environ.setdefault("RAY_task_oom_retries", "1")
 
 
 def _check_reachable(address: str) -> None:
-    """Raise InputError if nobody listens there; Ray itself would try for minutes."""
+    """Raise an InputError if the address does not answer; Ray itself would try for minutes."""
     parts = urlsplit(address if "://" in address else f"//{address}")
     try:
         port = parts.port
@@ -137,11 +141,11 @@ def _check_reachable(address: str) -> None:
     if not parts.hostname or port is None:
         raise InputError(f"--cluster {address}: expected HOST:PORT or ray://HOST:PORT")
     try:
-        socket.create_connection((parts.hostname, port), timeout=_REACH_SECONDS).close()
+        socket.create_connection((parts.hostname, port), timeout=_CONNECT_SECONDS).close()
     except OSError as error:
         raise InputError(
-            f"--cluster {address}: nobody answers ({error.strerror or error}); `ray start --head` "
-            "on the cluster's first machine prints the address"
+            f"--cluster {address}: no answer ({error.strerror or error}); `ray start --head` on "
+            "the cluster's first machine prints the address"
         ) from error
 
 
@@ -151,17 +155,31 @@ def _first_line(error: Exception) -> str:
 
 
 def place_of(ray: ModuleType, needs: Needs, scratch: str | None, packages: dict[str, str]) -> Place:
-    """What each task may use of its machine; a GPU where the cluster has any and none is named."""
+    """Return the resources and requirements of a task on its machine.
+
+    Args:
+        ray: Connected module `ray`.
+        needs: Resources of one task; by default one GPU if the cluster has GPUs.
+        scratch: Folder for clones on each machine; None = the system's temporary folder.
+        packages: Required versions of packages, by name.
+    """
     has_gpu = ray.cluster_resources().get("GPU", 0) > 0
     gpus = float(has_gpu) if needs.gpus is None else needs.gpus
     return Place(needs.cores, gpus, scratch, packages)
 
 
-def prepare_machines(ray: ModuleType, source: Source, place: Place, needs: Needs) -> None:
-    """Bring the shared data to each machine, and see that tasks can run there.
+def prepare_machines(ray: ModuleType, checkout: Checkout, place: Place, needs: Needs) -> None:
+    """Pull the shared data on each machine and check that tasks can run there.
+
+    Args:
+        ray: Connected module `ray`.
+        checkout: Commit and remotes of the sweep.
+        place: Resources and requirements of a task.
+        needs: Resources of one task.
 
     Raises:
-        InputError: no machine has room for a task, or some cannot run any.
+        InputError: No machine has enough resources for a task, or a machine with enough resources
+            cannot run one.
     """
     wanted = {"CPU": place.threads, "memory": needs.memory * 1e9, "GPU": place.gpus}
     fit = [
@@ -178,7 +196,7 @@ def prepare_machines(ray: ModuleType, source: Source, place: Place, needs: Needs
     prepare = ray.remote(num_cpus=0, max_retries=0)(tasks.prepare)
     waiting = {
         prepare.options(scheduling_strategy=on(node["NodeID"], soft=False)).remote(
-            source, place
+            checkout, place
         ): node["NodeManagerAddress"]
         for node in fit
     }
@@ -187,7 +205,7 @@ def prepare_machines(ray: ModuleType, source: Source, place: Place, needs: Needs
         try:
             why = ray.get(reference)
         except ray.exceptions.RayError:
-            continue  # Has just been lost, which the tasks live with.
+            continue  # The machine was just lost; its tasks will run elsewhere.
         if why:
             unfit.append(f"{address}: {why}")
     if unfit:
@@ -197,52 +215,52 @@ def prepare_machines(ray: ModuleType, source: Source, place: Place, needs: Needs
 def run_tasks(
     ray: ModuleType, wanted: Sequence[Task], needs: Needs, show: Callable[[Work], None]
 ) -> Iterator[Outcome]:
-    """Run tasks on the cluster; yield how each ended, as they end.
+    """Run tasks on the cluster and yield the outcome of each as it ends.
 
     Args:
-        ray: connected.
-        wanted: the tasks.
-        needs: of each.
-        show: is called twice a second with what is at work.
+        ray: Connected module `ray`.
+        wanted: Tasks to run.
+        needs: Resources of one task.
+        show: Function called about twice a second with the running tasks.
     """
-    # On the head, which is the machine that cannot be lost anyway.
+    # The board is on the head, since the sweep cannot go on without that machine anyway.
     board = (
         ray.remote(num_cpus=0, resources={"node:__internal_head__": 0.001}, max_restarts=-1)(Board)
         .options(max_task_retries=-1)
         .remote()
     )
-    work = ray.remote(max_retries=needs.retries, num_cpus=needs.cores, memory=needs.memory * 1e9)(
-        _work
+    run = ray.remote(max_retries=needs.retries, num_cpus=needs.cores, memory=needs.memory * 1e9)(
+        _run_on_worker
     )
     names = {
-        work.options(name=task.name, num_gpus=task.place.gpus).remote(task, board): task.name
+        run.options(name=task.name, num_gpus=task.place.gpus).remote(task, board): task.name
         for task in wanted
     }
     while names:
-        ended, _ = ray.wait(list(names), timeout=_LOOK_SECONDS)
+        ended, _ = ray.wait(list(names), timeout=_POLL_SECONDS)
         for reference in ended:
             yield _outcome(ray, reference, names.pop(reference))
         left = set(names.values())
-        # A task that was lost cannot take its own line away.
+        # A lost task cannot remove itself from the board.
         show({name: at for name, at in ray.get(board.read.remote()).items() if name in left})
 
 
-def _work(task: Task, board: Any) -> Outcome:  # noqa: ANN401 - a handle of Ray's
-    """Run a task in a process of Ray's, and tell the board of it."""
+def _run_on_worker(task: Task, board: Any) -> Outcome:  # noqa: ANN401 - a handle of Ray's
+    """Run a task in a worker process of Ray and report its steps to the board."""
     import ray
 
     machine = ray.util.get_node_ip_address()
     try:
-        outcome = tasks.run(task, lambda step: board.tell.remote(task.name, machine, step))
+        outcome = tasks.run(task, lambda step: board.record.remote(task.name, machine, step))
         return replace(outcome, machine=machine)
     finally:
-        board.tell.remote(task.name, machine, "")
+        board.record.remote(task.name, machine, "")
 
 
 def _outcome(ray: ModuleType, reference: object, name: str) -> Outcome:
     try:
         found: Outcome = ray.get(reference)
     except ray.exceptions.RayError as error:
-        # Its machine was lost more often than it is tried again, for one.
+        # For example, the task's machines were lost more often than it may be retried.
         return Outcome(name, "failed", "", 0.0, f"{type(error).__name__}: {error}\n")
     return found

@@ -1,4 +1,4 @@
-"""What a sweep is at: one line a task at work, totals, and the time that is left."""
+"""Progress of a sweep: totals, the remaining time, and a line for each running task."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -14,10 +14,15 @@ from iic.experiments.sweep.task import Outcome
 
 
 class Progress:
-    """Shows what is at work and counts what has ended; on a pipe, only a line for each end."""
+    """Live display of running tasks on a terminal; elsewhere, only one line for each ended task."""
 
     def __init__(self, total: int, console: Console | None = None) -> None:
-        """Of so many tasks, on stderr unless another console is given."""
+        """Start with no task running.
+
+        Args:
+            total: Number of tasks in the sweep.
+            console: Console to print on; by default standard error.
+        """
         self._total = total
         self._console = console or Console(stderr=True, highlight=False)
         self._start = time.monotonic()
@@ -29,7 +34,7 @@ class Progress:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show it on the terminal while the block runs."""
+        """Show the live display while the block runs, if the console is a terminal."""
         if not self._console.is_terminal:
             yield
             return
@@ -37,9 +42,9 @@ class Progress:
             yield
 
     def update(self, work: Work) -> None:
-        """Take in what is at work now."""
+        """Show the tasks that are running now."""
         now = time.monotonic()
-        # One that was lost begins anew on another machine.
+        # The time of a lost task starts again on another machine.
         self._began = {
             name: self._began[name]
             if name in self._began and self._work[name][0] == machine
@@ -51,20 +56,20 @@ class Progress:
             self._live.update(self.lines())
 
     def end(self, outcome: Outcome) -> None:
-        """Count a task that has ended, and say so in a line that stays."""
+        """Count an ended task and print a line for it."""
         self._ended += 1
         self._failed += outcome.status == "failed"
         if outcome.status == "done":
             self._seconds.append(outcome.seconds)
         self._console.print(
-            f"{self._ended} of {self._total}: {outcome.name} {_SAID[outcome.status]}"
+            f"{self._ended} of {self._total}: {outcome.name} {_STATUS[outcome.status]}"
             + (f", {outcome.seconds:.0f} s on {outcome.machine}" if outcome.machine else ""),
             style="red" if outcome.status == "failed" else None,
             soft_wrap=True,
         )
 
     def lines(self) -> RenderableType:
-        """The totals, then a line for each task at work, as many as the terminal has room for."""
+        """Return the totals and a line for each running task, as many as fit on the terminal."""
         now = time.monotonic()
         room = max(1, self._console.height - _OTHER_LINES)
         ordered = sorted(self._work.items(), key=lambda item: item[1][0])
@@ -77,29 +82,36 @@ class Progress:
         )
 
     def totals(self, now: float) -> str:
-        """How many have ended, and how long the rest will take."""
+        """Describe how many tasks have ended and how long the others will take.
+
+        Args:
+            now: Value of time.monotonic(), in seconds.
+        """
         failed = f", {self._failed} failed" if self._failed else ""
         ages = {name: now - began for name, began in self._began.items()}
         left = seconds_left(self._seconds, ages, self._total - self._ended)
         about = f", about {duration(left)} left" if left is not None else ""
         return (
-            f"{self._ended} of {self._total} ended{failed}; {len(self._work)} at work, "
-            f"{duration(now - self._start)} gone{about}"
+            f"{self._ended} of {self._total} ended{failed}; {len(self._work)} running, "
+            f"{duration(now - self._start)} elapsed{about}"
         )
 
 
-# Totals, what is hidden, and the prompt.
+# Lines of the totals, of the number of hidden tasks, and of the prompt.
 _OTHER_LINES = 3
-_SAID = {"done": "done", "found": "had results already", "failed": "FAILED"}
+_STATUS = {"done": "done", "found": "already had results", "failed": "FAILED"}
 
 
 def seconds_left(done: list[float], ages: Mapping[str, float], unfinished: int) -> float | None:
-    """Seconds until all have ended, or None where nothing can be said yet.
+    """Estimate the seconds until all tasks have ended.
 
     Args:
-        done: seconds that finished tasks took.
-        ages: seconds since each task at work began.
-        unfinished: tasks that are at work or wait.
+        done: Durations of the finished tasks, in seconds.
+        ages: Seconds since the start of each running task, by name.
+        unfinished: Number of running and waiting tasks.
+
+    Returns:
+        Seconds, or None if no task has finished or none is running.
     """
     if not done or not ages:
         return None
@@ -109,7 +121,7 @@ def seconds_left(done: list[float], ages: Mapping[str, float], unfinished: int) 
 
 
 def duration(seconds: float) -> str:
-    """3725 -> "1:02:05"; 65 -> "1:05"."""
+    """Format seconds: 3725 as "1:02:05", 65 as "1:05"."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,7 +1,7 @@
-"""One experiment of a sweep, in a clone of its own, on whatever machine has room for it.
+"""One experiment of a sweep, run in its own clone on a worker machine.
 
-Ray sends this module to its workers by value, since a worker's own copy may be of another commit:
-it imports nothing of this project and nothing that a worker lacks.
+Ray sends this module to the workers by value, since a worker's copy may be of another commit.
+Therefore it imports only the standard library.
 """
 
 import fcntl
@@ -22,17 +22,17 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
 from pathlib import Path
 
-# How many threads TensorFlow and the libraries below it start.
+# Variables for the number of threads of TensorFlow and its libraries.
 THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-# Stages whose outputs all variants share.
+# Stages whose outputs most variants share.
 SHARED_STAGES = ("download", "augment", "neighbors")
-# A server may be busy with other tasks, or start anew: two to five minutes in all.
+# Attempts while a server is busy or restarting; the pauses take 78 to 155 seconds in total.
 _TRIES = 6
 _PAUSE_SECONDS = 5.0
 _LOG_LINES = 2000
 
-# Runs a command until it ends, or until the process that holds the other end of stdin is gone: what
-# DVC has started would else go on for hours on a machine whose worker was killed.
+# Program that runs a command and kills it when the other end of stdin closes. Otherwise, processes
+# of DVC would go on for hours on a machine whose worker was killed.
 _WATCH = """
 import os, signal, subprocess, sys, threading
 def watch():
@@ -44,15 +44,15 @@ os._exit(subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL).returncode & 255
 
 
 @dataclass(frozen=True)
-class Source:
-    """What tasks take and where they put their results.
+class Checkout:
+    """Commit that tasks check out, and remotes that hold their data and results.
 
     Attributes:
-        git: URL of the Git repository, as the workers reach it.
-        commit: that the experiments start from.
-        remote: name of the DVC remote in the commit's configuration.
-        remote_url: where that remote is, if the commit's configuration does not say so.
-        run_cache: whether trainings that the DVC remote knows are taken from there.
+        git: URL of the Git repository, reachable from the workers.
+        commit: Full hash of the commit.
+        remote: Name of the DVC remote.
+        remote_url: URL of the DVC remote; None = the one in the commit's configuration.
+        run_cache: Whether to reuse trainings from the run-cache of the DVC remote.
     """
 
     git: str
@@ -62,19 +62,20 @@ class Source:
     run_cache: bool = True
 
     def reference(self, name: str = "*") -> str:
-        """Git reference that DVC gives an experiment of this commit; by default of any."""
+        """Return the Git reference of an experiment of this commit; by default a glob for all."""
         return f"refs/exps/{self.commit[:2]}/{self.commit[2:]}/{name}"
 
 
 @dataclass(frozen=True)
 class Place:
-    """What a machine must have, and what of it a task may use.
+    """Resources of a task on its machine, and packages that the machine must have.
 
     Attributes:
-        threads: that TensorFlow may start.
-        gpus: that the task has, or a share of one.
-        scratch: folder for clones and the cache that a machine's tasks share; None = the system's.
-        packages: versions by name, so that all results are of the same.
+        threads: Number of threads that TensorFlow starts.
+        gpus: GPUs per task; may be fractional.
+        scratch: Folder for clones and for the cache that tasks of a machine share; None = the
+            system's temporary folder.
+        packages: Required versions of packages, by name.
     """
 
     threads: int
@@ -85,32 +86,32 @@ class Place:
 
 @dataclass(frozen=True)
 class Task:
-    """One experiment.
+    """An experiment to run.
 
     Attributes:
-        name: of the experiment.
-        options: of `dvc exp run`.
-        source: of code and data, and where results go.
-        place: what it takes of a machine.
+        name: Name of the experiment.
+        options: Options of `dvc exp run`.
+        checkout: Commit and remotes of the sweep.
+        place: Resources of the task and requirements on its machine.
     """
 
     name: str
     options: tuple[str, ...]
-    source: Source
+    checkout: Checkout
     place: Place
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended.
+    """Outcome of a task.
 
     Attributes:
-        name: of the experiment.
-        status: "done", "found" (it had results already) or "failed".
-        machine: that ran it.
-        seconds: that it took.
-        log: the last lines of what was printed.
-        steps: seconds of each step, by what was told of it.
+        name: Name of the experiment.
+        status: "done", "found" (the experiment already had results) or "failed".
+        machine: Name or address of the machine that ran the task.
+        seconds: Duration of the task in seconds.
+        log: Last lines of the output.
+        steps: Duration of each step in seconds, by name.
     """
 
     name: str
@@ -122,17 +123,17 @@ class Outcome:
 
 
 class _StepFailedError(Exception):
-    """A command has failed; it has said why in the log."""
+    """A command has failed; the log has its output."""
 
 
 def run(task: Task, tell: Callable[[str], None]) -> Outcome:
-    """Run one experiment and publish what it gave; do nothing if it has results already.
+    """Run an experiment and publish its results; do nothing if results are already published.
 
-    The Git reference is published last, so that an experiment that can be seen is complete.
+    The Git reference is pushed last, so that a visible experiment is complete.
 
     Args:
-        task: the experiment.
-        tell: is called with each step as it begins.
+        task: Experiment to run.
+        tell: Function called with the name of each step as it begins.
     """
     begins, lines = [("", time.monotonic())], list[str]()
 
@@ -156,14 +157,18 @@ def run(task: Task, tell: Callable[[str], None]) -> Outcome:
     )
 
 
-def prepare(source: Source, place: Place) -> str:
-    """Why no task can run on this machine, or nothing; its cache then has the shared data."""
+def prepare(checkout: Checkout, place: Place) -> str:
+    """Check that tasks can run on this machine and pull the shared data into its cache.
+
+    Returns:
+        Reason why no task can run, or an empty string.
+    """
     lines: list[str] = []
     try:
         _check_packages(place.packages)
         with _scratch(place) as folder:
             shell = _Shell(folder / "clone", place, lines)
-            _clone(shell, source)
+            _clone(shell, checkout)
             _pull_shared(shell)
             shell.network("git", "push", "--quiet", "--dry-run", "origin", "HEAD:refs/exps/any")
     except (_StepFailedError, OSError) as error:
@@ -172,7 +177,7 @@ def prepare(source: Source, place: Place) -> str:
 
 
 def installed(names: list[str]) -> dict[str, str]:
-    """Versions of some packages here, and of Python; those that are not installed are left out."""
+    """Return the versions of Python and of those of the named packages that are installed."""
     found = {"python": ".".join(platform.python_version_tuple()[:2])}
     for name in names:
         try:
@@ -187,68 +192,68 @@ def _check_packages(packages: Mapping[str, str]) -> None:
     for name, wanted in packages.items():
         if here.get(name) != wanted:
             raise _StepFailedError(
-                f"{name} {here.get(name, 'missing')} on {platform.node()}, {wanted} where the "
-                "sweep was started: install the same requirements on all machines"
+                f"{name} {here.get(name, 'missing')} on {platform.node()}, but {wanted} where the "
+                "sweep was started; install the same requirements on all machines"
             )
 
 
 def _run(task: Task, tell: Callable[[str], None], lines: list[str]) -> str:
     _check_packages(task.place.packages)
-    source = task.source
+    checkout = task.checkout
     with _scratch(task.place) as folder:
         shell = _Shell(folder / "clone", task.place, lines)
         tell("clones")
-        reference = source.reference(task.name)
-        if reference in shell.network("git", "ls-remote", source.git, reference):
+        reference = checkout.reference(task.name)
+        if reference in shell.network("git", "ls-remote", checkout.git, reference):
             return "found"
-        _clone(shell, source)
+        _clone(shell, checkout)
         tell("pulls")
         _pull_shared(shell)
         tell("starts")
         _run_experiment(shell, task, folder / "cache/runs", tell)
         tell("pushes")
-        shell.network("dvc", "push", *_if(source.run_cache, "--run-cache"))
+        shell.network("dvc", "push", *_if(checkout.run_cache, "--run-cache"))
         shell.network("dvc", "exp", "push", "--no-cache", "origin", task.name)
     return "done"
 
 
-def _clone(shell: "_Shell", source: Source) -> None:
-    """The commit alone, without what came before it."""
+def _clone(shell: "_Shell", checkout: Checkout) -> None:
+    """Clone the commit without its history."""
     shell.run("git", "init", "--quiet")
-    shell.run("git", "remote", "add", "origin", source.git)
-    shell.network("git", "fetch", "--quiet", "--depth", "1", "origin", source.commit)
+    shell.run("git", "remote", "add", "origin", checkout.git)
+    shell.network("git", "fetch", "--quiet", "--depth", "1", "origin", checkout.commit)
     shell.run("git", "checkout", "--quiet", "--detach", "FETCH_HEAD")
     cache = shell.folder.parent / "cache"
-    url = f'    url = "{source.remote_url}"\n' if source.remote_url is not None else ""
-    # As `dvc config --local` would write it, which takes a second for these lines.
+    url = f'    url = "{checkout.remote_url}"\n' if checkout.remote_url is not None else ""
+    # The same lines as from `dvc config --local`, which would take a second.
     (shell.folder / ".dvc/config.local").write_text(
-        f'[core]\n    remote = {source.remote}\n[cache]\n    dir = "{cache}"\n'
-        f"['remote \"{source.remote}\"']\n{url}    verify = true\n",
+        f'[core]\n    remote = {checkout.remote}\n[cache]\n    dir = "{cache}"\n'
+        f"['remote \"{checkout.remote}\"']\n{url}    verify = true\n",
         encoding="utf-8",
     )
 
 
 def _pull_shared(shell: "_Shell") -> None:
-    """The data that all variants share, as far as the remote has it."""
+    """Pull the outputs of the shared stages that the remote has."""
     shell.network("dvc", "pull", "--quiet", "--allow-missing", *SHARED_STAGES)
 
 
 def _run_experiment(
     shell: "_Shell", task: Task, records: Path, tell: Callable[[str], None]
 ) -> None:
-    """Run it; only its own records are left in the run-cache, since DVC would push all again."""
+    """Run the experiment; keep only new records in the run-cache, since DVC would push all."""
     pulled: list[Path] | None = None
 
-    def heard(line: str) -> None:
+    def follow(line: str) -> None:
         nonlocal pulled
         if line.startswith("Running stage '"):
             if pulled is None:
                 pulled = _files(records)
             tell(f"runs {line.split(chr(39))[1]}")
 
-    # `--pull` brings the run-cache first, and then outputs of trainings that it knows.
-    pull = _if(task.source.run_cache, "--pull")
-    shell.run("dvc", "exp", "run", *pull, "--name", task.name, *task.options, heard=heard)
+    # `--pull` fetches the run-cache first, and then the outputs of trainings in it.
+    pull = _if(task.checkout.run_cache, "--pull")
+    shell.run("dvc", "exp", "run", *pull, "--name", task.name, *task.options, on_line=follow)
     for record in _files(records) if pulled is None else pulled:
         record.unlink()
 
@@ -263,16 +268,16 @@ def _if(condition: bool, word: str) -> list[str]:
 
 @contextmanager
 def _scratch(place: Place) -> Iterator[Path]:
-    """A folder with an empty `clone`, and with a `cache` whose files all tasks here share."""
+    """Create a folder with an empty `clone` and a `cache` that this machine's tasks share."""
     top = Path(place.scratch or tempfile.gettempdir()) / f"iic-sweep-{os.getuid()}"
     top.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = top.lstat()
     if status.st_uid != os.getuid() or status.st_mode & 0o077 or not stat.S_ISDIR(status.st_mode):
         raise PermissionError(f"{top}: open to other users; remove it or choose another --scratch")
     (top / "files").mkdir(exist_ok=True)
-    # Else another task could take the new folder for an abandoned one.
-    with (top / "lock").open("w") as door:
-        fcntl.flock(door, fcntl.LOCK_EX)
+    # Otherwise another task could remove the new folder before it is locked.
+    with (top / "lock").open("w") as all_tasks:
+        fcntl.flock(all_tasks, fcntl.LOCK_EX)
         _remove_abandoned(top)
         folder = Path(tempfile.mkdtemp(prefix="task-", dir=top))
         lock = (folder / "lock").open("w")
@@ -288,21 +293,21 @@ def _scratch(place: Place) -> Iterator[Path]:
 
 
 def _remove_abandoned(top: Path) -> None:
-    """Clones of tasks whose process is gone, and with it the lock."""
+    """Remove the folders of ended processes, which no longer hold their lock."""
     for file in top.glob("task-*/lock"):
         try:
             with file.open() as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(file.parent, ignore_errors=True)
         except OSError:
-            continue  # At work, or gone meanwhile.
+            continue  # The task is running, or its folder was removed meanwhile.
 
 
 class _Shell:
-    """Runs commands in a folder and keeps what they print.
+    """Runs commands in a folder and appends their output to a log.
 
     Attributes:
-        folder: in which they run.
+        folder: Working folder of the commands.
     """
 
     def __init__(self, folder: Path, place: Place, lines: list[str]) -> None:
@@ -312,9 +317,9 @@ class _Shell:
             **environment(),
             **dict.fromkeys(THREADS, str(place.threads)),
             **_gpu_environment(place.gpus),
-            # DVC's own is open to all users of a machine, and it unpickles what it finds there.
+            # DVC unpickles files in this folder, and all users can write to the default one.
             "DVC_SITE_CACHE_DIR": str(folder.parent / "site"),
-            # A worker may have no identity for the commits that DVC makes of experiments.
+            # DVC commits experiments, and a worker may have no Git identity.
             "GIT_AUTHOR_NAME": "iic sweep",
             "GIT_AUTHOR_EMAIL": "iic-sweep@localhost",
             "GIT_COMMITTER_NAME": "iic sweep",
@@ -322,24 +327,27 @@ class _Shell:
         }
 
     def network(self, *command: str) -> str:
-        """Run a command that talks to a server, again after pauses if need be."""
+        """Run a command that contacts a server; retry with growing pauses."""
         for attempt in range(_TRIES - 1):
             try:
                 return self.run(*command)
             except _StepFailedError:
-                # All tasks of a sweep may have met the same fault at once.
+                # Random, since all tasks of a sweep may fail at the same moment.
                 time.sleep(_PAUSE_SECONDS * 2**attempt * random.uniform(0.5, 1))  # noqa: S311 - no secret
         return self.run(*command)
 
-    def run(self, *command: str, heard: Callable[[str], None] = lambda _: None) -> str:
-        """Run a command; return what it printed.
+    def run(self, *command: str, on_line: Callable[[str], None] = lambda _: None) -> str:
+        """Run a command and return its output.
 
         Args:
-            command: words.
-            heard: is called with each line that it prints.
+            command: Program and arguments.
+            on_line: Function called with each line of the output.
+
+        Raises:
+            _StepFailedError: The exit status is not 0.
         """
-        said = " ".join(command)
-        self._keep(f"$ {said}\n")
+        shown = " ".join(command)
+        self._keep(f"$ {shown}\n")
         first = len(self._lines)
         with subprocess.Popen(  # noqa: S603 - a list, no shell
             [sys.executable, "-c", _WATCH, *command],
@@ -354,9 +362,9 @@ class _Shell:
         ) as process:
             for line in process.stdout or ():
                 self._keep(line)
-                heard(line)
+                on_line(line)
         if process.returncode != 0:
-            raise _StepFailedError(masked(f"exit status {process.returncode}: {said}"))
+            raise _StepFailedError(masked(f"exit status {process.returncode}: {shown}"))
         return "".join(self._lines[first:])
 
     def _keep(self, line: str) -> None:
@@ -364,7 +372,7 @@ class _Shell:
 
 
 def environment() -> dict[str, str]:
-    """The interpreter's own `dvc` first on PATH, as `make` has it; nothing that asks or notes."""
+    """Return variables that put this interpreter's `dvc` first on PATH and prevent prompts."""
     return {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "DVC_NO_ANALYTICS": "1",
@@ -374,12 +382,12 @@ def environment() -> dict[str, str]:
 
 
 def masked(text: str) -> str:
-    """The text without user names and passwords in URLs."""
+    """Return the text without user names and passwords in URLs."""
     return re.sub(r"://[^/@\s]+@", "://…@", text)
 
 
 def _gpu_environment(gpus: float) -> dict[str, str]:
-    """Ray shows a task its own GPUs; none means all to TensorFlow, and so does a share of one."""
+    """Return TensorFlow's variables for a task; Ray itself sets which GPUs the task sees."""
     if gpus == 0:
         return {"CUDA_VISIBLE_DEVICES": ""}
     return {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if gpus < 1 else {}

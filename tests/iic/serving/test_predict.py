@@ -145,10 +145,10 @@ def test_a_broken_file_stops_the_command_and_writes_nothing(pipeline_run, files,
         predict(pipeline_run, good, bad, "--out", tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
     predict(pipeline_run, bad, good, "--skip-broken")
-    output = capsys.readouterr()
-    assert [row["path"] for row in rows(output.out)] == [str(good)]
-    assert "1 of 2 images left out" in output.err
-    assert "bad.png" in output.err
+    said = capsys.readouterr()
+    assert [row["path"] for row in rows(said.out)] == [str(good)]
+    assert "1 of 2 images skipped" in said.err
+    assert "bad.png" in said.err
 
 
 def test_batches_keep_the_order_of_the_images(pipeline_run, files, monkeypatch, capsys):
@@ -170,19 +170,16 @@ def test_a_name_that_cannot_be_written_to_a_table_is_refused(
         main()
     message = str(stopped.value.code)
     assert message.isprintable()
-    assert message.endswith(": the name is not UTF-8 or holds control characters; rename it")
+    assert message.endswith(": the name is not UTF-8 or contains control characters; rename it")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["predict", "nowhere.png"], "error: nowhere.png: not found"),
-        (["predict", "params.yaml"], "error: params.yaml: no image (PNG, JPEG, BMP, TIFF, WebP)"),
-        (["predict", "data/labels.npz"], "error: data/labels.npz: holds train_labels"),
-        (
-            ["predict", "data/images.npz", "--model", "none"],
-            "error: none/model.json: not found; run `dvc repro`",
-        ),
+        (["predict", "params.yaml"], "error: params.yaml: not an image (PNG, JPEG, BMP"),
+        (["predict", "data/labels.npz"], "error: data/labels.npz: contains the arrays"),
+        (["predict", "data/images.npz", "--model", "none"], "error: none/model.json: not found"),
         (["predict", "data/images.npz", "--out", "x.txt"], "a name that ends in .csv or .jsonl"),
         (
             ["predict", "data/images.npz", "--max-images", "100"],

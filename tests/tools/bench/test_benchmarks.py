@@ -19,7 +19,7 @@ from iic.core.params import parse_params
 from iic.evaluation.paths import METRICS
 from iic.experiments.recipes import recipe_params
 from iic.experiments.sweep import cluster
-from iic.experiments.sweep.task import Outcome, Source
+from iic.experiments.sweep.task import Checkout, Outcome
 from iic.model.network import build_network
 from iic.pipeline.costs import Cost
 from tools.bench import (
@@ -423,7 +423,7 @@ def test_finished_experiments_are_added_to_a_repository(tmp_path):
     commit = ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--allow-empty")
     run("git", *commit, "--message", "first", cwd=tmp_path)
     head = run("git", "rev-parse", "HEAD", cwd=tmp_path).stdout.strip()
-    sweeps._add_finished(tmp_path, Source("", head, ""), 12)
+    sweeps._add_finished(tmp_path, Checkout("", head, ""), 12)
     shown = run("git", "ls-remote", ".", "refs/exps/*", cwd=tmp_path).stdout.splitlines()
     assert len(shown) == 12
     records = [path for path in (tmp_path / ".dvc/cache/runs").rglob("*") if path.is_file()]

@@ -313,15 +313,15 @@ def test_another_interpreter_has_to_have_the_same_packages(tmp_path):
 def test_mirrors_are_asked_once(monkeypatch, tmp_path, params):
     asked = []
 
-    def fetch(collection, sources):
-        asked.append(sources[0].read(collection.files["test_labels"]))
+    def fetch(collection, origins):
+        asked.append(origins[0].read(collection.files["test_labels"]))
 
     def read(file: IdxFile) -> bytes:
         return file.name.encode()
 
     monkeypatch.setattr(running, "fetch", fetch)
-    source = running.Source("mirror", read)
-    monkeypatch.setattr(running, "sources_of", lambda collection, local: [source])
+    origin = running.Origin("mirror", read)
+    monkeypatch.setattr(running, "origins_of", lambda collection, local: [origin])
     kept = running.keep_data(params, tmp_path)
     assert kept == params.with_values(data={"local_dir": str(tmp_path)})
     name = COLLECTIONS["mnist"].files["test_labels"].name

@@ -1,4 +1,4 @@
-"""A sweep over a real Ray cluster of three machines, some of which go down. `make test-extras`."""
+"""Sweeps on a Ray cluster of three machines that may be lost: `make test-extras EXTRAS=cluster`."""
 
 import re
 import shutil
@@ -37,7 +37,7 @@ variants:
   good:
     loss: {alpha: 1.0}
   broken:
-    augment: {neighbors: 5000}  # more than there are images
+    augment: {neighbors: 5000}  # more neighbours than images
 """
 
 
@@ -47,7 +47,7 @@ class Cluster(NamedTuple):
     caller: Path
 
     def sweep(self, grid: str, *options: str, address: str | None = None):
-        """Start a sweep from the head; what it says is in the head's log."""
+        """Start a sweep on the head; its output is appended to the head's log."""
         cluster = address or f"{self.head.address}:{PORT}"
         words = ("iic", "sweep", f"studies/{grid}.yaml", "--cluster", cluster, "--memory", "1")
         return self.head.start(*words, *options, cwd=self.caller)
@@ -56,8 +56,8 @@ class Cluster(NamedTuple):
         return (self.head.folder / "log").read_text("utf-8", "replace")
 
     def results(self) -> dict[str, str]:
-        """Commit by name of what is published."""
-        # By its path: only the machines reach its address.
+        """Return the commit of each published experiment, by name."""
+        # By its path, since only the machines reach the address of the Git remote.
         hub = self.caller.with_name("hub.git")
         form = "--format=%(objectname) %(refname)"
         lines = run("git", "for-each-ref", form, "refs/exps", cwd=hub).stdout.splitlines()
@@ -69,7 +69,7 @@ class Cluster(NamedTuple):
 
 @pytest.fixture(scope="module")
 def baseline(tmp_path_factory) -> Path:
-    """A clone with data, draws and neighbours, and two grids."""
+    """Clone with two grids and the outputs of the shared stages."""
     folder = make_clone(tmp_path_factory.mktemp("cluster") / "caller")
     (folder / "studies/six.yaml").write_text(GRID)
     (folder / "studies/broken.yaml").write_text(BROKEN)
@@ -85,7 +85,7 @@ def baseline(tmp_path_factory) -> Path:
 def cluster(baseline) -> Iterator[Cluster]:
     if lacks := missing():
         pytest.skip(lacks)
-    # Ray's sockets allow no long paths.
+    # Paths of Ray's sockets must be short.
     folder = Path(tempfile.mkdtemp(prefix="iic-"))
     with network(["head", "a", "b"], folder) as (head, *workers):
         cluster = Cluster(head, workers, baseline)
@@ -96,7 +96,7 @@ def cluster(baseline) -> Iterator[Cluster]:
         for worker in workers:
             cluster.start_worker(worker)
         wait_for(lambda: head.members() == 3)
-        # The code travels over the network; the DVC remote is a disk that all machines share.
+        # Git uses the network; the DVC remote is a folder that all machines share.
         top = str(baseline.parent)
         head.start(
             "git", "daemon", "--export-all", "--enable=receive-pack", f"--base-path={top}", top
@@ -107,50 +107,50 @@ def cluster(baseline) -> Iterator[Cluster]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_a_sweep_survives_its_caller_and_a_machine(cluster):
-    caller = cluster.sweep("six")
+def test_sweep_survives_the_loss_of_its_driver_and_of_a_machine(cluster):
+    driver = cluster.sweep("six")
     wait_for(lambda: len(cluster.results()) >= 1)
-    caller.kill()
-    # What it had started ends with it, though nobody told DVC so.
-    wait_for(lambda: not any(at_work(worker) for worker in cluster.workers))
+    driver.kill()
+    # The tasks end with the driver, including the processes that DVC has started.
+    wait_for(lambda: not any(task_commands(worker) for worker in cluster.workers))
     first = cluster.results()
     assert 1 <= len(first) < 6
 
-    caller = cluster.sweep("six")
+    driver = cluster.sweep("six")
     wait_for(lambda: len(cluster.results()) > len(first))
     lost = cluster.workers[0]
     wait_for(lambda: "stages.train" in " ".join(lost.commands()))
     lost.kill()
-    assert caller.wait(timeout=300) == 0, cluster.log()
+    assert driver.wait(timeout=300) == 0, cluster.log()
     results = cluster.results()
     assert len(results) == 6
-    # Commits have times: another run would be another commit.
+    # A second run of an experiment would have another commit, since commits contain a time.
     assert first.items() <= results.items()
-    said = cluster.log()
-    assert f"{len(first)} have results, {6 - len(first)} to run" in said
-    assert f"{6 - len(first)} of {6 - len(first)}: " in said
+    log = cluster.log()
+    assert f"{len(first)} have results, {6 - len(first)} to run" in log
+    assert f"{6 - len(first)} of {6 - len(first)}: " in log
     here = run("dvc", "exp", "list", "--name-only", cwd=cluster.caller).stdout.split()
     assert sorted(here) == sorted(results)
 
 
-def at_work(machine: Machine) -> list[str]:
-    """Commands of tasks that run on a machine."""
+def task_commands(machine: Machine) -> list[str]:
+    """Return the commands of the tasks that run on a machine."""
     return [line for line in machine.commands() if re.search("stages|dvc|git", line)]
 
 
-def test_nothing_runs_again(cluster):
+def test_finished_experiments_do_not_run_again(cluster):
     before = cluster.results()
     assert cluster.sweep("six").wait(timeout=60) == 0
     assert "6 have results, 0 to run" in cluster.log()
     assert cluster.results() == before
 
 
-def test_results_are_those_of_one_machine_byte_for_byte(cluster, tmp_path):
+def test_results_equal_those_of_one_machine_byte_for_byte(cluster, tmp_path):
     serial = alone(cluster.caller, tmp_path / "serial")
     shutil.rmtree(serial / ".dvc/cache/runs")
     theirs = trees_of(cluster.caller)
     wanted = run("iic", "sweep", "studies/six.yaml", "--dry-run", cwd=serial).stdout.splitlines()
-    # Sums over other numbers of threads are rounded otherwise.
+    # Another number of threads rounds sums differently.
     environment = dict.fromkeys(THREADS, "1")
     for name, *options in map(str.split, wanted):
         command = ("dvc", "exp", "run", "--temp", "--name", name, *options)
@@ -160,7 +160,7 @@ def test_results_are_those_of_one_machine_byte_for_byte(cluster, tmp_path):
 
 
 def alone(caller: Path, folder: Path) -> Path:
-    """A copy that knows no remote repository and no experiment."""
+    """Copy a clone without its Git remote and without its experiments."""
     shutil.copytree(caller, folder, symlinks=True)
     listed = run("git", "for-each-ref", "--format=%(refname)", "refs/exps", cwd=folder).stdout
     for reference in listed.split():
@@ -170,13 +170,13 @@ def alone(caller: Path, folder: Path) -> Path:
 
 
 def trees_of(folder: Path) -> dict[str, str]:
-    """Hash of all files of each experiment: figures, tables, and dvc.lock that names all others."""
+    """Return the hash of each experiment's files, which include dvc.lock with all other hashes."""
     form = "--format=%(refname) %(tree)"
     lines = run("git", "for-each-ref", form, "refs/exps/*/*/six-*", cwd=folder).stdout.splitlines()
     return dict(line.split() for line in lines)
 
 
-def test_a_failing_variant_stops_no_other(cluster):
+def test_failing_variant_does_not_stop_others(cluster):
     sweep = cluster.sweep("broken")
     assert sweep.wait(timeout=180) == 1
     (good,) = [name for name in cluster.results() if name.startswith("broken-good")]
@@ -184,58 +184,58 @@ def test_a_failing_variant_stops_no_other(cluster):
     (log,) = (cluster.caller / ".dvc/tmp/sweep").iterdir()
     assert log.name.startswith("broken-broken-seed-0")
     (reason,) = [line for line in log.read_text().splitlines() if line.startswith("error: ")]
-    said = cluster.log()
-    assert f"    {reason}" in said
-    assert said.splitlines()[-1].startswith("error: failed: broken-broken-seed-0")
-    assert "Traceback" not in said
+    printed = cluster.log()
+    assert f"    {reason}" in printed
+    assert printed.splitlines()[-1].startswith("error: failed: broken-broken-seed-0")
+    assert "Traceback" not in printed
 
 
-def test_a_machine_on_which_no_task_can_run_is_named_before_any_does(cluster):
-    """Here because of the folder for its clones."""
+def test_machine_that_can_run_no_task_is_named_before_any_task_runs(cluster):
+    """The machine's folder for clones is open to other users."""
     worker = next(machine for machine in cluster.workers if machine.processes())
     top = worker.folder / "iic-sweep-0"
     top.chmod(0o755)
     before = cluster.results()
     assert cluster.sweep("broken").wait(timeout=60) == 1
     top.chmod(0o700)
-    said = cluster.log().splitlines()[-1]
-    assert said.startswith(f"error: no task can run on {worker.address}: {top}: open to other")
+    last = cluster.log().splitlines()[-1]
+    assert last.startswith(f"error: no task can run on {worker.address}: {top}: open to other")
     assert cluster.results() == before
 
 
-def test_a_caller_outside_the_cluster_runs_what_had_failed(cluster):
+def test_driver_outside_the_cluster_runs_failed_experiments_again(cluster):
     before = cluster.results()
     sweep = cluster.sweep("broken", address=f"ray://{cluster.head.address}:10001")
     assert sweep.wait(timeout=180) == 1
-    said = cluster.log()
-    assert "1 have results, 1 to run" in said
-    assert said.splitlines()[-1].startswith("error: failed: broken-broken-seed-0")
+    log = cluster.log()
+    assert "1 have results, 1 to run" in log
+    assert log.splitlines()[-1].startswith("error: failed: broken-broken-seed-0")
     assert cluster.results() == before
 
 
 def addresses(process: int) -> set[str]:
-    """At which a process and all that it has started listen."""
+    """Return the addresses on which a process and its children listen."""
     found: set[str] = set()
     with suppress(psutil.Error):
         for one in (psutil.Process(process), *psutil.Process(process).children(recursive=True)):
             with suppress(psutil.Error):
-                open_ones = one.net_connections("inet")
-                found |= {where.laddr.ip for where in open_ones if where.status == "LISTEN"}
+                connections = one.net_connections("inet")
+                found |= {each.laddr.ip for each in connections if each.status == "LISTEN"}
     return {address.removeprefix("::ffff:") for address in found}
 
 
-def test_without_a_cluster_ray_runs_here(cluster, tmp_path):
-    """In a clone that knows no remote; its own repository and cache are enough."""
+def test_without_a_cluster_ray_runs_on_this_machine(cluster, tmp_path):
+    """The clone has no Git or DVC remote; its own repository and cache serve as remotes."""
     folder = alone(cluster.caller, tmp_path / "clone")
     words = ("iic", "sweep", "studies/broken.yaml", "--memory", "1", "--scratch", str(tmp_path))
     log, listening = tmp_path / "log", set()
-    with log.open("w") as said:
-        sweep = subprocess.Popen(words, cwd=folder, env=environment(), stderr=said)
+    with log.open("w") as file:
+        sweep = subprocess.Popen(words, cwd=folder, env=environment(), stderr=file)
         while sweep.poll() is None:
             listening |= addresses(sweep.pid)
             time.sleep(0.5)
     assert sweep.returncode == 1
-    # No other machine reaches it, and other users lack its token.
+    # Other machines cannot connect, and other users lack the token.
     assert listening == {"127.0.0.1"}
     (good,) = run("dvc", "exp", "list", "--name-only", cwd=folder).stdout.split()
     assert good.startswith("broken-good")
@@ -245,8 +245,7 @@ def test_without_a_cluster_ray_runs_here(cluster, tmp_path):
     assert good in shown
 
 
-def test_a_wrong_address_or_too_large_a_task_is_named(cluster):
-    # The head alone has no core for a task.
+def test_wrong_address_and_too_large_task_are_named(cluster):
     assert cluster.sweep("broken", "--cores", "64").wait(timeout=60) == 1
     assert "no machine of the cluster has 64 cores, 1 GB" in cluster.log()
     assert "Traceback" not in cluster.log()
