@@ -5,7 +5,6 @@
 
 import importlib.util
 import json
-import os
 import re
 import runpy
 import shutil
@@ -26,7 +25,6 @@ from iic.evaluation.card import ModelCard, card_path, write_card
 from iic.model.assignments import Assignments
 from iic.model.network import build_network, predict
 from iic.model.store import hash_of_weights, load_network, save_network
-from iic.pipeline.quiet import quiet
 from iic.serving.export import (
     FORMATS,
     TOLERANCE,
@@ -385,24 +383,6 @@ def test_the_command_prints_only_what_it_wrote(place, here):
     )
     assert checked.startswith(f"40 test images of {place}/data/images.npz: probabilities differ by")
     assert done.stderr == ""
-
-
-def test_output_of_libraries_is_hidden_unless_an_unexpected_error_occurs(capfd):
-    with quiet():
-        os.write(2, b"chatter")
-
-    def failing(error: Exception) -> None:
-        with quiet():
-            os.write(2, b"the cause")
-            raise error
-
-    with pytest.raises(InputError):
-        failing(InputError("mistake"))
-    assert capfd.readouterr().err == ""
-    with pytest.raises(RuntimeError):
-        failing(RuntimeError())
-    os.write(2, b", then more")
-    assert capfd.readouterr().err == "the cause, then more"
 
 
 def examples() -> dict[str, str]:
