@@ -4,9 +4,8 @@ PYTHON ?= python3
 EXTRAS ?=
 VENV   := .venv
 BIN    := $(VENV)/bin
-# DVC finds `python` and `iic` on PATH, so the environment comes first there. The level silences
-# TensorFlow's notes on the processor.
-RUN    := PATH="$(CURDIR)/$(BIN):$$PATH" TF_CPP_MIN_LOG_LEVEL=2
+# DVC finds `python` and `iic` on PATH, so the environment comes first there.
+RUN    := PATH="$(CURDIR)/$(BIN):$$PATH"
 LOCK   := uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
           --generate-hashes --no-header --no-annotate
 # Options of pytest by optional requirement. Each test of a cluster uses all cores, so these run one

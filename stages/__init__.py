@@ -1,1 +1,1 @@
-"""The scripts that DVC runs, one a stage."""
+"""Scripts that DVC runs, one for each stage."""

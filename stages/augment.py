@@ -1,4 +1,4 @@
-"""Stage 2: draw the augmentation seeds once, for every variant to share."""
+"""Stage 2: draw the augmentation seeds, which all variants share."""
 
 from iic.core.files import read_arrays, write_arrays
 from iic.core.params import Params
@@ -8,7 +8,7 @@ from iic.pipeline.stage import run
 
 
 def main(params: Params) -> None:
-    """Only the number of training images matters, not their content."""
+    """Draw seeds for each view and training image; the content of the images does not matter."""
     images = read_arrays(IMAGES, ["train_images"])["train_images"]
     write_arrays(DRAWS, make_draws(params.seed, params.augment.views, len(images)))
 

@@ -1,4 +1,4 @@
-"""Stage 1: fetch and verify the images and labels, and store them as separate files."""
+"""Stage 1: fetch and verify the images and labels, and store them in separate files."""
 
 from pathlib import Path
 
@@ -15,9 +15,9 @@ from iic.pipeline.stage import run
 
 
 def main(params: Params) -> None:
-    """Images and labels go to two files, so that training can depend on the images alone.
+    """Store images and labels in two files, so that training depends on the images alone.
 
-    Names of classes and paths tell labels, so they go with these.
+    Class names and paths of images reveal labels, so they are stored with the labels.
     """
     dataset = _load(params.data)
     write_arrays(IMAGES, {"train_images": dataset.train_images, "test_images": dataset.test_images})

@@ -18,16 +18,19 @@ from iic.evaluation.scores import (
     scores,
     stability,
 )
-from iic.model.network import predict
 from iic.model.store import hash_of_weights, load_network
 from iic.pipeline.paths import HISTORY, IMAGES, LABELS, MODEL, SNAPSHOTS
+from iic.pipeline.quiet import quiet
 from iic.pipeline.stage import run
+
+with quiet():
+    from iic.model.network import predict
 
 
 def main(params: Params) -> None:
     """Score each epoch's snapshot, then the trained model on all images.
 
-    Without labels, the tables and the metrics hold what can be said without them.
+    Data without labels get metrics that need none, and tables without columns of labels.
     """
     known = read_arrays(
         LABELS, ["train_labels", "test_labels", "names", "train_paths", "test_paths"]
@@ -46,7 +49,7 @@ def main(params: Params) -> None:
     metrics["loss"] = last["loss"]
     if len(snapshots["second_test"]):
         metrics["stability"] = stability(test.soft.hard_cluster, snapshots["second_test"])
-    # Flat and few, since `dvc exp show` makes a column of each.
+    # Flat and few, since `dvc exp show` shows each as a column.
     metrics = {name: round(value, 6) for name, value in metrics.items()}
 
     write_text(METRICS, json.dumps(metrics, indent=2) + "\n")
@@ -70,7 +73,7 @@ def main(params: Params) -> None:
 
 
 def _assign(known: dict[str, np.ndarray]) -> dict[str, Split]:
-    """Both splits, put in order by the trained model."""
+    """Assign the images of both splits to clusters with the trained model."""
     images = read_arrays(IMAGES, ["train_images", "test_images"])
     network = load_network(MODEL)
     return {

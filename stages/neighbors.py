@@ -1,4 +1,4 @@
-"""Stage 3: find each training image's nearest neighbours, the partners of the first pairs."""
+"""Stage 3: find the nearest neighbours of each training image, its partners in early pairs."""
 
 from iic.core.files import read_arrays, write_arrays
 from iic.core.params import Params
@@ -8,7 +8,7 @@ from iic.pipeline.stage import run
 
 
 def main(params: Params) -> None:
-    """Images alone decide: no seed, no label, so one file serves every variant and seed."""
+    """Find the neighbours from the images alone, so that all variants and seeds share the file."""
     images = read_arrays(IMAGES, ["train_images"])["train_images"]
     write_arrays(NEIGHBORS, {"neighbors": nearest_neighbors(images, params.augment.neighbors)})
 

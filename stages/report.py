@@ -1,4 +1,4 @@
-"""Stage 6: draw figures, animation and page from what the other stages wrote."""
+"""Stage 6: draw the figures, the animation and the page from the outputs of the other stages."""
 
 import matplotlib
 
@@ -16,8 +16,8 @@ from iic.report.run import Run
 
 
 def main(params: Params) -> None:
-    """Every figure is also a file of its own, for papers and slides."""
-    # Somebody's own matplotlibrc is not to change them.
+    """Write each figure to a file, for papers and slides, and all of them to one page."""
+    # Ignore the user's matplotlibrc.
     matplotlib.rcdefaults()
     card = read_card(MODEL_CARD)
     if card is None:

@@ -7,32 +7,37 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from dvclive.keras import DVCLiveCallback
 from dvclive.live import Live
 
 from iic.core.files import read_arrays, write_arrays, write_table
 from iic.core.params import Params
-from iic.model.diagnosis import diagnose
-from iic.model.network import as_input
-from iic.model.store import save_network
-from iic.pairs.augmentation import Draws, operation_examples
-from iic.pairs.batches import TrainingData
 from iic.pipeline.paths import DRAWS, HISTORY, IMAGES, MODEL, NEIGHBORS, SNAPSHOTS
+from iic.pipeline.quiet import device_name, quiet
 from iic.pipeline.resume import resumable
 from iic.pipeline.stage import run
-from iic.training.train import train
+
+with quiet():
+    from dvclive.keras import DVCLiveCallback
+
+    from iic.model.diagnosis import diagnose
+    from iic.model.network import as_input
+    from iic.model.store import save_network
+    from iic.pairs.augmentation import Draws, operation_examples
+    from iic.pairs.batches import TrainingData
+    from iic.training.train import train
 
 log = logging.getLogger(__name__)
 
 # For watching a run; what the pipeline keeps is written elsewhere.
 WATCHED = Path("dvclive")
-# Training images on which the report shows what each operation does.
+# Training images on which the report shows the effect of each operation.
 EXAMPLES = 6
 
 
 def main(params: Params) -> None:
-    """Train; then store model, history and snapshots."""
+    """Train, and store the model, the history and the snapshots."""
     data = read_data()
+    log.info("training on %s", device_name())
     with resumable(params, [Path(__file__), IMAGES, DRAWS, NEIGHBORS]) as state, _line_ended():
         _train(data, params, state)
 
@@ -63,18 +68,19 @@ def _train(data: TrainingData, params: Params, state: Path) -> None:
 
 @contextmanager
 def _line_ended() -> Iterator[None]:
-    """End the line of Keras's progress bar on a failure, of which the next line is to tell."""
+    """On a failure, end the line of Keras's progress bar, so that the message gets its own line."""
     try:
         yield
     except BaseException:
-        sys.stdout.write("\n")
-        sys.stdout.flush()
+        if sys.stdout is not None and sys.stdout.isatty():
+            sys.stdout.write("\n")
+            sys.stdout.flush()
         raise
 
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Let a failed write, which knows no names, tell what it was for."""
+    """Name the path in the error of a failed write, which has no name of its own."""
     try:
         yield
     except OSError as error:
@@ -83,7 +89,7 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def read_data() -> TrainingData:
-    """What the stages before left for this one."""
+    """Read what the stages before have written for the training."""
     return TrainingData(
         **read_arrays(IMAGES, ["train_images", "test_images"]),
         **read_arrays(DRAWS, ["draws", "noise_seeds"]),
@@ -92,7 +98,7 @@ def read_data() -> TrainingData:
 
 
 def _second_clusters(data: TrainingData, params: Params, state: Path) -> np.ndarray:
-    """(m,) uint16 clusters of the test images in a training that differs in its seed alone."""
+    """(m,) uint16, the clusters of the test images in a second training with another seed."""
     if params.train.second_seed is None:
         return np.empty(0, np.uint16)
     log.info("second training, with seed %d", params.train.second_seed)

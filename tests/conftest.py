@@ -1,4 +1,4 @@
-"""Shared fixtures: small real data, the committed parameters, a clone of the repository."""
+"""Shared fixtures: a small real data set, the committed parameters, a clone of the repository."""
 
 import fcntl
 import logging
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-# Quiet, and before anything imports TensorFlow.
+# Before anything imports TensorFlow.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Threads of OpenMP else turn while they wait, on the cores that the other worker needs.
+# Waiting threads of OpenMP would otherwise occupy the cores that the other worker needs.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from iic.core.params import Params, parse_params
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# A network and a schedule small enough for a test, over every kind of operation.
+# A network and a schedule small enough for a test, with every kind of operation.
 TINY = {
     "data.name": "digits",
     "augment.views": 2,
@@ -43,7 +43,7 @@ TINY = {
 
 
 def override(text: str, values: dict[str, object]) -> str:
-    """The text of a parameter file with some keys set, as `dvc exp run -S` would."""
+    """Set keys in the text of a parameter file, as `dvc exp run -S` does."""
     import yaml
 
     tree = yaml.safe_load(text)
@@ -113,15 +113,16 @@ def random() -> np.random.Generator:
 
 
 def environment() -> dict[str, str]:
-    """This process's, with this interpreter first on PATH, as `make` sets it for DVC."""
+    """Return the environment of a user's shell, with this interpreter first on PATH for DVC."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | {"PATH": path, "DVC_NO_ANALYTICS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    inherited = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    return inherited | {"PATH": path, "DVC_NO_ANALYTICS": "1"}
 
 
 def run(
     *command: str, cwd: Path, check: bool = True, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command; on failure show what it printed."""
+    """Run a command; fail the test with its output if the command fails and `check` is set."""
     result = subprocess.run(
         command, cwd=cwd, env=environment() | (env or {}), capture_output=True, text=True
     )
@@ -133,7 +134,7 @@ def run(
 
 
 def exit_code_of(script: str, *arguments: str, cwd: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What a script exits with: run as `python -m` does, but for the start of TensorFlow."""
+    """Return the message with which a script exits; running it here saves starting TensorFlow."""
     monkeypatch.chdir(cwd)
     monkeypatch.setattr(sys, "argv", [script, *arguments])
     monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
@@ -143,11 +144,10 @@ def exit_code_of(script: str, *arguments: str, cwd: Path, monkeypatch: pytest.Mo
 
 
 def make_clone(folder: Path, **settings: object) -> Path:
-    """A Git and DVC repository of the working tree's files, with tiny parameters committed."""
+    """Make a Git and DVC repository of the working tree's files, with tiny parameters committed."""
     copy_working_tree(ROOT, folder, ".", ":!dvc.lock", ":!reports")
-    copy_working_tree(
-        ROOT, folder, "reports/measurements/benchmark.json"
-    )  # measured, not made by the pipeline
+    # Measured, not made by the pipeline.
+    copy_working_tree(ROOT, folder, "reports/measurements/benchmark.json")
     values = TINY | {key.replace("__", "."): value for key, value in settings.items()}
     file = folder / "params.yaml"
     file.write_text(override(file.read_text("utf-8"), values), "utf-8")
@@ -165,25 +165,30 @@ def commit(folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def pipeline_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone in which `dvc repro` has run on the digits. Copy it before changing anything."""
+    """A clone in which `dvc repro` has run on the digits. Copy it before changing anything.
+
+    The file `output.txt` beside the clone holds what `dvc repro` printed.
+    """
     own = tmp_path_factory.getbasetemp()
-    # Folders of pytest-xdist's workers lie in one, in which the first to need it runs it for all.
+    # The first worker of pytest-xdist that needs the clone makes it, in the folder above its own.
     common = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     finished = common / "finished"
     with Path(f"{finished}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not finished.exists():
             clone = make_clone(common / "clone")
-            run("dvc", "repro", cwd=clone)
+            done = run("dvc", "repro", cwd=clone)
+            (common / "output.txt").write_text(done.stdout + done.stderr, "utf-8")
             commit(clone)
             clone.rename(finished)
     folder = own / "pipeline/clone"
     shutil.copytree(finished, folder, symlinks=True)
+    shutil.copy(common / "output.txt", folder.parent)
     return folder
 
 
 def flip_a_bit(path: Path) -> None:
-    """Damage a file as a failing disk does: nothing that the file system tells of it changes."""
+    """Damage a file as a failing disk does, without a change of its size, times or mode."""
     before, content = path.stat(), bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.chmod(0o644)
@@ -194,7 +199,7 @@ def flip_a_bit(path: Path) -> None:
 
 @contextmanager
 def no_file_larger_than(size: int) -> Iterator[None]:
-    """Writing more bytes into a file fails meanwhile, much as on a full disk."""
+    """Let writes beyond a size, in bytes, fail in the block, much as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

@@ -82,8 +82,6 @@ def main() -> None:
             sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
         logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
         logging.getLogger("iic").setLevel(logging.INFO)
-        # Otherwise TensorFlow prints notes on the processor.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         try:
             cli.main(standalone_mode=False)
             sys.stdout.flush()

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from iic.cli.options import model_option
-from iic.cli.quiet import quiet
 from iic.core.errors import InputError
+from iic.pipeline.quiet import quiet
 
 if TYPE_CHECKING:
     from iic.data.images import ImageSource

@@ -1,1 +1,1 @@
-"""Errors, files, parameters: what all other sub-packages use."""
+"""Errors, files and parameters, which all other sub-packages use."""

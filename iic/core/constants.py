@@ -1,20 +1,20 @@
-"""Names and numbers that several sub-packages share and that never change with a setting."""
+"""Names and numbers that several sub-packages share and that no setting changes."""
 
 from enum import StrEnum
 
-# Height and width, in pixels, of the images that the network sees.
+# Height and width of the input images of the network, in pixels.
 IMAGE_SIZE = 28
-# The cluster of a training image that is not taught any.
+# Target cluster of a training image that is not taught any.
 UNTAUGHT = -1
 
 
 class Head(StrEnum):
-    """The two heads of the network; the values begin the names of columns and arrays."""
+    """The two heads of the network; their values are prefixes of columns and arrays."""
 
     CLUSTER = "cluster"
     OVERCLUSTER = "overcluster"
 
     @property
     def full_name(self) -> str:
-        """The head's name in text."""
-        return f"{self}ing head"
+        """The name of the head in text."""
+        return {"cluster": "clustering head", "overcluster": "overclustering head"}[self]

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and arrays read without trusting the file."""
+"""Atomic writes of files, and reads that do not trust the file."""
 
 import csv
 import glob
@@ -19,22 +19,23 @@ import numpy as np
 
 from iic.core.errors import InputError, reason_of
 
-# Ends the name of a folder in which a file is written.
+# Suffix of the temporary folder in which a file is written.
 _PARTIAL = ".partial"
 _REMEDY = "delete it and run `dvc repro`"
-# A lone sign is no formula; apostrophes count, so that taking one off gives the text back.
+# A sign alone is no formula. Leading apostrophes are part of the pattern, so that removing the one
+# that `table_cell` adds restores the text.
 _FORMULA = re.compile(r"'*[=+\-@\t\r].", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?[0-9.]+")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` that takes its place once the block has succeeded.
+    """Yield a temporary path beside `path`, and rename it to `path` if the block succeeds.
 
-    A fresh file also leaves a DVC cache alone that `path` may be a link into.
+    If `path` is a link into the DVC cache, the file in the cache keeps its content.
 
     Raises:
-        OSError: names `path`, whatever could not be written.
+        OSError: The file cannot be written; the error names `path`.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,18 +44,18 @@ def replacing(path: Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(_PARTIAL, prefix, path.parent) as folder:
             temporary = Path(folder) / path.name
             yield temporary
-            # Else a power cut could leave the new name on content that was never written.
+            # Otherwise a power cut could leave a file with the new name and no content.
             _to_disk(temporary)
             temporary.replace(path)
         _to_disk(path.parent)
     except OSError as error:
-        # A full disk is met by a write, which knows no names.
+        # A write to a full disk raises an error without a file name.
         reason = os.strerror(error.errno) if error.errno else reason_of(error)
         raise OSError(error.errno, reason, str(path)) from error
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what processes that were killed had begun to write at a path."""
+    """Remove the temporary folders of killed processes that were writing the same path."""
     for folder in path.parent.glob(f".{glob.escape(path.name)}.*{_PARTIAL}"):
         process = folder.name.removeprefix(f".{path.name}.").partition(".")[0]
         if process.isdecimal() and not _is_alive(int(process)):
@@ -67,12 +68,12 @@ def _is_alive(process: int) -> bool:
     except ProcessLookupError:
         return False
     except OSError:
-        pass  # Another user's.
+        pass  # The process belongs to another user.
     return True
 
 
 def _to_disk(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
+    """Flush a file or folder to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -81,7 +82,7 @@ def _to_disk(path: Path) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file, atomically."""
+    """Write bytes to a file, atomically."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
@@ -92,15 +93,16 @@ def write_text(path: Path, text: str) -> None:
 
 
 def is_writable_name(name: str) -> bool:
-    """Whether a name can stand in a table and on a page: UTF-8, and no control characters."""
+    """Return whether a name fits tables and pages: valid UTF-8 without control characters."""
     return not any(ord(c) < 32 or "\x7f" <= c <= "\x9f" or "\ud800" <= c <= "\udfff" for c in name)
 
 
 def check_plain(path: Path, most: int | None = None) -> None:
-    """Raise InputError for a pipe, which has no end, a folder, or more than `most` bytes.
+    """Check that a path is a regular file of at most `most` bytes.
 
     Raises:
-        OSError: there is no such file.
+        InputError: It is a folder or a pipe, or too large.
+        OSError: It does not exist.
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
@@ -110,10 +112,16 @@ def check_plain(path: Path, most: int | None = None) -> None:
 
 
 def read_text(path: Path, missing: str, damaged: str, most: int | None = None) -> str:
-    """Read UTF-8 text, of a plain file and at most `most` bytes if that is given.
+    """Read a file of UTF-8 text.
+
+    Args:
+        path: Path of the file.
+        missing: Remedy to name if the file does not exist.
+        damaged: Remedy to name if the file is not UTF-8.
+        most: Upper limit of the size in bytes, if any; it also requires a regular file.
 
     Raises:
-        InputError: says what mends a missing or a damaged file, or that it is too large.
+        InputError: The file is missing, not UTF-8 or too large.
     """
     try:
         if most is not None:
@@ -135,10 +143,10 @@ def write_table(path: Path, columns: Mapping[str, Sequence[object] | np.ndarray]
 
 
 def table_cell(value: object) -> object:
-    """A value as it stands in a CSV file: floats to six significant digits, text inert.
+    """Format a value for a CSV file: floats get six significant digits.
 
-    A spreadsheet would run text that begins as a formula does, so it gets an apostrophe, as people
-    write it there; `parse_table` takes it off again.
+    Text that a spreadsheet would run as a formula gets a leading apostrophe, which `parse_table`
+    removes.
     """
     if isinstance(value, float):
         return f"{value:.6g}"
@@ -151,17 +159,20 @@ def read_table(path: Path, text: Collection[str] = ()) -> dict[str, np.ndarray]:
     """Read the columns of a CSV file that write_table wrote.
 
     Args:
-        path: of the file.
-        text: columns of strings; all others are numbers.
+        path: Path of the file.
+        text: Names of the columns of strings; all other columns are numbers.
+
+    Returns:
+        Column names, and arrays of float64 or of strings.
 
     Raises:
-        InputError: the file is missing, empty, ragged or holds something else than numbers.
+        InputError: The file is missing, empty or ragged, or a number cannot be read.
     """
     return parse_table(read_text(path, "run `dvc repro`", "run `dvc repro -f`"), str(path), text)
 
 
 def parse_table(content: str, source: str, text: Collection[str] = ()) -> dict[str, np.ndarray]:
-    """Columns from the content of a CSV file; `source` names it in errors."""
+    """Parse the content of a CSV file as `read_table` does; `source` names it in errors."""
     try:
         header, *rows = csv.reader(io.StringIO(content, newline=""))
         return {
@@ -177,7 +188,7 @@ def _plain(cell: str) -> str:
 
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:
-    """Read a JSON object; raise InputError with the command that mends the file."""
+    """Read a JSON object; the InputError of a missing or damaged file names `remedy`, a command."""
     try:
         check_plain(path)
         return dict(json.loads(path.read_text("utf-8")))
@@ -191,9 +202,9 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], *, compress: bool
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", method) as archive:
         for name, array in arrays.items():
             content = io.BytesIO()
-            # Pickled objects could run code when read, so none is ever written.
+            # Reading pickled objects could run code.
             np.lib.format.write_array(content, np.asanyarray(array), allow_pickle=False)
-            # np.savez streams its members, whose headers then differ from one Python to the next.
+            # np.savez streams its members, whose headers depend on the version of Python.
             archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getbuffer(), method)
 
 
@@ -201,7 +212,7 @@ def read_arrays(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     """Read named arrays from an NPZ file.
 
     Raises:
-        InputError: the file is missing, damaged, holds pickled objects or lacks an array.
+        InputError: The file is missing or damaged, holds pickled objects or lacks an array.
     """
     with open_arrays(path, _REMEDY) as archive:
         known = archive.namelist()
@@ -213,7 +224,7 @@ def read_arrays(path: Path, names: list[str]) -> dict[str, np.ndarray]:
 
 @contextmanager
 def open_arrays(path: Path, remedy: str) -> Iterator[zipfile.ZipFile]:
-    """An open NPZ file; whatever is wrong with it while it is read becomes an InputError."""
+    """Open an NPZ file; any error in the block becomes an InputError that names `remedy`."""
     try:
         check_plain(path)
         with zipfile.ZipFile(path) as archive:
@@ -223,13 +234,13 @@ def open_arrays(path: Path, remedy: str) -> Iterator[zipfile.ZipFile]:
     except FileNotFoundError as error:
         raise InputError(f"{path}: not found; run `dvc repro`") from error
     except Exception as error:
-        # A flipped bit may raise nearly anything, from the archive's or from the array's format.
+        # Damage can raise almost any exception in the ZIP and NPY readers.
         raise InputError(
             f"{path}: not a readable NPZ file ({reason_of(error)}); {remedy}"
         ) from error
 
 
 def read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    """An array whose checksum is right: np.load looks at it only if it reads all of the member."""
+    """Read an array and verify its checksum, which np.load does not always do."""
     content = io.BytesIO(archive.read(f"{name}.npy"))
     return np.lib.format.read_array(content, allow_pickle=False)

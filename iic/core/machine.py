@@ -1,4 +1,4 @@
-"""What the processor is and can do, by which libraries choose their code."""
+"""Facts about the machine and its processor, by which libraries choose their code."""
 
 import os
 import platform
@@ -10,24 +10,24 @@ _PROCESSORS = Path("/proc/cpuinfo")
 
 
 def usable_cores() -> int:
-    """Cores that this process may use; a container or `taskset` may leave it fewer than all."""
-    # macOS cannot say.
+    """Return the number of cores that this process may use, as a container or `taskset` sets it."""
+    # Not on macOS.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def processor_model() -> str:
-    """As Linux names it; of elsewhere the family alone."""
-    return _described().get("model name", platform.machine())
+    """Return the processor's name on Linux, and its family alone on other systems."""
+    return _cpuinfo().get("model name", platform.machine())
 
 
 def instructions() -> set[str]:
-    """What the processor can do, as Linux names it; nothing is known elsewhere."""
-    return set(_described().get("flags", "").split())
+    """Return the processor's instruction sets as Linux names them; empty on other systems."""
+    return set(_cpuinfo().get("flags", "").split())
 
 
-def _described() -> dict[str, str]:
+def _cpuinfo() -> dict[str, str]:
     if not _PROCESSORS.exists():
         return {}
     lines: dict[str, str] = {}
@@ -37,12 +37,12 @@ def _described() -> dict[str, str]:
     return lines
 
 
-# Instructions that libraries have other code for.
+# Instruction sets that change which code libraries choose.
 _WIDE = {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}
 
 
 def machine() -> dict[str, Any]:
-    """Where the figures come from; no name of the machine and no date."""
+    """Describe the machine and the versions behind a measurement, without host name or date."""
     packages = ("tensorflow", "keras", "numpy", "scikit-learn")
     return {
         "processor": _processor(),
@@ -54,7 +54,7 @@ def machine() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """Its model as Linux names it, and the instructions that bfloat16 depends on."""
+    """Name the processor and the instruction sets that matter for bfloat16."""
     model = processor_model()
     wide = ", ".join(sorted(instructions() & _WIDE))
     return f"{model} ({wide})" if wide else model

@@ -1,4 +1,4 @@
-"""Typed parameters: every key known, present, of its type and in its range, or refused by name."""
+"""Typed parameters; an unknown, missing, mistyped or out-of-range key is refused by name."""
 
 import unicodedata
 from collections.abc import Mapping
@@ -21,8 +21,8 @@ from iic.core.errors import InputError
 from iic.core.validation import explain_all
 from iic.core.yaml_text import read_tree
 
-# Parts of overclusters times clusters that they may move to: as many numbers, twice.
-_MOST_MOVES = 200_000_000
+# Upper limit of parts of overclusters times clusters; training keeps two numbers for each.
+_MAX_MOVES = 200_000_000
 
 Operation = Literal["rotation", "distortion", "binarization", "noise"]
 Precision = Literal["float32", "mixed_bfloat16"]
@@ -32,8 +32,8 @@ OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 
 
 def _one_line(text: str) -> str:
-    """Names and paths stand in messages, tables and pages, which are made of lines."""
-    # Control characters, and the separators of lines and of paragraphs.
+    """Refuse text that would break the lines of messages, tables and pages."""
+    # Control characters, line separators and paragraph separators.
     if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in text):
         raise PydanticCustomError("one_line", "Text should be one line without control characters")
     return text
@@ -42,7 +42,7 @@ def _one_line(text: str) -> str:
 def _more_than_one(pairs: int) -> int:
     if pairs == 1:
         raise PydanticCustomError(
-            "one_pair", "Number should be at least 2: one pair alone says nothing of the clusters"
+            "one_pair", "Number should be at least 2: a single pair has no joint distribution"
         )
     return pairs
 
@@ -53,13 +53,13 @@ Location = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_
 
 
 class Section(BaseModel):
-    """Base of all sections: strict types (an integer counts as a float), no unknown keys."""
+    """Base class of all sections: strict types (an integer is valid for a float), known keys."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataParams(Section):
-    """Where the images come from."""
+    """The data set, and how images of one's own are read."""
 
     name: Literal["mnist", "fashion-mnist", "digits", "custom"]
     local_dir: Location | None
@@ -73,7 +73,7 @@ class DataParams(Section):
 
 
 class AugmentParams(Section):
-    """The operations that turn an image into a transformed view of itself, and their ranges."""
+    """The operations that make transformed views of an image, their ranges, and the pairs."""
 
     ops: list[Operation]
     views: Annotated[int, Field(ge=1, le=1000)]
@@ -92,8 +92,8 @@ class AugmentParams(Section):
 
     @field_validator("ops")
     @classmethod
-    def _in_one_order(cls, ops: list[Operation]) -> list[Operation]:
-        """Their order has no meaning, so that lists in another one are the same setting."""
+    def _sorted(cls, ops: list[Operation]) -> list[Operation]:
+        """Sort the operations, since their order has no meaning."""
         return sorted(ops, key=OPERATIONS.index)
 
     @model_validator(mode="after")
@@ -106,7 +106,7 @@ class AugmentParams(Section):
 
 
 class ModelParams(Section):
-    """The network: a trunk of convolutions shared by two heads."""
+    """The network: a convolutional backbone shared by two heads."""
 
     widths: Annotated[list[Width], Field(min_length=1, max_length=8)]
     head_widths: Annotated[list[Width], Field(max_length=8)]
@@ -117,12 +117,12 @@ class ModelParams(Section):
 
     @property
     def head_sizes(self) -> dict[Head, int]:
-        """Number of outputs of each head, by its name in iic.core.constants.Head."""
+        """Number of outputs of each head."""
         return {Head.CLUSTER: self.clusters, Head.OVERCLUSTER: self.overclusters}
 
 
 class LossParams(Section):
-    """The weights in the objective."""
+    """The weights of the terms of the loss."""
 
     alpha: Annotated[float, Field(gt=0, le=1000)]
     alpha_final: Annotated[float, Field(gt=0, le=1000)] | None
@@ -140,7 +140,7 @@ class LossParams(Section):
 
 
 class TrainParams(Section):
-    """The optimiser and its schedule."""
+    """The optimiser, its schedule and the numeric precision."""
 
     epochs: Annotated[int, Field(ge=1, le=100_000)]
     batch_size: Annotated[int, AfterValidator(_more_than_one), Field(ge=2, lt=2**31)]
@@ -151,7 +151,7 @@ class TrainParams(Section):
 
 
 class CommitteeParams(Section):
-    """Networks that are trained before, and what they teach the one that is kept."""
+    """The committee (ensemble): networks trained first, whose agreement teaches the final one."""
 
     members: Annotated[int, Field(ge=0, le=100)]
     width: Annotated[float, Field(gt=0, le=4)]
@@ -162,13 +162,13 @@ class CommitteeParams(Section):
 
 
 def _plain_number(value: object) -> object:
-    """7 -> "7": a label is a name, though digits look like numbers."""
+    """Make text of an integer, since the label 7 is a name."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return str(value) if is_number else value
 
 
 class ReportParams(Section):
-    """What the report shows."""
+    """The choices of the report."""
 
     label: Annotated[
         str,
@@ -179,7 +179,7 @@ class ReportParams(Section):
 
 
 class Params(Section):
-    """All of params.yaml; `recipe` is a name for people and decides nothing."""
+    """All of params.yaml. `recipe` is a name for tables and pages, and has no other effect."""
 
     recipe: Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_one_line)]
     seed: Annotated[int, Field(ge=0, lt=2**31)]
@@ -192,7 +192,7 @@ class Params(Section):
     report: ReportParams
 
     def with_values(self, **sections: Mapping[str, object]) -> "Params":
-        """The same with some keys of some sections replaced by valid values."""
+        """Return a copy in which some keys of some sections have other, valid values."""
         return self.model_copy(
             update={
                 name: getattr(self, name).model_copy(update=values)
@@ -203,10 +203,10 @@ class Params(Section):
     @model_validator(mode="after")
     def _is_consistent(self) -> "Params":
         parts = self.model.overclusters * self.model.clusters
-        if self.loss.teaching_weight and parts * self.model.clusters > _MOST_MOVES:
+        if self.loss.teaching_weight and parts * self.model.clusters > _MAX_MOVES:
             raise ValueError(
-                f"model.clusters: {parts:,} parts of overclusters and {self.model.clusters:,} "
-                "clusters to move them to need gigabytes of memory; lower one of them or "
+                f"model.clusters: {parts:,} parts of overclusters that may move to "
+                f"{self.model.clusters:,} clusters need gigabytes of memory; lower it or "
                 "model.overclusters, or set loss.teaching_weight to 0"
             )
         if self.train.second_seed == self.seed:
@@ -227,16 +227,16 @@ def parse_params(text: str, source: str) -> Params:
 
     Args:
         text: YAML.
-        source: name of the file, for messages.
+        source: Name of the file, for messages.
 
     Raises:
-        InputError: one line for each key that is unknown, missing, mistyped or out of range.
+        InputError: One line for each key that is unknown, missing, mistyped or out of range.
     """
     return validate_params(read_tree(text, source), source)
 
 
 def validate_params(tree: dict[str, Any], source: str) -> Params:
-    """Typed parameters from sections and keys; see parse_params for errors."""
+    """Validate nested sections and keys; see parse_params for the errors."""
     try:
         return Params.model_validate(tree)
     except ValidationError as error:

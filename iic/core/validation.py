@@ -1,4 +1,4 @@
-"""One-line messages for the errors that pydantic finds."""
+"""One-line messages for validation errors of pydantic."""
 
 import difflib
 from collections.abc import Collection
@@ -6,25 +6,24 @@ from collections.abc import Collection
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from iic.core.errors import reason_of
-from iic.core.yaml_text import shorten, shown_key
+from iic.core.errors import reason_of, shorten, shown_key
 
-# Errors listed one by one; the rest are counted.
-_MOST = 20
+# Errors that are listed; any others are only counted.
+_MAX_LISTED = 20
 
 
 def explain_all(error: ValidationError, source: str, known: Collection[str] = ()) -> str:
-    """Describe all errors of a validation, one a line.
+    """Describe all errors of a validation, one per line.
 
     Args:
-        error: Raised by a pydantic model.
-        source: Name of the file, which begins each line.
+        error: Error that a pydantic model raised.
+        source: Name of the file, at the beginning of each line.
         known: All valid dotted keys, for suggestions.
     """
     found = error.errors()
-    lines = [f"{source}: {_explain(details, known)}" for details in found[:_MOST]]
-    if len(found) > _MOST:
-        lines.append(f"{source}: {len(found) - _MOST} more mistakes; is it the right file?")
+    lines = [f"{source}: {_explain(details, known)}" for details in found[:_MAX_LISTED]]
+    if len(found) > _MAX_LISTED:
+        lines.append(f"{source}: {len(found) - _MAX_LISTED} more mistakes; is it the right file?")
     return "\n".join(lines)
 
 
@@ -34,30 +33,35 @@ def explain_first(error: ValidationError) -> str:
 
 
 def _explain(details: ErrorDetails, known: Collection[str]) -> str:
-    """Name the key, what is wrong with it and what is allowed."""
+    """Name the key, the mistake and what is allowed."""
     key, value, kind = _key(details["loc"]), details["input"], details["type"]
+    start = f"{key}: " if key else ""
     if kind == "extra_forbidden":
         return f"{key}: unknown key{_nearest(key, known)}"
     if kind == "missing":
         return f"{key}: missing{'; copy the line from the params.yaml in Git' if known else ''}"
     if kind == "value_error":
-        # Validators of a whole section begin their message with the key.
+        # A validator of a whole section puts the key at the beginning of its message.
         return f"{key + '.' if key else ''}{details['msg'].removeprefix('Value error, ')}"
+    if kind == "model_type":
+        return f"{start}{shorten(value)} should be a section of keys and values"
     if kind == "literal_error":
         allowed = details["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         hint = _nearest(value, allowed)
         return f"{key}: unknown value {shorten(value)}{hint} (one of {', '.join(allowed)})"
-    # "Input should be a valid integer", "String should have at least 1 character".
+    # For example "Input should be a valid integer" or "String should have at least 1 character".
     _, is_rule, rule = details["msg"].partition(" should ")
     if not is_rule:
-        return f"{key + ': ' if key else ''}{details['msg']}"
+        return f"{start}{details['msg']}"
     rule = rule.replace("a valid integer", "an integer").replace("a valid ", "a ")
-    return f"{key + ': ' if key else ''}{shorten(value)} should {rule}"
+    return f"{start}{shorten(value)} should {rule}"
 
 
 def _key(location: tuple[int | str, ...]) -> str:
-    """('augment', 'ops', 1) -> 'augment.ops[1]'."""
-    parts = (f"[{p}]" if isinstance(p, int) else f".{shown_key(p)}" for p in location)
+    """Format a location: ('augment', 'ops', 1) -> 'augment.ops[1]'."""
+    # pydantic adds "[key]" to the location of an invalid key of a mapping.
+    names = [part for part in location if part != "[key]"]
+    parts = (f"[{name}]" if isinstance(name, int) else f".{shown_key(name)}" for name in names)
     return "".join(parts).removeprefix(".")
 
 

@@ -1,154 +1,130 @@
-"""YAML 1.2 as DVC reads it, as far as settings need it: no tags, no aliases, no key twice.
+"""Parameter text: YAML 1.2 with DVC's scalars, without tags, anchors and repeated keys.
 
-The scalars are DVC's: `yes` is a string, 1e-4 a number and 010 ten. What is left out could only
-surprise: a tag asks for an object, and a few aliases of aliases for more memory than there is.
+DVC parses with ruamel.yaml, and so does this module: `yes` is a string, 1e-4 a number and 010 ten.
+Tags ask for Python objects, and anchors and aliases can exhaust the memory, so all are refused.
 """
 
 import re
-from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer
+from ruamel.yaml.constructor import SafeConstructor
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+from ruamel.yaml.reader import ReaderError
 
-from iic.core.errors import InputError
+from iic.core.errors import InputError, reason_of, shorten
 
-# Ten times the committed params.yaml; the parser takes a second or two for it.
+# Ten times the committed params.yaml, which takes about a second to parse.
 MAX_CHARACTERS = 50_000
-
-# As YAML counts lines.
-_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-_PLAIN_KEY = re.compile(r"[A-Za-z_][\w.-]{0,60}", re.ASCII)
-
-
-def _refuse(problem: str, event: Any) -> NoReturn:  # noqa: ANN401 - PyYAML has no types
-    raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+# Levels of nesting; a grid needs five.
+_MAX_DEPTH = 50
+# A longer number is read as text, since Python cannot print all integers of thousands of digits.
+_MAX_DIGITS = 1000
 
 
-class _Loader(yaml.SafeLoader):
-    """Makes nodes, not objects, with the implicit types below and no others."""
+def _refuse(problem: str, item: Any) -> NoReturn:  # noqa: ANN401 - an event or a node
+    raise MarkedYAMLError(None, None, problem, item.start_mark)
 
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own class attribute
 
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:  # noqa: ANN401 - PyYAML's
-        event = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent):
-            _refuse("aliases such as *name are not read; write the value out", event)
+class _Composer(Composer):
+    def get_single_node(self) -> Node | None:
+        try:
+            return super().get_single_node()
+        except YAMLError:
+            raise
+        except Exception as error:
+            # The scanner lets some errors of Python through, such as that of an impossible escape.
+            problem = f"cannot be read ({reason_of(error)})"
+            raise MarkedYAMLError(None, None, problem, self.loader.reader.get_mark()) from error
+
+    def compose_node(self, parent: Node | None, index: object) -> Node:
+        event = self.parser.peek_event()
+        if event.anchor is not None:
+            _refuse("anchors and aliases (&name, *name) are not supported; repeat the value", event)
         if event.tag is not None:
-            _refuse("tags such as !!str are not read; leave it out", event)
+            _refuse("tags such as !!str are not supported; remove the tag", event)
+        if self.depth == _MAX_DEPTH:
+            _refuse("brackets nested too deeply", event)
         return super().compose_node(parent, index)
 
 
-for _tag, _pattern, _first in (
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    ("int", r"[-+]?[0-9]+", list("-+0123456789")),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
-    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list("-+.")),
-):
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first
-    )
+class _Constructor(SafeConstructor):
+    def construct_object(self, node: Node, deep: bool = False) -> object:
+        if isinstance(node, ScalarNode) and len(node.value) > _MAX_DIGITS:
+            return node.value
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, IndexError):
+            return node.value  # `+_` has the form of a number, but is none.
+
+    def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[str, Any]:  # noqa: ARG002
+        tree: dict[str, Any] = {}
+        marks: dict[str, Any] = {}
+        for key, value in node.value:
+            if not isinstance(key, ScalarNode):
+                _refuse("a key should be a word", key)
+            name = key.value
+            if name in tree:
+                twice, again = f"the key {shorten(name)}", "the same key again; keep one"
+                raise MarkedYAMLError(twice, marks[name], again, key.start_mark)
+            marks[name] = key.start_mark
+            tree[name] = self.construct_object(value, deep=True)
+        return tree
+
+
+# Words that ruamel.yaml makes dates of, or gives a meaning that DVC's files do not use.
+for _kind in ("timestamp", "merge", "value"):
+    _Constructor.add_constructor(f"tag:yaml.org,2002:{_kind}", SafeConstructor.construct_yaml_str)
 
 
 def read_tree(text: str, source: str) -> dict[str, Any]:
-    """Sections and keys of the text of a parameter file or a part of one, not validated yet.
+    """Parse the text of a parameter file, or a part of one, without validating the values.
 
     Args:
-        text: YAML; keys are text, whatever they look like.
-        source: name of the file, for messages.
+        text: YAML. All keys are read as text, also those that look like numbers.
+        source: Name of the file, for messages.
+
+    Returns:
+        Nested sections and keys.
 
     Raises:
-        InputError: one line that says where the text is no such YAML.
+        InputError: One line that names the place and the problem.
     """
     if len(text) > MAX_CHARACTERS:
         raise InputError(
             f"{source}: longer than {MAX_CHARACTERS} characters; is it the right file?"
         )
-    loader = None
+    parser = YAML(typ="safe", pure=True)
+    parser.Composer, parser.Constructor = _Composer, _Constructor
     try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-    except yaml.YAMLError as error:
+        tree = parser.load(text)
+    except YAMLError as error:
         raise InputError(f"{source}: not valid YAML: {_explain(error, text)}") from error
-    except (ValueError, OverflowError) as error:
-        # PyYAML takes the number in an escape such as "\\U00110000" for one of a character.
-        where = _line(text, loader.line if loader else 0)
-        raise InputError(
-            f"{source}: not valid YAML: {where}: an escape beyond all characters"
-        ) from error
-    except RecursionError as error:
-        raise InputError(f"{source}: not valid YAML: brackets nested too deeply") from error
-    if not isinstance(node, yaml.MappingNode):
+    if not isinstance(tree, dict):
         raise InputError(f"{source}: expected sections such as 'loss:' with keys below them")
-    return _mapping(node, source, "")
-
-
-def shown_key(name: str) -> str:
-    """A key as it stands in a message: in quotes, and cut, unless it is a plain word."""
-    return name if _PLAIN_KEY.fullmatch(name) else shorten(name)
-
-
-def shorten(value: object) -> str:
-    """A value as it stands in a message, on one line and with everything odd escaped."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _value(node: yaml.Node, source: str, path: str) -> object:
-    if isinstance(node, yaml.MappingNode):
-        return _mapping(node, source, f"{path}.")
-    if isinstance(node, yaml.SequenceNode):
-        return [_value(item, source, f"{path}[{n}]") for n, item in enumerate(node.value)]
-    return _SCALARS.get(node.tag.rpartition(":")[2], str)(node.value)
-
-
-def _mapping(node: yaml.MappingNode, source: str, prefix: str) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    lines: dict[str, int] = {}
-    for key, value in node.value:
-        line = key.start_mark.line + 1
-        if not isinstance(key, yaml.ScalarNode):
-            raise InputError(
-                f"{source}: {prefix[:-1] or 'top'}: line {line}: a key should be a word"
-            )
-        path = prefix + shown_key(key.value)
-        if key.value in tree:
-            raise InputError(
-                f"{source}: {path}: stands in line {lines[key.value]} and again in line {line}; "
-                "keep one"
-            )
-        tree[key.value], lines[key.value] = _value(value, source, path), line
     return tree
 
 
-def _integer(text: str) -> object:
-    """Beyond some thousand digits Python refuses; a text is then no integer for the validation."""
-    try:
-        return int(text)
-    except ValueError:
-        return text
-
-
-_SCALARS: Mapping[str, Callable[[str], object]] = {
-    "null": lambda _: None,
-    "bool": lambda text: text.lower() == "true",
-    "int": _integer,
-    # .inf and .nan have a dot that Python's do not.
-    "float": lambda text: float(re.sub(r"\.(?=[a-zA-Z])", "", text)),
-}
-
-
-def _explain(error: yaml.YAMLError, text: str) -> str:
-    """In which lines, with the begin of each, and what is wrong there."""
-    if isinstance(error, yaml.reader.ReaderError):
-        number = len(_LINE_BREAK.findall(text, 0, error.position))
-        return f"{_line(text, number)}: a character that does not belong into YAML"
-    if not isinstance(error, yaml.MarkedYAMLError):
-        return " ".join(str(error).split())
+def _explain(error: YAMLError, text: str) -> str:
+    """Describe a syntax error by its lines, the beginning of each, and the problem there."""
+    if isinstance(error, ReaderError):
+        number = len(_lines(text[: error.position])) - 1
+        return f"{_line(text, number)}: a character that YAML does not allow"
+    if not isinstance(error, MarkedYAMLError):
+        return reason_of(error)
     marks = ((error.context_mark, error.context), (error.problem_mark, error.problem))
-    return ", ".join(f"{_line(text, mark.line)}: {what}" for mark, what in marks if mark and what)
+    return ", ".join(
+        f"{_line(text, mark.line)}: {reason_of(what)}" for mark, what in marks if mark and what
+    )
 
 
 def _line(text: str, number: int) -> str:
-    lines = [*_LINE_BREAK.split(text), ""]
+    lines = [*_lines(text), ""]
     return f"line {number + 1} ({shorten(lines[number].strip()[:40])})"
+
+
+def _lines(text: str) -> list[str]:
+    """Split text into lines as YAML 1.2 counts them."""
+    return re.split("\r\n|[\n\r]", text)

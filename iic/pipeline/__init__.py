@@ -1,1 +1,1 @@
-"""What every stage of the pipeline does."""
+"""Code that every stage of the pipeline shares."""

@@ -1,4 +1,4 @@
-"""What the stages of a pipeline run cost, as they note it themselves."""
+"""Time and memory of stages, which the stages record themselves."""
 
 import os
 import resource
@@ -6,19 +6,19 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-# Environment variable that names the file to which stages append what they cost.
+# Environment variable with the path of the file to which stages append their costs.
 COSTS = "IIC_COSTS"
 
 
 class Cost(NamedTuple):
-    """Seconds of a stage, imports apart, and the peak memory of its process in MB."""
+    """Seconds of a stage without its imports, and the peak memory of its process in MB."""
 
     seconds: float
     peak_mb: float
 
 
 def read_costs(path: Path) -> dict[str, Cost]:
-    """Cost of each stage that ran; none where the file is missing."""
+    """Read the last cost of each stage; empty if the file does not exist."""
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
     costs = {}
     for line in lines:
@@ -28,9 +28,9 @@ def read_costs(path: Path) -> dict[str, Cost]:
 
 
 def note_cost(seconds: float) -> None:
-    """Append stage, seconds and peak memory to the file that COSTS names, if any.
+    """Append stage, seconds and peak memory to the file that COSTS names, if it is set.
 
-    The stages' own outputs hold none of it, since they are the same bytes in every run.
+    Costs differ from run to run, so the outputs of stages, which are reproducible, hold none.
     """
     if COSTS in os.environ:
         with Path(os.environ[COSTS]).open("a", encoding="utf-8") as file:
@@ -38,10 +38,10 @@ def note_cost(seconds: float) -> None:
 
 
 def peak_memory() -> float:
-    """Largest memory in use by this process so far, in MB."""
+    """Return the peak memory of this process so far, in MB."""
     status = Path("/proc/self/status")
     if status.exists():
-        # getrusage would also count the parent's memory at the fork.
+        # getrusage would include the parent's memory at the fork.
         (line,) = (row for row in status.read_text().splitlines() if row.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024 / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # macOS counts in bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # bytes on macOS

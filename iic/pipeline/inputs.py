@@ -1,7 +1,7 @@
-"""What a stage reads is what the stages before it have written, down to the last bit.
+"""Checksums of the files that a stage reads, compared with dvc.lock.
 
-DVC takes a file for unchanged while its size and time are, and an object of its cache for whole
-while it is read-only. A disk that fails leaves all of these as they are.
+DVC assumes that a file with the same size and time is unchanged, and that a read-only object of its
+cache is intact. A failing disk can break both assumptions.
 """
 
 import hashlib
@@ -17,15 +17,15 @@ from iic.pipeline.paths import LOCK, PIPELINE
 
 
 def check_inputs() -> None:
-    """Compare what the stage that DVC has started is about to read with dvc.lock.
+    """Compare the inputs of the stage that DVC has started with their checksums in dvc.lock.
 
     Raises:
-        InputError: the content of a file is another one than was written.
+        InputError: The content of a file is not what an earlier stage wrote.
     """
     stage = os.environ.get("DVC_STAGE")
     if stage is None or not LOCK.exists():
         return
-    # Below the top folder, DVC puts the way to dvc.yaml before the name.
+    # In a sub-folder, DVC puts the path of dvc.yaml before the name.
     stage = stage.rpartition(":")[2]
     written = dict(outputs_in(LOCK))
     for name in yaml.safe_load(PIPELINE.read_text("utf-8"))["stages"][stage]["deps"]:
@@ -37,18 +37,18 @@ def check_inputs() -> None:
 
 
 def outputs_in(lock: Path) -> Iterator[tuple[str, str]]:
-    """Path and MD5 of each output of each stage, as DVC has written them down."""
+    """Yield the path and MD5 of each output in a lock file."""
     for stage in yaml.safe_load(lock.read_text("utf-8")).get("stages", {}).values():
         for output in stage.get("outs", []):
-            # A line that was never written; DVC runs such a stage again.
+            # DVC reruns a stage whose output has no checksum.
             if "md5" in output:
                 yield output["path"], output["md5"]
 
 
 def md5_of(path: Path) -> str:
-    """MD5 of a file, or of a folder as DVC names it."""
+    """Compute the MD5 of a file, or of a folder in DVC's format (`….dir`)."""
     if path.is_dir():
-        # As .dvcignore says, bytecode is no content.
+        # .dvcignore excludes bytecode.
         files = sorted(
             file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts
         )

@@ -1,4 +1,4 @@
-"""Files of the pipeline that more than one part of the code reads or writes."""
+"""Paths of the pipeline's files that several sub-packages read or write."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ NEIGHBORS = Path("data/neighbors.npz")
 SNAPSHOTS = Path("data/snapshots.npz")
 MODEL = Path("model")
 REPORTS = Path("reports")
-# Tables of seeds, results of grids, and measurements of the machine, which no stage writes.
+# Tables of seeds, results of grids, and measurements of the machine; no stage writes them.
 SEEDS = REPORTS / "seeds"
 STUDIES = REPORTS / "studies"
 MEASUREMENTS = REPORTS / "measurements"

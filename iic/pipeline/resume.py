@@ -1,4 +1,4 @@
-"""Where an interrupted training has left its state, for the next run of the same stage."""
+"""Folder for the state of an interrupted training, which the next run of the stage resumes."""
 
 import hashlib
 import os
@@ -13,10 +13,10 @@ from iic.core.machine import instructions, processor_model, usable_cores
 from iic.core.params import Params
 
 FOLDER = Path(".resume")
-# States of other settings, of interrupted runs that nobody went on with.
+# Upper limit of states of other settings that are kept, from runs that were never resumed.
 _KEPT = 8
 _PACKAGES = ("keras", "numpy", "tensorflow")
-# What else decides how sums are rounded.
+# Environment variables that affect the rounding of sums.
 _VARIABLES = (
     "DNNL_DEFAULT_FPMATH_MODE",
     "DNNL_MAX_CPU_ISA",
@@ -36,33 +36,33 @@ _VARIABLES = (
 
 @contextmanager
 def resumable(params: Params, inputs: Sequence[Path]) -> Iterator[Path]:
-    """A folder for the state of a training, which a success removes and a failure leaves.
+    """Yield the folder for the state of a training; success removes it, a failure leaves it.
 
-    Its name is a hash of all that decides the result, so that no other settings, code or data go on
-    with it. It lies in the repository that the user works in, since the folders of experiments
-    beside the workspace go with them.
+    The name of the folder is a hash of everything that affects the result, so a run with other
+    settings, code or data does not resume from it. The folder is in the user's repository, since
+    DVC removes the temporary folders of experiments.
 
     Args:
-        params: of the run.
-        inputs: files that the stage reads, and its own, which no module imports.
+        params: Parameters of the run.
+        inputs: Files that the stage reads, and its script, which no module imports.
     """
-    # DVC names the user's own repository, from a temporary copy of it, too.
+    # DVC sets this to the user's repository, also in a temporary copy of it.
     root = Path(os.environ.get("DVC_ROOT", ".")) / FOLDER
     folder = root / _key(params, inputs)
-    _forget_others(folder)
+    _remove_old_states(folder)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _key(params: Params, inputs: Sequence[Path]) -> str:
     content = hashlib.sha256()
-    # The files hold what `data` has chosen; the other two decide nothing here.
+    # The input files stand for `data`; the other two do not affect the training.
     content.update(params.model_dump_json(exclude={"recipe", "data", "report"}).encode())
     for package in _PACKAGES:
         content.update(version(package).encode())
     for name in _VARIABLES:
         content.update(f"{name}={os.environ.get(name)}".encode())
-    # TensorFlow takes its number of threads from the cores, and its code from the instructions.
+    # TensorFlow chooses its number of threads by the cores, and its code by the instruction sets.
     for fact in (usable_cores(), processor_model(), sorted(instructions())):
         content.update(str(fact).encode())
     for path in (*_code(), *inputs):
@@ -72,17 +72,17 @@ def _key(params: Params, inputs: Sequence[Path]) -> str:
 
 
 def _code() -> list[Path]:
-    """Files of the modules of ours that are imported."""
-    ours = [
+    """Return the files of all imported modules of this project."""
+    modules = [
         module
         for name, module in sorted(sys.modules.items())
         if name.partition(".")[0] in ("iic", "stages")
     ]
-    return [Path(module.__file__) for module in ours if module.__file__]
+    return [Path(module.__file__) for module in modules if module.__file__]
 
 
-def _forget_others(folder: Path) -> None:
-    """Remove all but the newest of the other states beside this one."""
+def _remove_old_states(folder: Path) -> None:
+    """Remove all but the newest of the other states."""
     if folder.parent.is_dir():
         others = [path for path in folder.parent.iterdir() if path != folder]
         newest = sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)

@@ -1,4 +1,4 @@
-"""What every stage does: read params.yaml, work, and report a user's mistake in one line."""
+"""The frame of every stage: read params.yaml, run, and report a mistake in one line."""
 
 import logging
 import sqlite3
@@ -20,9 +20,9 @@ _SMALLER = "close other programs, or lower train.batch_size, the network or the 
 
 
 def run(stage: Callable[[Params], None]) -> None:
-    """Run a stage with the validated parameters; exit with status 1 and one line on bad input."""
+    """Run a stage with the validated parameters; on invalid input exit with 1 and one line."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    with one_line_errors("nothing half-written is left"):
+    with one_line_errors("no output is incomplete"):
         params, start = read_params(PARAMS), time.perf_counter()
         check_inputs()
         stage(params)
@@ -31,21 +31,21 @@ def run(stage: Callable[[Params], None]) -> None:
 
 @contextmanager
 def one_line_errors(interrupted: str) -> Iterator[None]:
-    """Exit with status 1 and one line on a mistake of the user or of the machine.
+    """Turn errors of the user or the machine into one line and exit status 1.
 
     Args:
-        interrupted: what to say of the results when the user has interrupted.
+        interrupted: What to print about the results after Ctrl-C.
     """
     try:
         yield
     except InputError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        # Disk full, no permission: not a fault of the code.
+        # Such as a full disk or a missing permission.
         sys.exit(f"error: {error.filename or 'a file'}: {error.strerror or error}")
     except sqlite3.Error as error:
-        # Only DVC keeps databases, wherever its code is called.
-        sys.exit(f"error: DVC's databases: {error}; make room in its site cache, or remove that")
+        # Only DVC uses databases.
+        sys.exit(f"error: DVC's databases: {error}; make room in DVC's site cache, or remove it")
     except MemoryError as error:
         sys.exit(f"error: not enough memory ({reason_of(error)}); {_SMALLER}")
     except KeyboardInterrupt:
@@ -54,7 +54,7 @@ def one_line_errors(interrupted: str) -> Iterator[None]:
 
 def read_params(path: Path) -> Params:
     """Read and validate the parameter file; raise InputError on any mistake in it."""
-    # Four bytes a character at most; a file of gigabytes is not even read.
+    # A character has at most four bytes.
     if path.is_file() and path.stat().st_size > 4 * MAX_CHARACTERS:
         raise InputError(f"{path}: longer than {MAX_CHARACTERS} characters; is it the right file?")
     text = read_text(path, "run from the repository's top folder", "save it as UTF-8")

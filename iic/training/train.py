@@ -136,8 +136,8 @@ def _train_one(
     if finished < params.train.epochs:
         saver = [Saver(file, recorder)] if file else []
         # A progress bar needs a terminal; in a pipe or log file it would be drawn again and again.
-        on_terminal = sys.stdout.isatty()
-        lines = [] if on_terminal else [EpochLines()]
+        on_terminal = sys.stdout is not None and sys.stdout.isatty()
+        lines = [] if on_terminal or sys.stdout is None else [EpochLines()]
         with _enough_memory():
             model.fit(
                 batches.dataset(finished),

@@ -1,4 +1,4 @@
-"""People's own images through the whole pipeline, with labels and without."""
+"""A user's own images in the whole pipeline, with labels and without."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ IMAGES = 300
 
 @pytest.fixture(scope="module")
 def scans(tmp_path_factory, digits) -> Path:
-    """Black on white, in folders by label and without; twice the size of what the network sees."""
+    """Black on white, 56×56, once in a single folder and once in a folder for each label."""
     folder = tmp_path_factory.mktemp("scans")
     for number, (image, label) in enumerate(
         zip(digits.train_images[:IMAGES], digits.train_labels[:IMAGES], strict=True)
@@ -33,7 +33,7 @@ def scans(tmp_path_factory, digits) -> Path:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory, scans) -> Path:
-    """The labelled folder has run through the pipeline here."""
+    """A clone in which the pipeline has run on the labelled images."""
     folder = make_clone(
         tmp_path_factory.mktemp("own") / "clone",
         data__name="custom",
@@ -50,16 +50,16 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_folders_with_labels(clone, scans):
+def test_folders_are_labels(clone, scans):
     metrics = json.loads((clone / "reports/metrics.json").read_text())
     assert list(metrics) == ["acc", "nmi", "ari", "over_acc", "train_acc", "loss", "stability"]
     card = json.loads((clone / "model-card.json").read_text())
     assert card["labels"] == [f"= digit {digit}" for digit in range(10)]
-    # Twelve clusters, ten labels.
+    # Two of the twelve clusters have no label.
     assert sorted(c for c in card["clusters"] if c is not None) == list(range(10))
     assert card["data"] == "custom"
     found = {row["path"]: row for row in rows(clone / "reports/assignments.csv")}
-    # What a spreadsheet would run is written as text.
+    # Names that a spreadsheet would run as formulas get an apostrophe.
     assert {path.lstrip("'") for path in found} == {
         path.relative_to(scans / "labelled").as_posix() for path in scans.glob("labelled/*/*.png")
     }
@@ -71,10 +71,10 @@ def test_folders_with_labels(clone, scans):
     assert right == pytest.approx(metrics["acc"], abs=1e-6)
     page = (clone / "reports/index.html").read_text()
     assert "= digit 3" in page
-    assert "Between two trainings, seeds 0 and 1" in page
+    assert "Two trainings with the seeds 0 and 1 assign" in page
 
 
-def test_predict_finds_the_same_clusters(clone, scans, monkeypatch):
+def test_predict_gives_the_same_clusters(clone, scans, monkeypatch):
     monkeypatch.chdir(clone)
     cli.main(["predict", str(scans / "labelled"), "--out", "new.csv"], standalone_mode=False)
     names = ("cluster", "overcluster", "probability")
@@ -91,13 +91,15 @@ def test_predict_finds_the_same_clusters(clone, scans, monkeypatch):
         assert [float(row[name]) for name in names] == pytest.approx(known[path], rel=1e-4)
 
 
-def test_without_labels_the_same_network_and_what_can_be_said(clone, scans, monkeypatch, capsys):
-    """Only what depends on labels runs again: the pictures are the same, and so is the training."""
+def test_same_images_without_labels_keep_the_network_and_get_other_metrics(
+    clone, scans, monkeypatch, capsys
+):
+    """Only stages that depend on labels rerun, since the images are the same."""
     lock = yaml.safe_load((clone / "dvc.lock").read_text())
     file = clone / "params.yaml"
     file.write_text(override(file.read_text(), {"data.path": str(scans / "plain")}))
-    said = run("dvc", "repro", cwd=clone).stdout
-    ran = [line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")]
+    output = run("dvc", "repro", cwd=clone).stdout
+    ran = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
     assert ran == ["download", "evaluate", "report"]
     after = yaml.safe_load((clone / "dvc.lock").read_text())
     assert after["stages"]["train"] == lock["stages"]["train"]
@@ -130,7 +132,7 @@ def test_without_labels_the_same_network_and_what_can_be_said(clone, scans, monk
     run("dvc", "plots", "show", cwd=clone)
 
 
-def test_a_changed_file_is_noticed(clone, scans):
+def test_changed_file_makes_download_stale(clone, scans):
     extra = scans / "plain/new.png"
     Image.new("L", (56, 56), 255).save(extra)
     status = json.loads(run("dvc", "status", "--json", "download", cwd=clone).stdout)
@@ -149,7 +151,9 @@ def test_a_changed_file_is_noticed(clone, scans):
         ),
     ],
 )
-def test_bad_folders_end_with_one_line_and_lose_nothing(pipeline_run, tmp_path, make, message):
+def test_unusable_folder_is_reported_in_one_line_and_changes_no_result(
+    pipeline_run, tmp_path, make, message
+):
     folder = tmp_path / "clone"
     shutil.copytree(pipeline_run, folder, symlinks=True)
     make(tmp_path / "scans")

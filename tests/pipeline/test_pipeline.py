@@ -1,4 +1,4 @@
-"""dvc.yaml against the code: what a stage imports, reads and writes is what it declares."""
+"""dvc.yaml and the code agree on what each stage imports, reads and writes."""
 
 import ast
 import importlib
@@ -38,14 +38,14 @@ BELOW = {
 
 
 def module_path(name: str) -> Path | None:
-    """The file of a local module, if it is one."""
+    """Return the file of a module, if the module is in this repository."""
     path = ROOT / (name.replace(".", "/") + ".py")
     return path.relative_to(ROOT) if path.is_file() else None
 
 
 @cache
 def local_imports(path: Path) -> frozenset[Path]:
-    """Local modules that a file imports, at its top or inside its functions."""
+    """Return the files of local modules that a file imports, also inside functions."""
     names: set[str] = set()
     for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))):
         if isinstance(node, ast.Import):
@@ -85,7 +85,7 @@ def leaf_names(model: type[BaseModel], prefix: str = "") -> list[str]:
 
 
 def code_of(stage: str) -> set[Path]:
-    """Files of code that decide what a stage does: its script, imports and templates."""
+    """Return the files of a stage's code: its script, its imports and their templates."""
     script = Path(f"stages/{stage}.py")
     files = {script, *transitive_imports(script)}
     sources = [(ROOT / path).read_text("utf-8") for path in files]
@@ -102,7 +102,7 @@ def declared_code(stage: str) -> list[Path]:
 
 
 def declared_params(stage: str) -> set[str]:
-    """Leaves that a stage declares; a whole section stands for all of its leaves."""
+    """Return the parameters that a stage declares; a section stands for all of its parameters."""
     names = STAGES[stage].get("params", [])
     return {
         leaf for leaf in leaf_names(Params) if any(f"{leaf}.".startswith(f"{n}.") for n in names)
@@ -121,7 +121,7 @@ def test_every_declared_sub_package_is_imported_from(stage):
         assert any(path.is_relative_to(dep) for path in code_of(stage)), dep
 
 
-def test_committed_results_are_of_this_code():
+def test_committed_results_come_from_this_code():
     lock = yaml.safe_load((ROOT / "dvc.lock").read_text("utf-8"))
     for stage, entry in lock["stages"].items():
         for dep in entry["deps"]:
@@ -131,12 +131,12 @@ def test_committed_results_are_of_this_code():
 
 
 def test_package_files_hold_no_code():
-    """They run on every import, also in stages that must not import TensorFlow."""
+    """Every import runs them, also in stages that must not import TensorFlow."""
     for path in [*(ROOT / "iic").rglob("__init__.py"), *(ROOT / "stages").rglob("__init__.py")]:
         assert [type(node) for node in ast.parse(path.read_text("utf-8")).body] == [ast.Expr], path
 
 
-def test_imports_of_the_package_go_one_way():
+def test_sub_packages_import_in_one_direction():
     packages = {path.parent.name for path in (ROOT / "iic").glob("*/__init__.py")}
     assert set(BELOW) == packages
     for path in (ROOT / "iic").rglob("*.py"):
@@ -146,7 +146,7 @@ def test_imports_of_the_package_go_one_way():
             assert imported in {package, *BELOW[package]}, f"{path} imports {other}"
 
 
-def test_only_some_sub_packages_know_dvc_and_ray():
+def test_only_some_sub_packages_import_dvc_and_ray():
     for path in (ROOT / "iic").rglob("*.py"):
         inside = path.relative_to(ROOT / "iic")
         tree = ast.parse(path.read_text("utf-8"))
@@ -164,7 +164,7 @@ def test_only_some_sub_packages_know_dvc_and_ray():
             assert "ray" not in imported, path
 
 
-def test_stages_and_tools_import_one_way():
+def test_stages_and_tools_import_in_one_direction():
     below = {"stages": {"iic"}, "tools": {"iic", "stages"}}
     for package, others in below.items():
         for path in (ROOT / package).rglob("*.py"):
@@ -173,7 +173,7 @@ def test_stages_and_tools_import_one_way():
 
 
 @pytest.mark.parametrize("stage", ["download", "augment", "neighbors", "report"])
-def test_light_stages_do_not_import_tensorflow(stage):
+def test_stages_without_a_network_do_not_import_tensorflow(stage):
     code = (
         f"import sys, stages.{stage}\n"
         "print([name for name in ('tensorflow', 'keras') if name in sys.modules])"
@@ -187,24 +187,24 @@ def test_light_stages_do_not_import_tensorflow(stage):
 def test_only_evaluate_depends_on_labels():
     users = [stage for stage in STAGES if "data/labels.npz" in declared(stage, "deps")]
     assert users == ["evaluate"]
-    # What evaluate writes holds labels, so training may not read that either.
+    # The outputs of evaluate contain labels, so training may not read them either.
     assert not set(outputs("evaluate")) & set(declared("train", "deps"))
 
 
-def test_every_parameter_is_declared_somewhere_and_exists():
+def test_stages_declare_all_parameters_and_no_others():
     known = set(leaf_names(Params))
     used = {name for stage in STAGES for name in declared_params(stage)}
     assert used == known
 
 
-def test_no_stage_loses_the_run_cache():
-    """`persist` switches it off, and so does `cache: false` under `outs` (but not elsewhere)."""
+def test_every_stage_uses_the_run_cache():
+    """`persist` switches it off, and so does `cache: false` under `outs`, but not elsewhere."""
     assert "persist" not in (ROOT / "dvc.yaml").read_text("utf-8")
     for stage in set(STAGES) - {"report"}:
         assert all(isinstance(out, str) for out in STAGES[stage].get("outs", [])), stage
 
 
-def test_every_stage_is_described_and_runs_in_any_shell():
+def test_every_stage_has_a_description_and_a_simple_command():
     for name, stage in STAGES.items():
         assert stage["desc"]
         assert stage["cmd"] == f"python -m stages.{name}"
@@ -221,8 +221,8 @@ def test_top_level_plots_and_artifacts_exist():
 
 @contextmanager
 def recording_leaves(params: Params) -> Iterator[set[str]]:
-    """Collects the dotted name of each leaf that is read from these parameters in the block."""
-    # By identity: a stage may also read a network's parameters from its own file.
+    """Collect the dotted name of each parameter that the block reads from `params`."""
+    # Compared by identity, since a stage may also read a network's parameters from its own file.
     sections = {id(value): f"{name}." for name, value in params if isinstance(value, BaseModel)}
     prefixes = {id(params): "", **sections}
     plain, leaves = BaseModel.__getattribute__, set()
@@ -241,10 +241,10 @@ def recording_leaves(params: Params) -> Iterator[set[str]]:
         BaseModel.__getattribute__ = plain
 
 
-# Parameters of a section that a stage declares whole and does not read: they decide one of its
-# inputs, so that a change of them reruns it anyway.
+# Parameters of a declared section that the stage does not read. They change one of its inputs, so a
+# change of them reruns the stage anyway.
 ALREADY_IN_AN_INPUT = {"train": {"augment.views"}}
-# Values with which a stage reads what it else does not.
+# Values with which a stage reads further parameters.
 MORE_READ = {
     "download": [{"data.name": "mnist"}, {"data.name": "custom", "data.path": "images.npz"}],
     "train": [{"committee.members": 1, "committee.epochs": 1, "train.epochs": 1}],
@@ -252,10 +252,10 @@ MORE_READ = {
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_parameters_read_are_the_parameters_declared(
+def test_stage_reads_the_parameters_that_it_declares(
     stage, pipeline_run, monkeypatch, digits, tmp_path
 ):
-    """Runs the stage on the outputs of a finished pipeline; reading is observed, not guessed."""
+    """Run the stage on the outputs of a finished pipeline, and record the parameters it reads."""
     folder = tmp_path / "clone"
     shutil.copytree(pipeline_run, folder, symlinks=True)
     monkeypatch.chdir(folder)

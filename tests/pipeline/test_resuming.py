@@ -1,11 +1,11 @@
-"""Training that was interrupted goes on, and ends as if nothing had happened, byte for byte."""
+"""An interrupted training continues, and its result has the same bytes as an uninterrupted one."""
 
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import keras
@@ -17,10 +17,19 @@ from iic.core.params import Params, parse_params
 from iic.pairs.batches import TrainingData
 from iic.pairs.draws import make_draws
 from iic.pairs.neighbors import nearest_neighbors
-from iic.pipeline import resume as progress
+from iic.pipeline import resume
 from iic.training.train import TrainingResult, train
 
 EPOCHS = 3
+# Runs a command with SIGINT at its default. A shell without job control starts background jobs with
+# SIGINT ignored, and all their children inherit that.
+INTERRUPTIBLE = (
+    sys.executable,
+    "-c",
+    "import os, signal, sys\n"
+    "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"
+    "os.execvp(sys.argv[1], sys.argv[1:])",
+)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +38,7 @@ def params(params_text) -> Params:
         "train.epochs": EPOCHS,
         "loss.teaching_from": 0.2,
         "augment.neighbors": 5,
-        # Each training traces its layers anew.
+        # A single layer, since each training traces its layers anew.
         "model.widths": [8],
     }
     return parse_params(override(params_text, values), "params.yaml")
@@ -48,12 +57,12 @@ def data(digits, params) -> TrainingData:
 
 @pytest.fixture(scope="module")
 def whole(data, params) -> TrainingResult:
-    """An uninterrupted training that saves nothing."""
+    """The result of an uninterrupted training that saves no state."""
     return train(data, params)
 
 
 class Interrupt(keras.callbacks.Callback):
-    """Counts epochs, and stops the training as Ctrl-C does at the end of one of them."""
+    """Records the epochs, and interrupts the training at the end of one, as Ctrl-C would."""
 
     def __init__(self, after: int | None = None) -> None:
         super().__init__()
@@ -75,7 +84,7 @@ def assert_same(one: TrainingResult, other: TrainingResult) -> None:
         assert array.dtype == other.snapshots[name].dtype
 
 
-def test_a_training_interrupted_twice_goes_on_to_the_same_result(data, params, whole, tmp_path):
+def test_training_interrupted_twice_gives_the_same_result(data, params, whole, tmp_path):
     for after, epochs in ((1, [0]), (2, [1])):
         interrupt = Interrupt(after)
         with pytest.raises(KeyboardInterrupt):
@@ -86,13 +95,15 @@ def test_a_training_interrupted_twice_goes_on_to_the_same_result(data, params, w
     assert rest.epochs == [2]
 
 
-def test_a_training_interrupted_after_its_last_epoch_trains_no_more(data, params, whole, tmp_path):
+def test_training_interrupted_after_its_last_epoch_trains_no_further_epoch(
+    data, params, whole, tmp_path
+):
     with pytest.raises(KeyboardInterrupt):
         train(data, params, [Interrupt(EPOCHS)], tmp_path / "state")
     assert_same(train(data, params, [Interrupt(0)], tmp_path / "state"), whole)
 
 
-def test_members_of_a_committee_are_not_trained_again(data, params, tmp_path):
+def test_finished_members_of_a_committee_are_not_trained_again(data, params, tmp_path):
     committee = params.with_values(
         committee={"members": 1, "epochs": 1, "kept": 1.0}, train={"epochs": 2}
     )
@@ -108,7 +119,7 @@ def test_members_of_a_committee_are_not_trained_again(data, params, tmp_path):
 
 @pytest.fixture(scope="module")
 def state(data, params, tmp_path_factory) -> bytes:
-    """What an interruption after the first epoch leaves."""
+    """The state file that an interruption after the first epoch leaves."""
     folder = tmp_path_factory.mktemp("state")
     with pytest.raises(KeyboardInterrupt):
         train(data, params, [Interrupt(1)], folder)
@@ -116,7 +127,7 @@ def state(data, params, tmp_path_factory) -> bytes:
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
-def test_a_damaged_state_is_named_and_not_used(data, params, state, tmp_path, caplog, damage):
+def test_damaged_state_is_reported_and_not_used(data, params, state, tmp_path, caplog, damage):
     file, content = tmp_path / "network.npz", bytearray(state)
     if damage == "flip":
         content[len(content) // 3] ^= 4
@@ -127,11 +138,11 @@ def test_a_damaged_state_is_named_and_not_used(data, params, state, tmp_path, ca
     assert again.epochs == [0]
     assert "network.npz: not a readable NPZ file" in caplog.text
     assert "training starts from the first epoch" in caplog.text
-    # And the same state is there again.
+    # The training from the beginning has written the same state.
     assert file.read_bytes() == state
 
 
-def test_a_full_disk_costs_the_state_and_not_the_training(
+def test_full_disk_loses_the_state_but_not_the_training(
     data, params, whole, tmp_path, caplog, monkeypatch
 ):
     def full(path, arrays):
@@ -142,40 +153,40 @@ def test_a_full_disk_costs_the_state_and_not_the_training(
     assert "network.npz: No space left on device" in caplog.text
 
 
-def test_other_settings_code_or_data_have_another_state(params, tmp_path, monkeypatch):
+def test_key_of_the_state_depends_on_settings_code_data_and_machine(params, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").write_bytes(b"one")
     inputs = [tmp_path / "data"]
-    key = progress._key(params, inputs)
-    assert progress._key(params.model_copy(update={"recipe": "other"}), inputs) == key
-    assert progress._key(params.with_values(report={"label": "3"}), inputs) == key
+    key = resume._key(params, inputs)
+    assert resume._key(params.model_copy(update={"recipe": "other"}), inputs) == key
+    assert resume._key(params.with_values(report={"label": "3"}), inputs) == key
     others = [params.with_values(loss={"alpha": 2.0}), params.model_copy(update={"seed": 1})]
-    keys = {key, *(progress._key(other, inputs) for other in others)}
+    keys = {key, *(resume._key(other, inputs) for other in others)}
     (tmp_path / "data").write_bytes(b"two")
-    keys.add(progress._key(params, inputs))
+    keys.add(resume._key(params, inputs))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    keys.add(progress._key(params, inputs))
-    monkeypatch.setattr(progress, "_code", lambda: [tmp_path / "data"])
-    keys.add(progress._key(params, inputs))
-    monkeypatch.setattr(progress, "usable_cores", lambda: 99)
-    keys.add(progress._key(params, inputs))
-    monkeypatch.setattr(progress, "instructions", lambda: {"avx3"})
-    keys.add(progress._key(params, inputs))
-    monkeypatch.setattr(progress, "processor_model", lambda: "other")
-    keys.add(progress._key(params, inputs))
+    keys.add(resume._key(params, inputs))
+    monkeypatch.setattr(resume, "_code", lambda: [tmp_path / "data"])
+    keys.add(resume._key(params, inputs))
+    monkeypatch.setattr(resume, "usable_cores", lambda: 99)
+    keys.add(resume._key(params, inputs))
+    monkeypatch.setattr(resume, "instructions", lambda: {"avx3"})
+    keys.add(resume._key(params, inputs))
+    monkeypatch.setattr(resume, "processor_model", lambda: "other")
+    keys.add(resume._key(params, inputs))
     assert len(keys) == 9
 
 
-def test_the_code_that_counts_is_that_of_the_stage_and_what_it_imports(params, monkeypatch):
+def test_key_covers_the_code_of_the_stage_and_its_imports(params, monkeypatch):
     from stages import train as stage
 
-    code = {path.resolve() for path in progress._code()}
+    code = {path.resolve() for path in resume._code()}
     assert {ROOT / "iic/training/train.py", ROOT / "iic/pairs/noise.py"} <= code
     assert all(path.suffix == ".py" for path in code)
 
     def resumable(given, inputs):
         assert given is params
-        # DVC runs it as a program, and then it is no module that anything imports.
+        # DVC runs the script as a program, so it is not among the imported modules.
         assert ROOT / "stages/train.py" in inputs
         raise AskedError
 
@@ -188,11 +199,11 @@ def test_the_code_that_counts_is_that_of_the_stage_and_what_it_imports(params, m
         stage.main(params)
 
 
-def test_the_state_lies_where_the_user_works_and_goes_with_success(params, tmp_path, monkeypatch):
+def test_state_is_in_the_users_repository_and_removed_on_success(params, tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
 
     def stopped() -> None:
-        with progress.resumable(params, []) as folder:
+        with resume.resumable(params, []) as folder:
             folder.mkdir(parents=True)
             raise KeyboardInterrupt
 
@@ -200,58 +211,54 @@ def test_the_state_lies_where_the_user_works_and_goes_with_success(params, tmp_p
         stopped()
     (folder,) = (tmp_path / ".resume").iterdir()
     assert folder.is_dir()
-    with progress.resumable(params, []) as again:
+    with resume.resumable(params, []) as again:
         assert again == folder
     assert not folder.exists()
 
 
-def test_states_that_nobody_went_on_with_do_not_pile_up(params, tmp_path, monkeypatch):
+def test_only_the_eight_newest_other_states_are_kept(params, tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     for number in range(20):
         folder = tmp_path / f".resume/old-{number}"
         folder.mkdir(parents=True)
         os.utime(folder, (number, number))
-    with progress.resumable(params, []):
+    with resume.resumable(params, []):
         pass
     left = sorted(path.name for path in (tmp_path / ".resume").iterdir())
     assert left == sorted(f"old-{number}" for number in range(12, 20))
 
 
-def test_a_clock_that_went_back_does_not_cost_the_own_state(params, tmp_path, monkeypatch):
+def test_own_state_is_kept_even_if_its_time_is_the_oldest(params, tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    own = tmp_path / ".resume" / progress._key(params, [])
+    own = tmp_path / ".resume" / resume._key(params, [])
     for number, folder in enumerate([own, *(own.with_name(f"other-{n}") for n in range(20))]):
         folder.mkdir(parents=True)
         os.utime(folder, (number, number))
-    with progress.resumable(params, []) as folder:
+    with resume.resumable(params, []) as folder:
         assert folder == own
         assert folder.is_dir()
 
 
 def stop_after_an_epoch(how: signal.Signals, *command: str, clone: Path) -> None:
-    """Send a signal to all processes of a command, as a terminal does, once a state is there."""
+    """Send a signal to all processes of a command, as a terminal does, once a state is saved."""
     started = subprocess.Popen(
-        command, cwd=clone, env=environment(), start_new_session=True,
+        (*INTERRUPTIBLE, *command), cwd=clone, env=environment(), start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     give_up = time.monotonic() + 300
     while not list(clone.glob(".resume/*/first/network.npz")):
         assert time.monotonic() < give_up
         time.sleep(0.01)
-    # Python drops an interruption that meets a destructor; then people press the keys again.
-    while started.poll() is None:
-        with suppress(ProcessLookupError):
-            os.killpg(started.pid, how)
-        time.sleep(1)
-    assert started.returncode != 0
+    os.killpg(started.pid, how)
+    assert started.wait(timeout=120) != 0
 
 
-def test_a_killed_pipeline_ends_with_the_same_lock(tmp_path, pipeline_run):
-    """kill -9 of everything, after an epoch; then the same command again."""
+def test_killed_pipeline_ends_with_the_same_lock_file(tmp_path, pipeline_run):
+    """All processes get SIGKILL after an epoch; then the same command runs again."""
     clone = tmp_path / "clone"
     shutil.copytree(pipeline_run, clone, symlinks=True)
     before = (clone / "dvc.lock").read_bytes()
-    # It would bring the training back.
+    # The run-cache would restore the training.
     shutil.rmtree(clone / ".dvc/cache")
     command = ("dvc", "repro", "--force", "--single-item", "train")
     stop_after_an_epoch(signal.SIGKILL, *command, clone=clone)
@@ -263,8 +270,8 @@ def test_a_killed_pipeline_ends_with_the_same_lock(tmp_path, pipeline_run):
 
 @pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_an_experiment_beside_the_workspace_goes_on_too(tmp_path, pipeline_run, how):
-    """Its folder is another one each time."""
+def test_experiment_in_a_temporary_folder_continues_too(tmp_path, pipeline_run, how):
+    """DVC runs it in another folder each time."""
     clone = tmp_path / "clone"
     shutil.copytree(pipeline_run, clone, symlinks=True)
     command = ("dvc", "exp", "run", "--temp", "--name", "mine", "-S", "train.epochs=8")

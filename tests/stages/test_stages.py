@@ -1,7 +1,8 @@
-"""Each stage script, and the whole pipeline, on real digits in a clone of the repository."""
+"""The stages and the whole pipeline, on the digits data set in a clone of the repository."""
 
 import csv
 import json
+import re
 import shutil
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import TINY, exit_code_of, override, run
+from dvc.repo import Repo
 from sklearn.metrics import adjusted_rand_score
 
 from iic.model.matching import contingency_table, hungarian_accuracy, purity
@@ -24,7 +26,7 @@ WEIGHTS = "model/model.weights.h5"
 
 @pytest.fixture
 def clone(pipeline_run: Path, tmp_path: Path) -> Path:
-    """A copy of the finished pipeline, cache included, free to be changed."""
+    """A copy of the finished pipeline with its cache, which a test may change."""
     folder = tmp_path / "clone"
     shutil.copytree(pipeline_run, folder, symlinks=True)
     return folder
@@ -42,31 +44,31 @@ def set_params(folder: Path, **values: object) -> None:
 
 
 def stages_run(folder: Path, *arguments: str) -> list[str]:
-    """Names of the stages that `dvc repro` runs rather than skips."""
+    """Run `dvc repro`, and return the names of the stages that it runs rather than skips."""
     output = run("dvc", "repro", *arguments, cwd=folder).stdout
     return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
 
 
-def test_download_keeps_labels_apart(pipeline_run, digits):
+def test_download_stores_labels_in_a_separate_file(pipeline_run, digits):
     with np.load(pipeline_run / "data/images.npz") as images:
         assert sorted(images) == ["test_images", "train_images"]
         np.testing.assert_array_equal(images["train_images"], digits.train_images)
         np.testing.assert_array_equal(images["test_images"], digits.test_images)
     with np.load(pipeline_run / "data/labels.npz") as labels:
-        # What tells of labels lies with them.
+        # Names and paths reveal labels.
         assert set(labels) == {"train_labels", "test_labels", "names", "train_paths", "test_paths"}
         assert labels["names"].tolist() == list(digits.names)
         assert len(labels["train_paths"]) == len(labels["test_paths"]) == 0
         np.testing.assert_array_equal(labels["test_labels"], digits.test_labels)
 
 
-def test_augment_caches_draws_for_each_image_and_view(pipeline_run, digits):
+def test_augment_draws_seeds_for_each_image_and_view(pipeline_run, digits):
     with np.load(pipeline_run / "data/draws.npz") as draws:
         assert draws["draws"].shape[:2] == (TINY["augment.views"], len(digits.train_images))
         assert draws["noise_seeds"].shape == (TINY["augment.views"], len(digits.train_images))
 
 
-def test_neighbors_are_of_the_training_images_alone(pipeline_run, digits, params):
+def test_neighbors_come_from_the_training_images_alone(pipeline_run, digits, params):
     with np.load(pipeline_run / "data/neighbors.npz") as arrays:
         found = arrays["neighbors"]
     np.testing.assert_array_equal(
@@ -74,7 +76,7 @@ def test_neighbors_are_of_the_training_images_alone(pipeline_run, digits, params
     )
 
 
-def test_a_stage_notes_what_it_cost_where_it_is_asked_to(clone):
+def test_stage_records_its_cost_if_iic_costs_is_set(clone):
     file = clone / "costs"
     for _ in range(2):
         run("python", "-m", "stages.augment", cwd=clone, env={"IIC_COSTS": str(file)})
@@ -104,7 +106,7 @@ def test_train_writes_model_history_and_snapshots(pipeline_run, digits):
     }
 
 
-def test_metrics_are_flat_few_and_follow_from_the_snapshots(pipeline_run, digits):
+def test_metrics_are_flat_and_agree_with_the_snapshots(pipeline_run, digits):
     metrics = json.loads((pipeline_run / "reports/metrics.json").read_text())
     assert list(metrics) == ["acc", "nmi", "ari", "over_acc", "train_acc", "loss"]
     with np.load(pipeline_run / "data/snapshots.npz") as snapshots:
@@ -124,7 +126,7 @@ def test_metrics_are_flat_few_and_follow_from_the_snapshots(pipeline_run, digits
     )
 
 
-def test_assignments_list_all_images_without_labels(pipeline_run, digits):
+def test_assignments_list_all_images_and_no_labels(pipeline_run, digits):
     table = rows(pipeline_run / "reports/assignments.csv")
     assert list(table[0]) == ["split", "index", "cluster", "overcluster", "probability"]
     splits = {"train": len(digits.train_images), "test": len(digits.test_images)}
@@ -138,7 +140,7 @@ def test_assignments_list_all_images_without_labels(pipeline_run, digits):
     assert all(0.1 <= float(row["probability"]) <= 1 for row in table)
 
 
-def test_predictions_name_clusters_by_the_best_matching(pipeline_run, digits):
+def test_predictions_name_clusters_by_the_hungarian_matching(pipeline_run, digits):
     table = rows(pipeline_run / "reports/predictions.csv")
     assert [int(row["label"]) for row in table] == digits.test_labels.tolist()
     right = np.mean([row["label"] == row["predicted"] for row in table])
@@ -152,7 +154,7 @@ def test_predictions_name_clusters_by_the_best_matching(pipeline_run, digits):
         assert row["predicted"] == card["labels"][card["clusters"][int(row["cluster"])]]
 
 
-def test_report_is_one_page_without_links_to_elsewhere(pipeline_run):
+def test_report_is_one_page_without_external_links(pipeline_run):
     page = (pipeline_run / "reports/index.html").read_text()
     figures = sorted(p.name for p in (pipeline_run / "reports/figures").iterdir())
     assert figures == [
@@ -178,13 +180,29 @@ def test_report_is_one_page_without_links_to_elsewhere(pipeline_run):
     assert f"{100 * metrics['acc']:.2f} %" in page
 
 
+def test_output_has_no_line_that_looks_like_an_error(pipeline_run):
+    """TensorFlow writes such lines on machines without a GPU, and its log level is not set here."""
+    output = (pipeline_run.parent / "output.txt").read_text("utf-8")
+    assert "Running stage 'evaluate'" in output
+    for note in ("E0000", "I0000", "W0000", "cuInit", "oneDNN", "absl", "rebuild TensorFlow"):
+        assert note not in output
+    assert re.search(r"^training on the (CPU|GPU .+)$", output, re.MULTILINE)
+
+
+def test_output_has_one_line_for_each_epoch_and_no_progress_bar(pipeline_run):
+    output = (pipeline_run.parent / "output.txt").read_text("utf-8")
+    epochs = re.findall(rf"^Epoch (\d)/{EPOCHS} - ", output, re.MULTILINE)
+    assert epochs == [str(epoch + 1) for epoch in range(EPOCHS)]
+    assert not set("━\b\r") & set(output)
+
+
 def test_nothing_is_out_of_date_afterwards(pipeline_run):
     assert json.loads(run("dvc", "status", "--json", cwd=pipeline_run).stdout) == {}
     assert not run("git", "status", "--porcelain", cwd=pipeline_run).stdout
 
 
-def test_two_forced_runs_give_the_same_lock(clone):
-    """Of the training, the next test and that of a killed pipeline say so."""
+def test_two_forced_runs_give_the_same_lock_file(clone):
+    """All stages but train, which the next test and that of a killed pipeline cover."""
     before = (clone / "dvc.lock").read_bytes()
     others = [stage for stage in STAGES if stage != "train"]
     assert stages_run(clone, "--force", "--single-item", *others) == others
@@ -192,7 +210,7 @@ def test_two_forced_runs_give_the_same_lock(clone):
 
 
 def test_training_never_sees_a_label(clone):
-    """With all labels zero, every output of train keeps its bytes."""
+    """If all labels are zero, every output of train keeps its bytes."""
 
     def locked_outputs() -> str:
         lock = yaml.safe_load((clone / "dvc.lock").read_text())
@@ -211,7 +229,7 @@ def test_training_never_sees_a_label(clone):
     assert locked_outputs() == before
 
 
-def test_a_second_training_leaves_the_first_as_it_is_and_the_run_cache_knows_both(clone):
+def test_second_training_changes_no_output_of_the_first_and_the_run_cache_holds_both(clone):
     first = {path: (clone / path).read_bytes() for path in ("reports/history.csv", WEIGHTS)}
     accuracy = (clone / "reports/accuracy.csv").read_bytes()
     set_params(clone, train__second_seed=1)
@@ -225,7 +243,7 @@ def test_a_second_training_leaves_the_first_as_it_is_and_the_run_cache_knows_bot
     metrics = json.loads((clone / "reports/metrics.json").read_text())
     assert metrics["stability"] == pytest.approx(adjusted_rand_score(one, two), abs=1e-6)
 
-    # The run-cache brings the variant before back without training.
+    # The run-cache restores the previous variant without training.
     snapshots = (clone / "data/snapshots.npz").read_bytes()
     set_params(clone, train__second_seed=None)
     said = run("dvc", "repro", "train", cwd=clone).stdout
@@ -244,31 +262,33 @@ def test_a_second_training_leaves_the_first_as_it_is_and_the_run_cache_knows_bot
         ({"report__label": 3}, ["report"]),
     ],
 )
-def test_what_reruns_when_a_parameter_changes(clone, values, expected):
+def test_changed_parameter_reruns_only_the_stages_that_use_it(clone, values, expected, monkeypatch):
     set_params(clone, **values)
-    status = json.loads(run("dvc", "status", "--json", cwd=clone).stdout)
+    monkeypatch.chdir(clone)
+    with Repo(clone) as repo:
+        status = repo.status()
     first = [stage for stage in expected if stage in status]
     assert first[0] == expected[0]
-    # What is not expected is up to date before anything runs.
+    # All other stages are up to date before anything runs.
     unexpected = set(STAGES) - set(expected)
     assert not unexpected & set(status)
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_bad_parameter_stops_every_stage_in_one_line(clone, monkeypatch, stage):
+def test_invalid_parameter_stops_every_stage_with_one_line(clone, monkeypatch, stage):
     set_params(clone, loss__alpha="high")
     code = exit_code_of(f"stages/{stage}.py", cwd=clone, monkeypatch=monkeypatch)
     assert code == "error: params.yaml: loss.alpha: 'high' should be a number"
 
 
-def test_a_bad_override_of_an_experiment_is_refused_before_any_work(clone):
+def test_invalid_override_of_an_experiment_is_refused_before_any_work(clone):
     result = run("dvc", "exp", "run", "-S", "augment.ops=[rotatoin]", cwd=clone, check=False)
     assert result.returncode != 0
     assert "unknown value 'rotatoin'; did you mean 'rotation'?" in result.stderr + result.stdout
     assert "Traceback" not in result.stderr
 
 
-def test_a_damaged_input_stops_a_stage_in_one_line(clone, monkeypatch):
+def test_damaged_input_stops_a_stage_with_one_line(clone, monkeypatch):
     (clone / "data/draws.npz").unlink()
     (clone / "data/draws.npz").write_bytes(b"PK damaged")
     code = exit_code_of("stages/train.py", cwd=clone, monkeypatch=monkeypatch)
@@ -276,15 +296,15 @@ def test_a_damaged_input_stops_a_stage_in_one_line(clone, monkeypatch):
     assert len(code.splitlines()) == 1
 
 
-def test_too_little_memory_is_one_line():
+def test_too_little_memory_is_reported_in_one_line():
     with pytest.raises(SystemExit) as stopped, one_line_errors("nothing is lost"):
         np.empty(1 << 60, np.uint8)
-    said = str(stopped.value.code)
-    assert said.startswith("error: not enough memory (Unable to allocate 1.00 EiB for an array")
-    assert "; close other programs, or lower train.batch_size, " in said
+    message = str(stopped.value.code)
+    assert message.startswith("error: not enough memory (Unable to allocate 1.00 EiB for an array")
+    assert "; close other programs, or lower train.batch_size, " in message
 
 
-def test_a_missing_parameter_file_is_no_traceback(clone):
+def test_missing_parameter_file_is_reported_without_a_traceback(clone):
     (clone / "params.yaml").unlink()
     result = run("python", "-m", "stages.download", cwd=clone, check=False)
     assert result.returncode == 1
@@ -293,7 +313,7 @@ def test_a_missing_parameter_file_is_no_traceback(clone):
 
 
 def experiments(folder: Path) -> list[dict[str, str]]:
-    """Finished experiments, as `dvc exp show` tells them."""
+    """The finished experiments that `dvc exp show` lists."""
     table = run("dvc", "exp", "show", "--csv", "--hide-workspace", cwd=folder).stdout
     return [row for row in csv.DictReader(table.splitlines()) if row["typ"] != "baseline"]
 
@@ -309,7 +329,7 @@ def wait_for_the_queue(folder: Path, seconds: float = 300) -> None:
 
 
 @pytest.mark.long
-def test_experiments_in_a_temporary_folder_and_from_the_queue(clone):
+def test_experiments_run_in_a_temporary_folder_and_in_the_queue(clone):
     noise = ("-S", "augment.ops=[noise]")
     run("dvc", "exp", "run", "--temp", "--name", "one", *noise, cwd=clone)
     run("dvc", "exp", "run", "--queue", "--name", "two", *noise, "-S", "report.label=3", cwd=clone)
@@ -318,9 +338,9 @@ def test_experiments_in_a_temporary_folder_and_from_the_queue(clone):
     one, two = sorted(experiments(clone), key=lambda row: row["Experiment"])
     assert (one["Experiment"], two["Experiment"]) == ("one", "two")
     assert (one["report.label"], two["report.label"]) == ("7", "3")
-    # What the run-cache holds is not trained again, through the queue either.
+    # The run-cache also saves experiments in the queue a training.
     assert one["loss"] == two["loss"]
-    said = run("dvc", "queue", "logs", "two", cwd=clone).stdout
-    assert "Stage 'train' is cached" in said
-    assert "Running stage 'report'" in said
+    logs = run("dvc", "queue", "logs", "two", cwd=clone).stdout
+    assert "Stage 'train' is cached" in logs
+    assert "Running stage 'report'" in logs
     assert not run("git", "status", "--porcelain", cwd=clone).stdout

@@ -19,7 +19,7 @@ from iic.core.files import (
 )
 
 
-def test_arrays_survive_and_the_same_arrays_give_the_same_bytes(tmp_path):
+def test_arrays_are_restored_and_equal_arrays_give_equal_bytes(tmp_path):
     arrays = {"a": np.arange(6, dtype=np.uint8).reshape(2, 3), "b": np.zeros(2, np.float32)}
     for name, compress in (("x", False), ("y", False), ("z", True)):
         write_arrays(tmp_path / name, arrays, compress=compress)
@@ -31,19 +31,19 @@ def test_arrays_survive_and_the_same_arrays_give_the_same_bytes(tmp_path):
             assert back[key].dtype == array.dtype
 
 
-def test_an_archive_holds_nothing_of_the_moment_the_machine_or_the_python(tmp_path):
+def test_archive_does_not_depend_on_date_machine_or_python(tmp_path):
     write_arrays(tmp_path / "x", {"a": np.arange(3)})
     with zipfile.ZipFile(tmp_path / "x") as archive:
         (member,) = archive.infolist()
     assert member.date_time == (1980, 1, 1, 0, 0, 0)
-    # Sizes known beforehand need neither a header of 64 bits nor a descriptor behind the data.
+    # Since the sizes are known, there is no 64-bit header and no descriptor after the data.
     assert member.extra == b""
     assert member.flag_bits == 0
     content = (tmp_path / "x").read_bytes()
-    assert content[28:30] == b"\0\0"  # length of the extra field in the member's own header
+    assert content[28:30] == b"\0\0"  # length of the extra field in the local header
 
 
-def test_a_failure_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
+def test_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path):
     path = tmp_path / "out" / "file.txt"
     write_text(path, "old")
 
@@ -58,7 +58,7 @@ def test_a_failure_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
 
 
-def test_what_a_killed_process_was_writing_is_removed_by_the_next(tmp_path):
+def test_next_write_removes_the_partial_file_of_a_killed_process(tmp_path):
     ended = subprocess.Popen(["true"])
     ended.wait()
     dead = tmp_path / f".[x].{ended.pid}.abc.partial"
@@ -71,7 +71,7 @@ def test_what_a_killed_process_was_writing_is_removed_by_the_next(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"[x]", alive.name, other.name}
 
 
-def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path):
+def test_write_to_a_full_disk_is_reported_and_leaves_no_file(tmp_path):
     arrays = {"numbers": np.zeros(10_000)}
     writers = [
         lambda path: write_text(path, "a" * 10_000),
@@ -87,7 +87,7 @@ def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path):
         assert list(path.parent.iterdir()) == []
 
 
-def test_writing_leaves_another_link_to_the_old_file_alone(tmp_path):
+def test_write_does_not_change_another_hard_link_to_the_old_file(tmp_path):
     path, cache = tmp_path / "file", tmp_path / "cache"
     write_text(path, "old")
     cache.hardlink_to(path)
@@ -98,7 +98,7 @@ def test_writing_leaves_another_link_to_the_old_file_alone(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "text", "empty", "lacks", "pickled"])
-def test_an_unusable_file_is_named(tmp_path, damage):
+def test_unusable_array_file_is_reported(tmp_path, damage):
     path = tmp_path / "data.npz"
     write_arrays(path, {"a": np.arange(1000), "b": np.arange(3)})
     if damage == "missing":
@@ -117,7 +117,7 @@ def test_an_unusable_file_is_named(tmp_path, damage):
         read_arrays(path, ["a"])
 
 
-def test_a_flipped_bit_is_noticed(tmp_path):
+def test_flipped_bit_in_an_array_is_detected(tmp_path):
     path = tmp_path / "data.npz"
     write_arrays(path, {"a": np.zeros(1000)})
     content = bytearray(path.read_bytes())
@@ -127,7 +127,7 @@ def test_a_flipped_bit_is_noticed(tmp_path):
         read_arrays(path, ["a"])
 
 
-def test_tables(tmp_path):
+def test_table_is_written_and_read_back(tmp_path):
     path = tmp_path / "table.csv"
     write_table(path, {"epoch": [1, 2], "loss": [-1.23456789, 1e-9]})
     assert path.read_bytes() == b"epoch,loss\n1,-1.23457\n2,1e-09\n"
@@ -137,7 +137,7 @@ def test_tables(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"), [(None, "not found; get one"), (b"\xff", "not UTF-8 text; mend it")]
 )
-def test_a_missing_or_damaged_text_is_named_with_its_remedy(tmp_path, content, message):
+def test_missing_or_damaged_text_is_reported_with_the_remedy(tmp_path, content, message):
     path = tmp_path / "notes.txt"
     if content is not None:
         path.write_bytes(content)
@@ -145,14 +145,14 @@ def test_a_missing_or_damaged_text_is_named_with_its_remedy(tmp_path, content, m
         read_text(path, "get one", "mend it")
 
 
-def test_columns_of_unequal_length_are_refused(tmp_path):
+def test_table_with_columns_of_unequal_length_is_not_written(tmp_path):
     with pytest.raises(ValueError, match="shorter"):
         write_table(tmp_path / "table.csv", {"a": [1, 2], "b": [1]})
     assert not (tmp_path / "table.csv").exists()
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n", "a,b\n1\n", "a\nx\n"])
-def test_a_damaged_table_is_named(tmp_path, text):
+def test_damaged_table_is_reported(tmp_path, text):
     path = tmp_path / "table.csv"
     path.write_text(text)
     with pytest.raises(InputError, match=r"table\.csv: not a table of numbers"):
@@ -168,12 +168,12 @@ def test_a_damaged_table_is_named(tmp_path, text):
         (ValueError("a" * 1000), "a" * 300 + "…"),
     ],
 )
-def test_what_a_library_says_is_one_short_line_that_steers_no_terminal(error, line):
+def test_reason_is_one_short_line_without_terminal_controls(error, line):
     assert reason_of(error) == line
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[1]", "\xff", "[" * 100_000])
-def test_a_missing_or_damaged_json_object_is_named_with_its_remedy(tmp_path, text):
+def test_missing_or_damaged_json_is_reported_with_the_remedy(tmp_path, text):
     path = tmp_path / "metrics.json"
     if text is not None:
         path.write_text(text, "latin-1")
@@ -181,16 +181,16 @@ def test_a_missing_or_damaged_json_object_is_named_with_its_remedy(tmp_path, tex
         read_json(path, "dvc repro")
 
 
-def test_a_flipped_bit_anywhere_is_noticed_or_changes_nothing(tmp_path, random):
+def test_flipped_bit_anywhere_is_detected_or_harmless(tmp_path, random):
     path = tmp_path / "x.npz"
     arrays = {
-        "numbers": random.normal(size=(20, 9)).astype(np.float32),
+        "numbers": random.normal(size=(4, 5)).astype(np.float32),
         "text": np.array('[{"a": 1}]'),
         "none": np.empty(0, np.uint16),
     }
     write_arrays(path, arrays)
     whole = path.read_bytes()
-    noticed = 0
+    detected = 0
     for place in range(len(whole)):
         content = bytearray(whole)
         content[place] ^= 1 << (place % 8)
@@ -198,15 +198,15 @@ def test_a_flipped_bit_anywhere_is_noticed_or_changes_nothing(tmp_path, random):
         try:
             found = read_arrays(path, list(arrays))
         except InputError:
-            noticed += 1
+            detected += 1
         else:
             for name, array in arrays.items():
                 np.testing.assert_array_equal(found[name], array)
                 assert found[name].dtype == array.dtype
-    assert noticed > 0.8 * len(whole)
+    assert detected > 0.8 * len(whole)
 
 
-def test_a_pipe_is_no_file_to_wait_for(tmp_path):
+def test_named_pipe_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "x")
     for read in (lambda path: read_arrays(path, ["a"]), lambda path: read_json(path, "dvc repro")):
         with pytest.raises(InputError, match="x: not a plain file"):

@@ -1,4 +1,4 @@
-"""What a stage reads has to be what was written, whatever its size and time say."""
+"""A stage detects damaged inputs, even if their sizes and times are unchanged."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ def clone(pipeline_run, tmp_path, monkeypatch):
     return folder
 
 
-def test_hashes_are_those_of_dvc(clone):
+def test_checksums_equal_those_of_dvc(clone):
     outputs = dict(outputs_in(Path("dvc.lock")))
     assert {"model", "reports/figures", "data/images.npz"} <= outputs.keys()
     assert {name: md5_of(Path(name)) for name in outputs} == outputs
@@ -27,8 +27,8 @@ def test_hashes_are_those_of_dvc(clone):
 
 @pytest.mark.parametrize("stage", ["train", "../dvc.yaml:train"])
 @pytest.mark.parametrize("name", ["data/draws.npz", "data/images.npz"])
-def test_a_flipped_bit_is_found_before_any_work(clone, monkeypatch, name, stage):
-    """Also where DVC was started below the top folder."""
+def test_flipped_bit_is_detected_before_any_work(clone, monkeypatch, name, stage):
+    """Also if DVC was started in a sub-folder."""
     monkeypatch.setenv("DVC_STAGE", stage)
     check_inputs()
     flip_a_bit(clone / name)
@@ -36,7 +36,7 @@ def test_a_flipped_bit_is_found_before_any_work(clone, monkeypatch, name, stage)
         check_inputs()
 
 
-def test_a_flipped_bit_in_a_folder_is_found(clone, monkeypatch):
+def test_flipped_bit_in_a_folder_is_detected(clone, monkeypatch):
     monkeypatch.setenv("DVC_STAGE", "evaluate")
     flip_a_bit(clone / "model/model.weights.h5")
     with pytest.raises(InputError, match="model: damaged"):
@@ -44,19 +44,19 @@ def test_a_flipped_bit_in_a_folder_is_found(clone, monkeypatch):
 
 
 @pytest.mark.parametrize("stage", [None, "download", "augment"])
-def test_only_what_the_stage_reads_counts_and_only_if_dvc_started_it(clone, monkeypatch, stage):
+def test_only_inputs_of_a_stage_that_dvc_started_are_checked(clone, monkeypatch, stage):
     if stage:
         monkeypatch.setenv("DVC_STAGE", stage)
     flip_a_bit(clone / "data/draws.npz")
-    (clone / "data/images.npz").unlink()  # the stage itself says what to do about that
+    (clone / "data/images.npz").unlink()  # the stage itself reports a missing file
     check_inputs()
 
 
-def test_a_stage_that_dvc_starts_refuses_in_a_line_and_writes_nothing(clone):
-    run("dvc", "status", cwd=clone)  # DVC has seen these files
+def test_stage_with_a_damaged_input_fails_with_one_line_and_writes_nothing(clone):
+    run("dvc", "status", cwd=clone)  # DVC records the times of these files
     flip_a_bit(clone / "data/images.npz")
     assert json.loads(run("dvc", "status", "--json", cwd=clone).stdout) == {}
-    # DVC removes the outputs of a stage before it starts it.
+    # DVC itself removes the outputs of a stage before it runs it.
     (clone / "data/draws.npz").unlink()
     done = run("dvc", "repro", "--force", "--single-item", "augment", cwd=clone, check=False)
     assert done.returncode != 0

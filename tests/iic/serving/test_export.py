@@ -5,7 +5,6 @@
 
 import importlib.util
 import json
-import os
 import re
 import runpy
 import shutil
@@ -19,7 +18,6 @@ from conftest import ROOT, run
 
 from iic.cli import export as command
 from iic.cli.main import main
-from iic.cli.quiet import quiet
 from iic.core.errors import InputError
 from iic.core.files import write_arrays
 from iic.core.params import ModelParams
@@ -385,24 +383,6 @@ def test_the_command_prints_only_what_it_wrote(place, here):
     )
     assert checked.startswith(f"40 test images of {place}/data/images.npz: probabilities differ by")
     assert done.stderr == ""
-
-
-def test_output_of_libraries_is_hidden_unless_an_unexpected_error_occurs(capfd):
-    with quiet():
-        os.write(2, b"chatter")
-
-    def failing(error: Exception) -> None:
-        with quiet():
-            os.write(2, b"the cause")
-            raise error
-
-    with pytest.raises(InputError):
-        failing(InputError("mistake"))
-    assert capfd.readouterr().err == ""
-    with pytest.raises(RuntimeError):
-        failing(RuntimeError())
-    os.write(2, b", then more")
-    assert capfd.readouterr().err == "the cause, then more"
 
 
 def examples() -> dict[str, str]:
