@@ -59,7 +59,7 @@ class Section(BaseModel):
 
 
 class DataParams(Section):
-    """The data set, and how images of one's own are read."""
+    """The data set, and how custom images are read."""
 
     name: Literal["mnist", "fashion-mnist", "digits", "custom"]
     local_dir: Location | None

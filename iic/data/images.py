@@ -351,7 +351,7 @@ def _batch_of(
     reading: Reading,
     skipped: Callable[[InputError], None],
 ) -> ImageBatch:
-    """Collect the images; raise the first error that is not to be skipped."""
+    """Collect the images; raise the first error unless unreadable images are to be skipped."""
     indices, images = [], []
     for index, result in results:
         if isinstance(result, np.ndarray):
