@@ -13,13 +13,13 @@ from iic.pipeline.stage import one_line_errors
 
 
 def run_main(
-    main: Callable[[list[str]], None], interrupted: str = "what was finished is kept"
+    main: Callable[[list[str]], None], interrupted: str = "finished results are kept"
 ) -> None:
     """Run a command; on an error of the user or the machine, print one line and exit with 1.
 
     Args:
         main: Function that takes the command's arguments.
-        interrupted: Message to print after Ctrl+C, behind "interrupted; ".
+        interrupted: Message to print after Ctrl+C, after "interrupted; ".
     """
     with one_line_errors(interrupted):
         try:
@@ -32,12 +32,15 @@ def run_main(
 def run_module(
     *arguments: str, folder: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> str:
-    """Run a Python module in a process of its own and return its standard output.
+    """Run a Python module in a separate process and return its standard output.
 
     Args:
         arguments: Name of the module, then its arguments.
         folder: Working directory; None = the current one.
         environment: Environment variables to set, in addition to those of this process.
+
+    Returns:
+        Standard output of the module.
 
     Raises:
         InputError: The module failed; its standard error has already been shown.
@@ -51,7 +54,7 @@ def run_module(
         check=False,
     )
     if done.returncode != 0:
-        raise InputError(f"{' '.join(arguments)}: failed, see above; what was finished is kept")
+        raise InputError(f"{' '.join(arguments)}: failed, see above; finished results are kept")
     return done.stdout
 
 
@@ -83,7 +86,10 @@ def ending_of(
         cwd: Working directory.
         env: Environment variables; None = those of this process.
         umask: File mode mask; -1 = that of this process.
-        terminal: Whether it reads and writes on a terminal.
+        terminal: Whether the command reads and writes on a terminal.
+
+    Returns:
+        Exit status and output.
     """
     ours, theirs = pty.openpty() if terminal else os.pipe()
     with subprocess.Popen(  # noqa: S603 - a list, no shell
@@ -101,7 +107,7 @@ def ending_of(
 
 
 def _chunks(output: int) -> Iterator[bytes]:
-    """Read what is written until nobody has the other end open."""
+    """Yield the output until all writers have closed their end."""
     try:
         while chunk := os.read(output, 1 << 16):
             yield chunk
@@ -112,7 +118,7 @@ def _chunks(output: int) -> Iterator[bytes]:
 
 
 def call(*command: str, cwd: Path) -> str:
-    """Run a command and return what it said; raise InputError with that if it fails."""
+    """Run a command and return its output; raise an InputError with the output if it fails."""
     ending = ending_of(*command, cwd=cwd)
     if ending.status != 0:
         raise InputError(f"{' '.join(command)}: {' '.join(ending.said.split())[-2000:]}")

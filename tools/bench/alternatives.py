@@ -51,7 +51,7 @@ def umap_mixture(train: np.ndarray, test: np.ndarray) -> np.ndarray:
 
 
 # The module of the package umap-learn, which requirements/bench.txt installs.
-UMAP = "umap"
+UMAP_MODULE = "umap"
 METHODS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "k-means on pixels": k_means,
     "UMAP + Gaussian mixture": umap_mixture,
@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> None:
     )
     if METHODS[arguments[0]] is umap_mixture:
         # The time of the import does not count.
-        importlib.import_module(UMAP)
+        importlib.import_module(UMAP_MODULE)
     start = time.perf_counter()
     assignments = METHODS[arguments[0]](train, test)
     seconds = time.perf_counter() - start

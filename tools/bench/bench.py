@@ -13,19 +13,19 @@ from typing import Any
 from iic.core.errors import InputError
 from iic.core.machine import machine
 from iic.experiments.recipes import DEFAULT, recipe_params
-from iic.experiments.sweep.cluster import check_installed
+from iic.experiments.sweep.cluster import check_ray_installed
 from tools.bench import predictions, scaling, stage_costs, steps, sweeps
-from tools.bench.alternatives import METHODS, UMAP
+from tools.bench.alternatives import METHODS, UMAP_MODULE
 from tools.bench.results import read_benchmark, write_benchmark
 from tools.command import run_main, run_module
 
 # Trainings of each recipe; one of `best` takes a quarter of an hour. `article` is timed by its
 # steps, since its training takes two hours.
-RECIPES = {"default": 3, "fast": 3, "best": 1}
+TRAININGS = {"default": 3, "fast": 3, "best": 1}
 
 
 def measure_alternatives() -> Iterator[dict[str, Any]]:
-    """Measure accuracy, time and peak memory of other methods, each in a process of its own."""
+    """Measure accuracy, time and peak memory of other methods, each in a separate process."""
     rows = {}
     for name in METHODS:
         rows[name] = json.loads(run_module("tools.bench.alternatives", name).splitlines()[-1])
@@ -34,9 +34,9 @@ def measure_alternatives() -> Iterator[dict[str, Any]]:
 
 # Functions that yield the values of a section; each yield has more of them.
 SECTIONS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
-    "steps": lambda: iter([steps.measure(["article", *RECIPES])]),
+    "steps": lambda: iter([steps.measure(["article", *TRAININGS])]),
     "stages": stage_costs.measure_stages,
-    "trainings": lambda: stage_costs.measure_trainings(RECIPES),
+    "trainings": lambda: stage_costs.measure_trainings(TRAININGS),
     "alternatives": measure_alternatives,
     "scaling": lambda: iter([scaling.measure()]),
     "predict": lambda: iter([predictions.measure()]),
@@ -73,15 +73,17 @@ def main(arguments: list[str]) -> None:
 
 def _check(chosen: list[str]) -> None:
     """Raise InputError if data or packages of the sections are missing."""
-    params = {name: recipe_params(name) for name in ["article", *RECIPES]}
+    params = {name: recipe_params(name) for name in ["article", *TRAININGS]}
     data = params[DEFAULT].data.name
     if data != "mnist":
         raise InputError(f"data.name: the benchmark needs mnist, not {data}; set it back")
     steps.training_data()
     if {"sweep", "traffic"} & set(chosen):
-        check_installed()
-    if "alternatives" in chosen and find_spec(UMAP) is None:
-        raise InputError(f"{UMAP}: not installed; `make bench` installs requirements/bench.txt")
+        check_ray_installed()
+    if "alternatives" in chosen and find_spec(UMAP_MODULE) is None:
+        raise InputError(
+            f"{UMAP_MODULE}: not installed; `make bench` installs requirements/bench.txt"
+        )
 
 
 if __name__ == "__main__":

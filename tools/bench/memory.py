@@ -85,6 +85,9 @@ def growth(peaks: Mapping[int, float]) -> dict[str, Any]:
 
     Args:
         peaks: Peak memory in MB by number of images, in ascending order.
+
+    Returns:
+        Values of a run in the file: the peaks, and the fixed part and the slope of the line.
     """
     (before, lower), (last, upper) = list(peaks.items())[-2:]
     slope = max(0.0, (upper - lower) / (last - before))

@@ -12,10 +12,10 @@ from typing import Any
 from iic.evaluation.paths import METRICS
 from iic.experiments.recipes import DEFAULT, recipe_params
 from iic.experiments.scratch import STAGES, copy_code, copy_working_tree, write_params
+from iic.experiments.sweep.task import SHARED_STAGES
 from iic.pipeline.costs import COSTS, Cost, read_costs
 from tools.command import run_module
 
-PREPARING = STAGES[:3]
 # 100 epochs of 60 batches of 1,000 images each.
 ARTICLE_STEPS = 6000
 
@@ -44,7 +44,7 @@ def measure_trainings(repeats: Mapping[str, int]) -> Iterator[dict[str, Any]]:
     """
     rows: dict[str, Any] = {}
     with scratch_copy() as folder:
-        prepared = {stage: run_stage(folder, stage) for stage in PREPARING}
+        prepared = {stage: run_stage(folder, stage) for stage in SHARED_STAGES}
         for recipe, count in repeats.items():
             params = recipe_params(recipe)
             used = ["augment", *(["neighbors"] if params.augment.neighbors else [])]

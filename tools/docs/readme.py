@@ -3,35 +3,28 @@
 A part stands between `<!-- begin NAME -->` and `<!-- end NAME -->`; a test fails if one is stale.
 """
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from iic.core.errors import InputError
 from iic.core.files import write_text
-from tools.bench import estimate
+from iic.experiments.commands import output_of
 from tools.chaos.campaigns import CAMPAIGNS, read_counts
 from tools.command import run_main
-from tools.docs import reproducibility
+from tools.docs import reproducibility, scaling
 from tools.docs.results import recipes, results, targets
 from tools.docs.speed import details, memory, methods, prediction, speed
 from tools.docs.tables import markdown_table
 
 
 def graph() -> str:
-    """The stages as `dvc dag` draws them in Mermaid."""
-    shown = subprocess.run(
-        ["dvc", "dag", "--md"],  # noqa: S607 - the one of the active environment
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return shown.stdout.strip()
+    """Return the graph of the stages in Mermaid, as `dvc dag` draws it."""
+    return output_of("dvc", "dag", "--md").strip()
 
 
 def reliability() -> str:
-    """Each campaign of `make chaos`: number of trials, losses and outcomes."""
+    """Return a table of the campaigns of `make chaos`: trials, losses and outcomes."""
     counts = read_counts()
     rows = []
     for name, campaign in CAMPAIGNS.items():
@@ -42,7 +35,7 @@ def reliability() -> str:
     return markdown_table("what is tried | trials | lost | outcomes", rows)
 
 
-class Part(NamedTuple):
+class GeneratedPart(NamedTuple):
     """A generated part of a page.
 
     Attributes:
@@ -58,22 +51,22 @@ class Part(NamedTuple):
 
 _README, _DOCS = Path("README.md"), Path("docs")
 PARTS = (
-    Part(_README, "recipes", recipes),
-    Part(_README, "graph", graph),
-    Part(_DOCS / "results.md", "results", results),
-    Part(_DOCS / "results.md", "targets", targets),
-    Part(_DOCS / "speed.md", "speed", speed),
-    Part(_DOCS / "speed.md", "details", details),
-    Part(_DOCS / "speed.md", "memory", memory),
-    Part(_DOCS / "speed.md", "methods", methods),
-    Part(_DOCS / "speed.md", "predict", prediction),
-    Part(_DOCS / "reliability.md", "reliability", reliability),
-    Part(_DOCS / "scaling.md", "costs", estimate.costs),
-    Part(_DOCS / "scaling.md", "sweep", estimate.sweep),
-    Part(_DOCS / "scaling.md", "estimate", estimate.estimate),
-    Part(_DOCS / "reproducibility.md", "conditions", reproducibility.conditions),
-    Part(_DOCS / "reproducibility.md", "moves", reproducibility.moves),
-    Part(_DOCS / "reproducibility.md", "training time", reproducibility.costs),
+    GeneratedPart(_README, "recipes", recipes),
+    GeneratedPart(_README, "graph", graph),
+    GeneratedPart(_DOCS / "results.md", "results", results),
+    GeneratedPart(_DOCS / "results.md", "targets", targets),
+    GeneratedPart(_DOCS / "speed.md", "speed", speed),
+    GeneratedPart(_DOCS / "speed.md", "details", details),
+    GeneratedPart(_DOCS / "speed.md", "memory", memory),
+    GeneratedPart(_DOCS / "speed.md", "methods", methods),
+    GeneratedPart(_DOCS / "speed.md", "predict", prediction),
+    GeneratedPart(_DOCS / "reliability.md", "reliability", reliability),
+    GeneratedPart(_DOCS / "scaling.md", "costs", scaling.costs),
+    GeneratedPart(_DOCS / "scaling.md", "sweep", scaling.sweep),
+    GeneratedPart(_DOCS / "scaling.md", "estimate", scaling.estimate),
+    GeneratedPart(_DOCS / "reproducibility.md", "conditions", reproducibility.conditions),
+    GeneratedPart(_DOCS / "reproducibility.md", "moves", reproducibility.moves),
+    GeneratedPart(_DOCS / "reproducibility.md", "training time", reproducibility.costs),
 )
 PAGES = tuple(dict.fromkeys(part.page for part in PARTS))
 

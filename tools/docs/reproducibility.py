@@ -19,7 +19,7 @@ _NOT_RUN = "Not run yet: `python -m tools.determinism.measure`."
 
 
 def conditions() -> str:
-    """A letter for the bytes that each condition gives, for each level that was measured."""
+    """Return a table with a letter for the bytes that each condition gives, by measured level."""
     levels = _levels()
     if not levels:
         return _NOT_RUN
@@ -35,13 +35,13 @@ def conditions() -> str:
 
 
 def _levels() -> dict[str, _Measured]:
-    """What was measured, by level, in the order of the columns."""
+    """Return the measurements by level, in the order of the columns."""
     results = read_results()
     return {name: results[name] for name in LEVELS if name in results}
 
 
 def letters_of(level: _Measured) -> dict[str, str]:
-    """A letter for each digest of all outputs: A for the reference, then by first appearance."""
+    """Return a letter for each digest: A for the reference, the others by first appearance."""
     found = [level["reference"]["digest"]]
     found += [row["digest"] for row in level["conditions"].values() if "digest" in row]
     return dict(zip(dict.fromkeys(found), ascii_uppercase, strict=False))
@@ -66,7 +66,7 @@ def _machines(levels: Mapping[str, _Measured]) -> Iterator[str]:
 
 
 def _not_run(levels: Mapping[str, _Measured]) -> Iterator[str]:
-    """Conditions that no level has, with the reason."""
+    """Yield a list of the conditions that were not run, with the reasons."""
     reasons: dict[str, str] = {}
     for name, condition in CONDITIONS.items():
         rows = [level["conditions"].get(name, {}) for level in levels.values()]
@@ -78,7 +78,7 @@ def _not_run(levels: Mapping[str, _Measured]) -> Iterator[str]:
 
 
 def moves() -> str:
-    """How far metrics move where the bytes differ, and the spread between seeds."""
+    """Return a table of the changes of metrics where bytes differ, and the spread of the seeds."""
     levels = _levels()
     if not levels:
         return _NOT_RUN
@@ -93,7 +93,7 @@ def moves() -> str:
 
 
 def _moved_rows(level: _Measured) -> Iterator[tuple[str, ...]]:
-    """One row for each set of bytes other than the reference's."""
+    """Yield a row for each set of bytes other than the reference's."""
     for digest, letter in letters_of(level).items():
         under = {n: row for n, row in level["conditions"].items() if row.get("digest") == digest}
         if digest == level["reference"]["digest"] or not under:
@@ -112,7 +112,7 @@ def _moved_rows(level: _Measured) -> Iterator[tuple[str, ...]]:
 
 
 def _between_seeds(level: _Measured | None) -> str:
-    """Range of the accuracy over the seeds of the same recipe."""
+    """Describe the range of the accuracy over the seeds of the same recipe."""
     recipe = LEVELS["mnist"].recipe
     values = [100 * float(row["acc"]) for row in rows_of(recipe).values()]
     if not values:
@@ -126,7 +126,7 @@ def _between_seeds(level: _Measured | None) -> str:
 
 
 def _further_than(spread: float, level: _Measured) -> str:
-    """Sets of bytes that moved the accuracy by more points than seeds do."""
+    """Describe the sets of bytes that changed the accuracy by more points than seeds do."""
     letters, rows = letters_of(level), level["conditions"].values()
     moved = {letters[row["digest"]]: 100 * row["moved"]["acc"] for row in rows if row.get("moved")}
     further = [f"{letter} by {points:.2f}" for letter, points in moved.items() if points > spread]
@@ -134,7 +134,7 @@ def _further_than(spread: float, level: _Measured) -> str:
 
 
 def costs() -> str:
-    """Training time under each condition as a share of the reference's, on MNIST."""
+    """Return a table of the training time on MNIST as a share of the reference's."""
     level = _levels().get("mnist")
     if level is None:
         return _NOT_RUN

@@ -1,4 +1,4 @@
-"""Tables of results: recipes at a glance, all metrics, and the targets."""
+"""Tables of results: an overview of the recipes, all metrics, and the targets."""
 
 import csv
 import statistics
@@ -11,10 +11,10 @@ from iic.pipeline.paths import STUDIES
 from tools.bench.results import read_benchmark
 from tools.docs.tables import INDEX, MINUTES, PERCENT, SECONDS, SHARE, markdown_table
 
-# Run once, by a study of its own; no seed table has it.
+# This recipe was run by a study, so it has no table of seeds.
 ARTICLE = "article"
 ARTICLE_STUDY = STUDIES / "article-recipe.csv"
-METRICS = {
+METRIC_FORMATS = {
     "acc": ("accuracy, clustering head, test", PERCENT),
     "train_acc": ("accuracy, clustering head, train", PERCENT),
     "over_acc": ("accuracy, overclustering head, test", PERCENT),
@@ -24,8 +24,14 @@ METRICS = {
 }
 
 
-class Target(NamedTuple):
-    """Lowest acceptable mean and minimum of the accuracy, and how many times faster to train."""
+class RecipeTarget(NamedTuple):
+    """Target of a recipe.
+
+    Attributes:
+        mean: Lowest acceptable mean of the test accuracy, 0 to 1.
+        lowest: Lowest acceptable test accuracy of a seed, 0 to 1.
+        times: Smallest acceptable training time of the article over that of the recipe.
+    """
 
     mean: float
     lowest: float
@@ -34,14 +40,14 @@ class Target(NamedTuple):
 
 # Set before the recipes were made.
 TARGETS = {
-    "fast": Target(0.98, 0.97, 80),
-    "default": Target(0.989, 0.985, 20),
-    "best": Target(0.994, 0.992, 4),
+    "fast": RecipeTarget(0.98, 0.97, 80),
+    "default": RecipeTarget(0.989, 0.985, 20),
+    "best": RecipeTarget(0.994, 0.992, 4),
 }
 
 
 def recipes() -> str:
-    """One row for each recipe that has been run: accuracy, seeds and training time."""
+    """Return a table of the recipes that have been run: accuracy, seeds and training time."""
     titles = (
         "recipe | test accuracy, mean ± std | lowest | seeds "
         "| training, share of the article's time | minutes, two cores"
@@ -67,7 +73,7 @@ def recipes() -> str:
 
 
 def _article_row(trainings: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """The article's recipe: accuracy after its 100 epochs, time as the benchmark estimates it."""
+    """Yield the row of the article's recipe: accuracy after 100 epochs, estimated time."""
     if not (ARTICLE_STUDY.exists() and trainings):
         return
     with ARTICLE_STUDY.open(newline="", encoding="utf-8") as file:
@@ -84,17 +90,17 @@ def _article_row(trainings: dict[str, Any]) -> Iterator[tuple[str, ...]]:
 
 
 def article_seconds(trainings: dict[str, Any]) -> float:
-    """Seconds that the article's training takes, mean over the benchmark's estimates."""
+    """Return the seconds of the article's training, the mean of the benchmark's estimates."""
     return statistics.fmean(row["article_seconds"] for row in trainings.values())
 
 
 def results() -> str:
-    """Mean, standard deviation, minimum and maximum of each metric over the seeds of a recipe."""
+    """Return a table of mean, deviation, minimum and maximum of each metric over the seeds."""
     rows = []
     for recipe in recipe_names():
         seeds = sorted(rows_of(recipe))
         title = f"`{recipe}`, {_count(len(seeds))} ({_ranges(seeds)})"
-        for column, (name, form) in METRICS.items():
+        for column, (name, form) in METRIC_FORMATS.items():
             values = _values(recipe, column)
             if values:
                 rows.append((title, name, form.mean(values), form(min(values)), form(max(values))))
@@ -103,7 +109,7 @@ def results() -> str:
 
 
 def targets() -> str:
-    """Each target beside what the seed tables and the benchmark show."""
+    """Return a table of the targets and the values that the recipes reach."""
     measured = read_benchmark()
     rows = [
         (f"`{recipe}`", what, wanted, reached, "met" if is_met else "**missed**")
@@ -120,7 +126,7 @@ def targets() -> str:
 _Goal = tuple[str, str, str, bool]
 
 
-def _accuracy_goals(recipe: str, target: Target) -> Iterator[_Goal]:
+def _accuracy_goals(recipe: str, target: RecipeTarget) -> Iterator[_Goal]:
     values = _values(recipe, "acc")
     if values:
         for what, wanted, value in (
@@ -131,7 +137,7 @@ def _accuracy_goals(recipe: str, target: Target) -> Iterator[_Goal]:
             yield what, f"at least {PERCENT(wanted)}", reached, value >= wanted
 
 
-def _cost_goals(recipe: str, target: Target, measured: dict[str, Any]) -> Iterator[_Goal]:
+def _cost_goals(recipe: str, target: RecipeTarget, measured: dict[str, Any]) -> Iterator[_Goal]:
     steps, training = measured.get("steps"), measured.get("trainings", {}).get(recipe)
     if not steps or not training:
         return
@@ -151,13 +157,13 @@ def _cost_goals(recipe: str, target: Target, measured: dict[str, Any]) -> Iterat
 
 
 def accuracy_of(recipe: str) -> str | None:
-    """Mean ± standard deviation of a recipe's accuracy, as its file quotes it; None if not run."""
+    """Return a recipe's accuracy as its file quotes it; None if the recipe was not run."""
     values = _values(recipe, "acc")
     return f"{PERCENT.mean(values)} over {_count(len(values))}" if values else None
 
 
 def _values(recipe: str, column: str) -> list[float]:
-    """A column of the recipe's seed table; results from the run-cache have no training time."""
+    """Return a column of a recipe's seed table; results from the run-cache lack the time."""
     return [float(row[column]) for row in rows_of(recipe).values() if row[column]]
 
 
@@ -166,7 +172,7 @@ def _count(seeds: int) -> str:
 
 
 def _ranges(numbers: list[int]) -> str:
-    """[0, 1, 2, 5] -> "0-2, 5"."""
+    """Format numbers as ranges: [0, 1, 2, 5] -> "0-2, 5"."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and runs[-1][-1] == number - 1:

@@ -2,15 +2,14 @@
 
 from iic.core.constants import IMAGE_SIZE
 from iic.experiments.recipes import DEFAULT
-from tools.bench.estimate import NOT_MEASURED
 from tools.bench.memory import bounds
 from tools.bench.results import read_benchmark
 from tools.docs.results import article_seconds
-from tools.docs.tables import PERCENT, markdown_table
+from tools.docs.tables import NOT_MEASURED, PERCENT, markdown_table
 
 
 def speed() -> str:
-    """Training of each recipe beside the article's."""
+    """Return a table of the training of each recipe and of the article's."""
     measured = read_benchmark()
     if not {"steps", "trainings"} <= set(measured):
         return NOT_MEASURED
@@ -41,7 +40,7 @@ def _step(step: dict[str, float]) -> tuple[str, str]:
 
 
 def details() -> str:
-    """Augmentation, snapshots and the float32 peak, then time and memory of each stage."""
+    """Return the costs of augmentation and snapshots, and a table of time and memory by stage."""
     measured = read_benchmark()
     if not {"steps", "stages"} <= set(measured):
         return NOT_MEASURED
@@ -61,7 +60,7 @@ def details() -> str:
 
 
 def memory() -> str:
-    """Upper bound of each stage's memory: a fixed part, and a multiple of the training images."""
+    """Return a table of upper bounds of memory: fixed part and multiple of the images."""
     stated = bounds()
     if not stated:
         return "Not measured yet: `python -m tools.bench.memory`."
@@ -77,7 +76,7 @@ def memory() -> str:
 
 
 def methods() -> str:
-    """Accuracy, time and memory of other methods and of IIC on the same images."""
+    """Return a table of accuracy, time and memory of other methods and of IIC."""
     measured = read_benchmark()
     if not {"trainings", "alternatives"} <= set(measured):
         return NOT_MEASURED
@@ -93,7 +92,7 @@ def methods() -> str:
 
 
 def prediction() -> str:
-    """Start-up time of `iic predict`, and its time relative to the network alone."""
+    """Describe the start-up time of `iic predict`, and its time relative to the network alone."""
     measured = read_benchmark()
     if "predict" not in measured:
         return NOT_MEASURED

@@ -1,38 +1,46 @@
-"""Markdown tables, and numbers as they stand in them."""
+"""Markdown tables, and the formats of numbers in them."""
 
 import statistics
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 
-class Format(NamedTuple):
-    """How a number is written: a factor, the digits after the point, and the unit."""
+class NumberFormat(NamedTuple):
+    """Format of a number.
+
+    Attributes:
+        scale: Factor by which the number is multiplied.
+        digits: Number of digits after the point.
+        unit: Text after the number.
+    """
 
     scale: float
     digits: int
     unit: str
 
     def __call__(self, value: float) -> str:
-        """The number as text, with its unit."""
+        """Format a number with its unit."""
         return f"{self.scale * value:.{self.digits}f}{self.unit}"
 
     def mean(self, values: Sequence[float]) -> str:
-        """Mean ± standard deviation; a single value stands alone."""
+        """Format mean ± standard deviation; only the value if there is a single one."""
         if len(values) == 1:
             return self(values[0])
         mean = f"{self.scale * statistics.fmean(values):.{self.digits}f}"
         return f"{mean} ± {self(statistics.stdev(values))}"
 
 
-PERCENT = Format(100, 2, " %")
-SHARE = Format(100, 1, " %")
-INDEX = Format(1, 4, "")
-SECONDS = Format(1, 0, " s")
-MINUTES = Format(1 / 60, 1, "")
+PERCENT = NumberFormat(100, 2, " %")
+SHARE = NumberFormat(100, 1, " %")
+INDEX = NumberFormat(1, 4, "")
+SECONDS = NumberFormat(1, 0, " s")
+MINUTES = NumberFormat(1 / 60, 1, "")
+# Text in place of a table without measurements.
+NOT_MEASURED = "Not measured yet: `make bench`."
 
 
 def markdown_table(titles: str, rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table.
+    """Format a Markdown table.
 
     Args:
         titles: Titles of the columns, separated by " | ".

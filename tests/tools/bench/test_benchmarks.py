@@ -19,12 +19,11 @@ from iic.core.params import parse_params
 from iic.evaluation.paths import METRICS
 from iic.experiments.recipes import recipe_params
 from iic.experiments.sweep import cluster
-from iic.experiments.sweep.task import Checkout, Outcome
+from iic.experiments.sweep.task import SHARED_STAGES, Checkout, Outcome
 from iic.model.network import build_network
 from iic.pipeline.costs import Cost
 from tools.bench import (
     bench,
-    estimate,
     predictions,
     results,
     scaling,
@@ -37,6 +36,8 @@ from tools.bench.results import read_benchmark, write_benchmark
 from tools.bench.steps import useful_flops
 from tools.bench.timing import take_turns
 from tools.docs import readme
+from tools.docs import scaling as scaling_page
+from tools.docs.tables import NOT_MEASURED
 
 
 def test_functions_are_timed_in_turns_and_short_ones_called_repeatedly(monkeypatch):
@@ -127,7 +128,7 @@ def test_bench_refuses_other_data_sets(at_root, monkeypatch, params):
     ],
 )
 def test_missing_package_is_named_before_measuring(at_root, monkeypatch, section, message):
-    monkeypatch.setattr(bench, "UMAP", "no_such_module")
+    monkeypatch.setattr(bench, "UMAP_MODULE", "no_such_module")
     monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(steps, "training_data", lambda: None)
     monkeypatch.setattr(bench, "measure", lambda sections: pytest.fail("measured"))
@@ -164,7 +165,7 @@ def test_stage_costs_are_measured_in_a_copy_of_the_code(
     light, train_seconds = stage_costs.run_stage, iter([5.0, 40.0, 10.0, 20.0])
 
     def run_stage(folder: Path, stage: str) -> Cost:
-        if stage in stage_costs.PREPARING:
+        if stage in SHARED_STAGES:
             return light(folder, stage)
         if stage == "evaluate":
             shutil.copy(pipeline_run / METRICS, folder / METRICS)
@@ -173,8 +174,8 @@ def test_stage_costs_are_measured_in_a_copy_of_the_code(
     monkeypatch.setattr(stage_costs, "run_stage", run_stage)
     *_, stages = stage_costs.measure_stages()
     assert list(stages) == list(stage_costs.STAGES)
-    assert all(0 < stages[stage]["seconds"] < 60 for stage in stage_costs.PREPARING)
-    assert all(20 < stages[stage]["peak_mb"] < 500 for stage in stage_costs.PREPARING)
+    assert all(0 < stages[stage]["seconds"] < 60 for stage in SHARED_STAGES)
+    assert all(20 < stages[stage]["peak_mb"] < 500 for stage in SHARED_STAGES)
     assert stages["train"] == {"seconds": 5.0, "peak_mb": 500.0}
 
     (row,) = (rows["tiny"] for rows in stage_costs.measure_trainings({"tiny": 3}))
@@ -381,13 +382,13 @@ def test_sweep_tables_show_the_measured_values(file):
             }
         )
     )  # fmt: skip
-    assert estimate.costs().splitlines()[2:] == [
+    assert scaling_page.costs().splitlines()[2:] == [
         "| images | 15,000 | 60,000 | 9.3 to 22.3 |",
         "| overclusters | 10 | 1,000 | 15.9 to 20.6 |",
         "| channels, as a multiple of the network's | 0.25 | 2.0 | 7.1 to 44.5 |",
         "| layers of a head | 1 | 4 | 15.5 to 16.3 |",
     ]
-    first, _, head, _, *rows = estimate.sweep().splitlines()
+    first, _, head, _, *rows = scaling_page.sweep().splitlines()
     assert first == (
         "4 tasks of 1 epoch of `fast`, one core each, took 168 s with one worker and 92 s with "
         "two (median of 3): **92 % efficiency**. The training took 26 s of a task, the other steps "
@@ -396,7 +397,7 @@ def test_sweep_tables_show_the_measured_values(file):
     assert head.endswith("| 0 | 10,000 |")
     assert "| start and pull the run-cache | 1.00 s | 61.00 s |" in rows
     assert "| Git references sent before a push | 0.00 MB | 1.50 MB |" in rows
-    rows = estimate.estimate().splitlines()[2:]
+    rows = scaling_page.estimate().splitlines()[2:]
     # 2 s that grow to 66 s and constant 14 s; 50 tasks of 300 s per machine.
     assert rows[:4] == [
         "| training of `default`, two cores | 300 s | 50 per machine, in turn |",
@@ -415,7 +416,7 @@ def test_sweep_tables_show_the_measured_values(file):
 
 
 def test_missing_sweep_measurements_are_reported(file):
-    assert estimate.costs() == estimate.sweep() == estimate.estimate() == estimate.NOT_MEASURED
+    assert scaling_page.costs() == scaling_page.sweep() == scaling_page.estimate() == NOT_MEASURED
 
 
 def test_finished_experiments_are_added_to_a_repository(tmp_path):

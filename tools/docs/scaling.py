@@ -1,13 +1,13 @@
-"""The generated parts of docs/scaling.md: the cost of a sweep, measured and estimated."""
+"""Generated parts of docs/scaling.md: the cost of a sweep, measured and estimated."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from iic.experiments.recipes import DEFAULT
 from tools.bench.results import read_benchmark
 from tools.bench.sweeps import GROWING, RECORDS
+from tools.docs.tables import NOT_MEASURED, markdown_table
 
-NOT_MEASURED = "Not measured yet: `make bench`."
 VARIANTS, MACHINES = 10_000, 200
 # Steps of a task, other than the training, whose time does not depend on finished experiments.
 _CONSTANT = ("runs augment", "runs evaluate", "runs report")
@@ -37,7 +37,7 @@ def costs() -> str:
         first, *_, last = seconds
         times = f"{seconds[first]:.1f} to {seconds[last]:.1f}"
         rows.append((name, _count(first), _count(last), times))
-    return _table(("setting", "from", "to", "seconds per epoch of `fast`"), rows)
+    return markdown_table("setting | from | to | seconds per epoch of `fast`", rows)
 
 
 def sweep() -> str:
@@ -61,8 +61,8 @@ def sweep() -> str:
         (name, *(form.format(row[key]) for row in growth.values()))
         for name, (key, form) in _STEPS.items()
     ]
-    columns = map(_count, growth)
-    return f"{text}\n\n{_table(('step of a task, by finished experiments', *columns), rows)}"
+    titles = " | ".join(["step of a task, by finished experiments", *map(_count, growth)])
+    return f"{text}\n\n{markdown_table(titles, rows)}"
 
 
 def estimate() -> str:
@@ -112,12 +112,7 @@ def estimate() -> str:
             f"{traffic['empty_tasks_per_second']:,} per second are possible",
         ),
     ]
-    return _table(("what", "per task", "in total"), rows)
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    first, *lines = (f"| {' | '.join(row)} |" for row in (head, *rows))
-    return "\n".join([first, "|" + " --- |" * (first.count(" | ") + 1), *lines])
+    return markdown_table("what | per task | in total", rows)
 
 
 def _is_measured(measured: Mapping[str, Any]) -> bool:
