@@ -30,7 +30,7 @@ with quiet():
 def main(params: Params) -> None:
     """Score each epoch's snapshot, then the trained model on all images.
 
-    Data without labels get metrics that need none, and tables without columns of labels.
+    For data without labels, the metrics need none, and the tables lack the columns of labels.
     """
     known = read_arrays(
         LABELS, ["train_labels", "test_labels", "names", "train_paths", "test_paths"]

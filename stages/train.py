@@ -1,4 +1,4 @@
-"""Stage 4: train both heads on pairs of images. No label is within reach."""
+"""Stage 4: train both heads on pairs of images, without reading labels."""
 
 import logging
 import sys
@@ -28,7 +28,7 @@ with quiet():
 
 log = logging.getLogger(__name__)
 
-# For watching a run; what the pipeline keeps is written elsewhere.
+# Folder of DVCLive, for watching a run; the outputs of the stage are written elsewhere.
 WATCHED = Path("dvclive")
 # Training images on which the report shows the effect of each operation.
 EXAMPLES = 6
@@ -89,7 +89,7 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def read_data() -> TrainingData:
-    """Read what the stages before have written for the training."""
+    """Read the outputs of the earlier stages, without the labels."""
     return TrainingData(
         **read_arrays(IMAGES, ["train_images", "test_images"]),
         **read_arrays(DRAWS, ["draws", "noise_seeds"]),
@@ -98,7 +98,7 @@ def read_data() -> TrainingData:
 
 
 def _second_clusters(data: TrainingData, params: Params, state: Path) -> np.ndarray:
-    """(m,) uint16, the clusters of the test images in a second training with another seed."""
+    """Return the clusters (m,), uint16, of the test images in a second training."""
     if params.train.second_seed is None:
         return np.empty(0, np.uint16)
     log.info("second training, with seed %d", params.train.second_seed)

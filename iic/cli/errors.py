@@ -6,7 +6,7 @@ import click
 
 from iic.pipeline.stage import one_line_errors
 
-# `iic` without a command, since click 8.2.
+# Raised by click 8.2 or later for `iic` without a command.
 _NO_COMMAND = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 

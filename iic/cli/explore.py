@@ -22,7 +22,7 @@ from iic.pipeline.quiet import quiet
     # All images are one sprite on the page, and phones refuse to draw a much larger one.
     type=click.IntRange(1, 20_000),
     default=10_000,
-    help="Largest number of images; of more, an evenly spaced sample is shown.",
+    help="Largest number of images; a larger split is sampled evenly.",
 )
 @click.option(
     "--out",

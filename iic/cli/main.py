@@ -66,7 +66,7 @@ class _GroupedCommands(click.Group):
     },
 )
 def cli() -> None:
-    """All subcommands."""
+    """Group all subcommands."""
 
 
 for _commands in _GROUPS.values():

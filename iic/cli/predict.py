@@ -69,7 +69,7 @@ def predict(
         raise click.UsageError(f"--out {out}: a name that ends in .csv or .jsonl is needed")
     from tqdm import tqdm
 
-    from iic.data.images import Reading, ground_of, tell_skipped
+    from iic.data.images import Reading, describe_skipped, ground_of
     from iic.evaluation.card import card_of, card_path
 
     card = card_of(model)
@@ -104,7 +104,7 @@ def predict(
             for batch in predict_source(network, source, ground, reading, skipped.append):
                 write(_rows([source.names[index] for index in batch.indices], batch.soft, labels))
                 bar.update(len(batch.indices))
-    for line in tell_skipped(skipped, total):
+    for line in describe_skipped(skipped, total):
         click.echo(line, err=True)
     if out is not None:
         click.echo(str(out), err=True)
@@ -115,9 +115,11 @@ def _labels(card: "ModelCard | None", clusters: int) -> list[str | None] | None:
     if card is None or not card.labels:
         return None
     if len(card.clusters) != clusters:
+        from iic.evaluation.card import CARD_REMEDY
+
         raise InputError(
             f"the model's card names {len(card.clusters)} clusters, the network has {clusters}; "
-            "run `dvc repro evaluate`, or `dvc pull` it"
+            f"{CARD_REMEDY}"
         )
     return card.cluster_names()
 

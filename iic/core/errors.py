@@ -2,7 +2,7 @@
 
 import re
 
-# Characters of another error's message, and of a value, that are shown.
+# Largest number of characters shown of another error's message, and of a value.
 _MAX_REASON = 300
 _MAX_VALUE = 60
 _PLAIN_KEY = re.compile(r"[A-Za-z_][\w.-]{0,60}", re.ASCII)

@@ -21,7 +21,8 @@ from iic.core.errors import InputError, reason_of
 
 # Suffix of the temporary folder in which a file is written.
 _PARTIAL = ".partial"
-_REMEDY = "delete it and run `dvc repro`"
+# What to do about a damaged output of a stage.
+REMOVE_REMEDY = "delete it and run `dvc repro`"
 # A sign alone is no formula. Leading apostrophes are part of the pattern, so that removing the one
 # that `table_cell` adds restores the text.
 _FORMULA = re.compile(r"'*[=+\-@\t\r].", re.DOTALL)
@@ -45,9 +46,9 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary = Path(folder) / path.name
             yield temporary
             # Otherwise a power cut could leave a file with the new name and no content.
-            _to_disk(temporary)
+            _flush(temporary)
             temporary.replace(path)
-        _to_disk(path.parent)
+        _flush(path.parent)
     except OSError as error:
         # A write to a full disk raises an error without a file name.
         reason = os.strerror(error.errno) if error.errno else reason_of(error)
@@ -72,7 +73,7 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-def _to_disk(path: Path) -> None:
+def _flush(path: Path) -> None:
     """Flush a file or folder to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -98,7 +99,11 @@ def is_writable_name(name: str) -> bool:
 
 
 def check_plain(path: Path, most: int | None = None) -> None:
-    """Check that a path is a regular file of at most `most` bytes.
+    """Check that a path is a regular file.
+
+    Args:
+        path: Path to check.
+        most: Upper limit of the size in bytes, if any.
 
     Raises:
         InputError: It is a folder or a pipe, or too large.
@@ -119,6 +124,9 @@ def read_text(path: Path, missing: str, damaged: str, most: int | None = None) -
         missing: Remedy to name if the file does not exist.
         damaged: Remedy to name if the file is not UTF-8.
         most: Upper limit of the size in bytes, if any; it also requires a regular file.
+
+    Returns:
+        Content of the file.
 
     Raises:
         InputError: The file is missing, not UTF-8 or too large.
@@ -172,7 +180,19 @@ def read_table(path: Path, text: Collection[str] = ()) -> dict[str, np.ndarray]:
 
 
 def parse_table(content: str, source: str, text: Collection[str] = ()) -> dict[str, np.ndarray]:
-    """Parse the content of a CSV file as `read_table` does; `source` names it in errors."""
+    """Parse the content of a CSV file that write_table wrote.
+
+    Args:
+        content: Text of the file.
+        source: Name of the file, for messages.
+        text: Names of the columns of strings; all other columns are numbers.
+
+    Returns:
+        Column names, and arrays of float64 or of strings.
+
+    Raises:
+        InputError: The content is empty or ragged, or a number cannot be read.
+    """
     try:
         header, *rows = csv.reader(io.StringIO(content, newline=""))
         return {
@@ -188,7 +208,15 @@ def _plain(cell: str) -> str:
 
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:
-    """Read a JSON object; the InputError of a missing or damaged file names `remedy`, a command."""
+    """Read a JSON object.
+
+    Args:
+        path: Path of the file.
+        remedy: Command that restores the file, for messages.
+
+    Raises:
+        InputError: The file is missing or damaged.
+    """
     try:
         check_plain(path)
         return dict(json.loads(path.read_text("utf-8")))
@@ -211,14 +239,21 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], *, compress: bool
 def read_arrays(path: Path, names: list[str]) -> dict[str, np.ndarray]:
     """Read named arrays from an NPZ file.
 
+    Args:
+        path: Path of the file.
+        names: Names of the arrays.
+
+    Returns:
+        Arrays by name.
+
     Raises:
         InputError: The file is missing or damaged, holds pickled objects or lacks an array.
     """
-    with open_arrays(path, _REMEDY) as archive:
+    with open_arrays(path, REMOVE_REMEDY) as archive:
         known = archive.namelist()
         for name in names:
             if f"{name}.npy" not in known:
-                raise InputError(f"{path}: holds no array {name!r}; {_REMEDY}")
+                raise InputError(f"{path}: holds no array {name!r}; {REMOVE_REMEDY}")
         return {name: read_array(archive, name) for name in names}
 
 

@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any
 
 _PROCESSORS = Path("/proc/cpuinfo")
+# Instruction sets that change which code libraries choose.
+_WIDE = {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}
 
 
 def usable_cores() -> int:
-    """Return the number of cores that this process may use, as a container or `taskset` sets it."""
-    # Not on macOS.
+    """Return the number of cores that this process may use, which `taskset` can restrict."""
+    # macOS has no such function.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def processor_model() -> str:
-    """Return the processor's name on Linux, and its family alone on other systems."""
+    """Return the processor's name on Linux, and only its family on other systems."""
     return _cpuinfo().get("model name", platform.machine())
 
 
@@ -35,10 +37,6 @@ def _cpuinfo() -> dict[str, str]:
         key, _, value = line.partition(":")
         lines[key.strip()] = value.strip()
     return lines
-
-
-# Instruction sets that change which code libraries choose.
-_WIDE = {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}
 
 
 def machine() -> dict[str, Any]:

@@ -161,8 +161,8 @@ class CommitteeParams(Section):
     weight: Annotated[float, Field(gt=0, le=100)]
 
 
-def _plain_number(value: object) -> object:
-    """Make text of an integer, since the label 7 is a name."""
+def _number_as_text(value: object) -> object:
+    """Convert an integer to text, since the label 7 is a name."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return str(value) if is_number else value
 
@@ -172,14 +172,14 @@ class ReportParams(Section):
 
     label: Annotated[
         str,
-        BeforeValidator(_plain_number),
+        BeforeValidator(_number_as_text),
         Field(min_length=1, max_length=200),
         AfterValidator(_one_line),
     ]
 
 
 class Params(Section):
-    """All of params.yaml. `recipe` is a name for tables and pages, and has no other effect."""
+    """All parameters in params.yaml; `recipe` is only a name for tables and pages."""
 
     recipe: Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_one_line)]
     seed: Annotated[int, Field(ge=0, lt=2**31)]
@@ -229,6 +229,9 @@ def parse_params(text: str, source: str) -> Params:
         text: YAML.
         source: Name of the file, for messages.
 
+    Returns:
+        The validated parameters.
+
     Raises:
         InputError: One line for each key that is unknown, missing, mistyped or out of range.
     """
@@ -236,7 +239,18 @@ def parse_params(text: str, source: str) -> Params:
 
 
 def validate_params(tree: dict[str, Any], source: str) -> Params:
-    """Validate nested sections and keys; see parse_params for the errors."""
+    """Validate the content of a parameter file.
+
+    Args:
+        tree: Nested sections and keys.
+        source: Name of the file, for messages.
+
+    Returns:
+        The validated parameters.
+
+    Raises:
+        InputError: One line for each key that is unknown, missing, mistyped or out of range.
+    """
     try:
         return Params.model_validate(tree)
     except ValidationError as error:

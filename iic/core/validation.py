@@ -19,6 +19,9 @@ def explain_all(error: ValidationError, source: str, known: Collection[str] = ()
         error: Error that a pydantic model raised.
         source: Name of the file, at the beginning of each line.
         known: All valid dotted keys, for suggestions.
+
+    Returns:
+        The lines, joined by line breaks.
     """
     found = error.errors()
     lines = [f"{source}: {_explain(details, known)}" for details in found[:_MAX_LISTED]]

@@ -74,7 +74,7 @@ class _Constructor(SafeConstructor):
         return tree
 
 
-# Words that ruamel.yaml makes dates of, or gives a meaning that DVC's files do not use.
+# ruamel.yaml would read dates and the words `<<` and `=` in ways that DVC's files do not use.
 for _kind in ("timestamp", "merge", "value"):
     _Constructor.add_constructor(f"tag:yaml.org,2002:{_kind}", SafeConstructor.construct_yaml_str)
 

@@ -21,9 +21,9 @@ from iic.data.images import (
     Ground,
     ImageSource,
     Reading,
+    describe_skipped,
     ground_of,
     read_images,
-    tell_skipped,
 )
 from iic.data.readers import (
     PLAIN_ARRAYS,
@@ -44,7 +44,7 @@ _PLACEHOLDER = Path("stages/no-images")
 _TRAIN, _TEST = "train", "test"
 # Other common names of a second split.
 _OTHER_SPLITS = frozenset({"val", "valid", "validation", "dev", "eval"})
-# Labels with a single image that are named.
+# Largest number of labels with a single image that a warning names.
 _NAMED = 5
 # Characters of a label (the limit of a folder's name), and different labels (16-bit indices).
 _LONGEST, _MOST_LABELS = 255, 2**16
@@ -95,6 +95,9 @@ def custom_dataset(path: Path, reading: Reading, test_share: float, max_images: 
         reading: How images are converted.
         test_share: Share of the images that form the test split if none is given, from 0 to 1.
         max_images: Largest number of images allowed.
+
+    Returns:
+        The training and the test split; without labels and names if all labels are equal.
 
     Raises:
         InputError: A file or folder cannot be used; the message names it.
@@ -305,7 +308,7 @@ def _read(part: Part, ground: Ground, reading: Reading) -> Images:
             pixels[len(kept) : len(kept) + len(batch.indices)] = batch.images
             kept += batch.indices
             bar.update(len(batch.indices))
-    for line in tell_skipped(skipped, len(pixels)):
+    for line in describe_skipped(skipped, len(pixels)):
         log.warning("%s: %s", source.title, line)
     if not kept:
         raise InputError(f"{source.title}: none of the images can be read; see the messages above")

@@ -153,7 +153,10 @@ def gunzip(content: bytes, file: IdxFile, source: str) -> bytes:
     Args:
         content: Compressed bytes.
         file: Description of the uncompressed file.
-        source: Where the bytes come from, for messages.
+        source: Origin of the bytes, for messages.
+
+    Returns:
+        Uncompressed bytes, at most `file.size`.
 
     Raises:
         InputError: The bytes are not gzip, truncated, or larger than the file.

@@ -46,7 +46,7 @@ _CHUNK = 1 << 16
 _UNPACKED = 220_000_000
 _REDIRECTS = 10
 # Digits of a plausible Content-Length; int() raises an error for thousands of digits.
-_DIGITS = 20
+_LENGTH_DIGITS = 20
 _FAULTS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 
 
@@ -77,6 +77,9 @@ def http_origin(
         timeout: Seconds to connect, and seconds without any data, before a request fails.
         deadline: Seconds for a whole file.
         back_off: Seconds before the second attempt, doubled before each further attempt.
+
+    Returns:
+        The origin; its `read` raises an InputError if the file cannot be downloaded.
     """
 
     def read(file: IdxFile) -> bytes:
@@ -103,7 +106,7 @@ def _get(url: str, file: IdxFile, timeout: tuple[float, float], deadline: float)
     with _session(url) as session, _response(session, url, timeout, deadline) as response:
         response.raise_for_status()
         length = response.headers.get("Content-Length", "")
-        total = int(length) if length.isdecimal() and len(length) < _DIGITS else None
+        total = int(length) if length.isdecimal() and len(length) < _LENGTH_DIGITS else None
         with tqdm(
             desc=file.name, total=total, unit="B", unit_scale=True, leave=False, disable=None
         ) as bar:

@@ -31,11 +31,11 @@ _MOST_OPPOSITE = 0.2
 BATCH_SIZE = 500
 # Images that one thread reads in a row.
 _TASK = 125
-# Bytes of a file that is worth a second thread for decoding.
+# Size of a file, in bytes, above which a second thread speeds decoding up.
 _LARGE = 32_768
-# Bytes of a file that are hashed: more than any readable image has.
+# Largest number of bytes of a file that are hashed: more than any readable image has.
 _HASHED = 1 << 26
-# Skipped images that are named.
+# Largest number of skipped images whose errors are shown.
 _NAMED = 5
 
 
@@ -256,6 +256,9 @@ def ground_of(
         by_content: Whether to choose the examined images by a hash of their content, which takes
             longer, instead of evenly by position, which may depend on labels.
 
+    Returns:
+        The polarity, with the numbers of examined and of disagreeing images.
+
     Raises:
         InputError: No image can be read.
     """
@@ -324,7 +327,7 @@ def _prepared_or_error(
 
 def _prepared(source: ImageSource, index: int, ground: Ground, reading: Reading) -> np.ndarray:
     name = source.names[index]
-    if reading.color == "refuse" and _look_at(is_colorful, source, index):
+    if reading.color == "refuse" and _converted(is_colorful, source, index):
         raise InputError(f"{name}: has colours; set data.color to grey")
     grey = _grey(source, index)
     try:
@@ -334,12 +337,12 @@ def _prepared(source: ImageSource, index: int, ground: Ground, reading: Reading)
 
 
 def _grey(source: ImageSource, index: int) -> np.ndarray:
-    return _look_at(grey_of, source, index)
+    return _converted(grey_of, source, index)
 
 
-def _look_at(look: Callable[[Image.Image], _T], source: ImageSource, index: int) -> _T:
+def _converted(convert: Callable[[Image.Image], _T], source: ImageSource, index: int) -> _T:
     try:
-        return look(source.read(index))
+        return convert(source.read(index))
     except (ValueError, MemoryError) as error:
         raise UnreadableImageError(
             f"{source.names[index]}: cannot be converted to grey ({reason_of(error)})"
@@ -364,7 +367,7 @@ def _batch_of(
     return ImageBatch(indices, np.array(images, np.uint8))
 
 
-def tell_skipped(skipped: Sequence[InputError], total: int) -> list[str]:
+def describe_skipped(skipped: Sequence[InputError], total: int) -> list[str]:
     """Describe skipped images in lines: their number and the first few errors."""
     if not skipped:
         return []

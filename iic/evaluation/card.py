@@ -15,7 +15,7 @@ from iic.model.store import hash_of_weights
 # Upper limits of the file and, in characters, of a name; 100,000 classes need less.
 _MAX_BYTES = 1 << 24
 _MAX_NAME = 10_000
-_REMEDY = "run `dvc repro evaluate`, or `dvc pull` it"
+CARD_REMEDY = "run `dvc repro evaluate`, or `dvc pull` it"
 
 
 def _writable(name: str) -> str:
@@ -36,7 +36,7 @@ class ModelCard(Section):
     """The card of a trained model, which evaluation stores beside the model's folder.
 
     Attributes:
-        recipe: Name of the settings.
+        recipe: Name of the recipe.
         seed: Seed of the training.
         data: Name of the data set.
         size: How images of other sizes were converted to the network's input size.
@@ -90,12 +90,12 @@ def read_card(path: Path) -> ModelCard | None:
     if not path.exists():
         return None
     try:
-        card = ModelCard.model_validate_json(read_text(path, "", _REMEDY, _MAX_BYTES))
+        card = ModelCard.model_validate_json(read_text(path, "", CARD_REMEDY, _MAX_BYTES))
     except ValidationError as error:
-        raise InputError(f"{path}: {explain_first(error)}; {_REMEDY}") from error
+        raise InputError(f"{path}: {explain_first(error)}; {CARD_REMEDY}") from error
     named = [label for label in (*card.clusters, *card.overclusters) if label is not None]
     if named and not 0 <= min(named) <= max(named) < len(card.labels):
-        raise InputError(f"{path}: refers to a label that it does not list; {_REMEDY}")
+        raise InputError(f"{path}: refers to a label that it does not list; {CARD_REMEDY}")
     return card
 
 
@@ -109,9 +109,9 @@ def read_metrics(path: Path) -> dict[str, float]:
         InputError: The file is missing or does not contain metrics.
     """
     try:
-        return _METRICS.validate_json(read_text(path, _REMEDY, _REMEDY, _MAX_BYTES))
+        return _METRICS.validate_json(read_text(path, CARD_REMEDY, CARD_REMEDY, _MAX_BYTES))
     except ValidationError as error:
-        raise InputError(f"{path}: no metrics ({explain_first(error)}); {_REMEDY}") from error
+        raise InputError(f"{path}: no metrics ({explain_first(error)}); {CARD_REMEDY}") from error
 
 
 def card_of(model: Path) -> ModelCard | None:
@@ -120,6 +120,9 @@ def card_of(model: Path) -> ModelCard | None:
     Args:
         model: Folder of the model.
 
+    Returns:
+        The card, or None.
+
     Raises:
         InputError: The card is damaged, or it describes other weights than the model's.
     """
@@ -127,6 +130,6 @@ def card_of(model: Path) -> ModelCard | None:
     card = read_card(path)
     if card and card.weights_sha256 != hash_of_weights(model):
         raise InputError(
-            f"{path}: describes other weights than those in {model}; {_REMEDY}, or remove it"
+            f"{path}: describes other weights than those in {model}; {CARD_REMEDY}, or remove it"
         )
     return card

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
+from iic.core.constants import Head
 from iic.model.assignments import Assignments
 from iic.model.matching import (
     UNMATCHED,
@@ -56,9 +57,7 @@ def accuracy_by_epoch(
         Columns by name; without labels only `epoch`.
     """
     heads = zip(snapshots["cluster_test"], snapshots["overcluster_test"], strict=True)
-    clusters, overclusters = (
-        snapshots[f"{head}_joint"].shape[-1] for head in ("cluster", "overcluster")
-    )
+    clusters, overclusters = (snapshots[f"{head}_joint"].shape[-1] for head in Head)
     rows: list[dict[str, float]] = []
     for epoch, (cluster, overcluster) in enumerate(heads, start=1):
         row: dict[str, float] = {"epoch": epoch}

@@ -64,7 +64,7 @@ def choose_k(
     jobs: int,
     again: bool = False,
 ) -> None:
-    """Train what is missing, write a table and a figure, and print the mean of each k.
+    """Run the missing trainings, write a table and a figure, and print the mean of each k.
 
     Args:
         numbers: Numbers of clusters to compare.
@@ -72,7 +72,7 @@ def choose_k(
         settings: Further overrides, such as "data.name=custom".
         pairs: Number of pairs of seeds for each number of clusters.
         jobs: Number of experiments to run at once.
-        again: Whether to train again what has results, as after a change of the code.
+        again: Whether to repeat trainings that have results, as after a change of the code.
 
     Raises:
         InputError: A setting is wrong, or an experiment failed.

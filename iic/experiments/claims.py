@@ -133,7 +133,7 @@ def judge(claim: Claim, column: Column) -> list[Finding]:
 
 
 def _is_true(claim: Claim, value: float) -> bool:
-    """Whether a claim about each seed is true of one seed's value."""
+    """Return whether a claim about each seed holds for the value of one seed."""
     if claim.within is not None:
         return abs(value) < claim.within
     return claim.reaches is not None and value >= claim.reaches
@@ -149,6 +149,9 @@ def interval(sample: Sequence[float]) -> tuple[float, float]:
 
     Args:
         sample: Two or more values.
+
+    Returns:
+        Lower and upper bound.
     """
     if np.ptp(sample) == 0:
         # Without spread Student's interval is 0 / 0.
@@ -157,13 +160,16 @@ def interval(sample: Sequence[float]) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
-def summary(column: str, sample: Sequence[float], then: str = ", from ") -> str:
+def summary(column: str, sample: Sequence[float], separator: str = ", from ") -> str:
     """Format a sample: mean ± standard deviation and range, or a dash if a value is missing.
 
     Args:
         column: Name of the column, which decides the unit.
         sample: One or more values.
-        then: Text between the standard deviation and the range.
+        separator: Text between the standard deviation and the range.
+
+    Returns:
+        Text with the unit of the column.
     """
     if np.isnan(sample).any():
         return "-"
@@ -171,7 +177,7 @@ def summary(column: str, sample: Sequence[float], then: str = ", from ") -> str:
     if len(sample) == 1:
         return mean
     spread = format_value(column, float(np.std(sample, ddof=1)))
-    return f"{mean} ± {spread}{then}{_format_range(column, min(sample), max(sample))}"
+    return f"{mean} ± {spread}{separator}{_format_range(column, min(sample), max(sample))}"
 
 
 def format_value(column: str, value: float, sign: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Git and DVC, run as processes of their own."""
+"""Run Git and DVC as separate processes."""
 
 import os
 import subprocess
@@ -21,10 +21,13 @@ def output_of(
         folder: Working directory; None = the current one.
         variables: Environment variables to set, in addition to those of this process.
 
+    Returns:
+        Standard output of the command.
+
     Raises:
-        InputError: The command failed; the message holds what it printed, on one line.
+        InputError: The command failed; the message contains its output on one line.
     """
-    # Not pipes: DVC's worker inherits them and would keep them open for as long as it lives.
+    # Files, since DVC's worker inherits the streams and would keep pipes open until it ends.
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         done = subprocess.run(  # noqa: S603 - a list, no shell
             command,
@@ -53,7 +56,7 @@ def try_to_run(*command: str) -> None:
 def run_experiment(
     name: str, options: Sequence[str], variables: Mapping[str, str] | None = None
 ) -> None:
-    """Run a DVC experiment in a temporary folder, in place of an earlier one of the same name.
+    """Run a DVC experiment in a temporary folder; it replaces an earlier one of the same name.
 
     Args:
         name: Name of the experiment.
@@ -63,8 +66,7 @@ def run_experiment(
     Raises:
         InputError: The experiment failed; DVC has already printed why.
     """
-    # `dvc exp run --force` would replace the earlier one too, but also retrain what is in the
-    # run-cache.
+    # `dvc exp run --force` would replace the earlier one too, but would not use the run-cache.
     try_to_run("dvc", "exp", "remove", "--quiet", name)
     command = ["dvc", "exp", "run", "--temp", "--name", name, *options]
     done = subprocess.run(command, check=False, env=_environment(variables))  # noqa: S603 - a list, no shell

@@ -18,7 +18,7 @@ def write_comparison(names: Sequence[str], out: Path) -> None:
         out: Path of the page to write.
 
     Raises:
-        InputError: A run cannot be read, has no labels, or is of other data than the first.
+        InputError: A run cannot be read, has no labels, or used other data than the first.
     """
     runs = [read_run(name) for name in names]
     write_text(out, render_comparison(runs, array_of(names[0], IMAGES, "test_images")))

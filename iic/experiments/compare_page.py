@@ -14,9 +14,9 @@ from iic.render.html import page_json, render_html
 from iic.render.names import plain_text, short_names
 from iic.render.pictures import data_uri, png, sprite
 
-# Columns of the table beside the parameters that differ. Of scores, larger is better.
+# Metrics in the table, after the parameters that differ. For scores, larger is better.
 SCORES = ("acc", "nmi", "ari", "over_acc")
-METRICS = (*SCORES, "loss")
+SHOWN_METRICS = (*SCORES, "loss")
 # Largest number of images on the page; with more it would be slow on a phone.
 MAX_IMAGES = 3000
 _SPRITE_COLUMNS = 60
@@ -24,7 +24,7 @@ _SPRITE_COLUMNS = 60
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """A run, as far as the page shows it.
+    """The data of a run that the page shows.
 
     Attributes:
         name: Name of the experiment or commit.
@@ -51,7 +51,7 @@ class ComparedRun:
     def predicted(self) -> np.ndarray:
         """Class that each image's cluster is matched to, (m,) strings, empty if there is none."""
         names = self.predictions["predicted"]
-        # Older runs number the classes, and write -1 for none.
+        # Older runs write class numbers, and -1 for no class.
         return names if "-1" in self.labels else np.where(names == "-1", "", names)
 
 
@@ -62,8 +62,11 @@ def render_comparison(runs: Sequence[ComparedRun], test_images: np.ndarray) -> s
         runs: Two or more runs on the same test images.
         test_images: Test images, (m, 28, 28) uint8.
 
+    Returns:
+        Self-contained HTML.
+
     Raises:
-        InputError: The runs are of different data, or their data have no labels.
+        InputError: The runs used different data, or their data have no labels.
     """
     for run in runs:
         if "label" not in run.predictions:
@@ -80,7 +83,7 @@ def render_comparison(runs: Sequence[ComparedRun], test_images: np.ndarray) -> s
         "compare.html.j2",
         runs=runs,
         settings=differing(runs),
-        metrics=METRICS,
+        metrics=SHOWN_METRICS,
         best={name: max(run.metrics[name] for run in runs) for name in SCORES},
         curves=data_uri("png", png(_curves_figure(runs))),
         confusions=[(run.name, data_uri("png", png(_confusion_figure(run)))) for run in runs],

@@ -26,7 +26,7 @@ class Grid(BaseModel):
     """The content of a file in studies/.
 
     Attributes:
-        title: Title of the study's page; None = one made of the file's name.
+        title: Title of the study's page; None = a title made from the file's name.
         note: Introduction of the page, Markdown.
         report: Name of the files in reports/studies/; None = the name of the grid's file.
         recipe: Name of the recipe that all variants start from.
@@ -77,7 +77,7 @@ class Experiment:
     """One variant with one seed.
 
     Attributes:
-        name: Name of the DVC experiment, which holds a hash of the parameters.
+        name: Name of the DVC experiment, which contains a hash of the parameters.
         variant: Name of the variant.
         seed: Seed of the run, a non-negative integer.
         params: All parameters of the run.
@@ -97,6 +97,9 @@ def read_grid(path: Path) -> Grid:
     Args:
         path: Path of a YAML file, such as those in studies/.
 
+    Returns:
+        The validated grid.
+
     Raises:
         InputError: The file is missing, or a key or value in it is wrong.
     """
@@ -111,7 +114,7 @@ def experiments_of(grid: Grid, path: Path) -> list[Experiment]:
     """Return all experiments of a grid, variant by variant.
 
     Args:
-        grid: Grid.
+        grid: Grid of variants and seeds.
         path: Path of its file; the experiments' names begin with the file's name.
 
     Raises:

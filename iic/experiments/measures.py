@@ -40,6 +40,9 @@ def result_of(experiment: Experiment, test_images: np.ndarray) -> Result:
         experiment: Experiment that has results.
         test_images: Test images of its data, (n, h, w) uint8.
 
+    Returns:
+        The measurements.
+
     Raises:
         InputError: The data have no labels, or a result cannot be read.
     """
@@ -61,7 +64,7 @@ def result_of(experiment: Experiment, test_images: np.ndarray) -> Result:
         "train_acc": metrics_of(name)["train_acc"],
         "nmi": curves["nmi"][-1],
         "ari": curves["ari"][-1],
-        **ownership(clusters),
+        **merged_and_split(clusters),
         "evenness": curves["cluster_marginal_entropy"][-1] / np.log(clusters.shape[1]),
         "over_acc": purity(overclusters),
         "over_digits": np.isin(np.arange(len(classes)), majority_match(overclusters)).sum(),
@@ -80,7 +83,10 @@ def accuracies(by_epoch: np.ndarray) -> dict[str, float]:
     """Return the columns of the study's table that depend on the accuracy of each epoch.
 
     Args:
-        by_epoch: Test accuracy of each epoch, (epochs,).
+        by_epoch: Test accuracy of each epoch, (epochs,), 0 to 1.
+
+    Returns:
+        Value by column; NaN = not measured.
     """
     articles = by_epoch[:ARTICLE_EPOCHS]
     last = articles[-1] if len(articles) == ARTICLE_EPOCHS else np.nan
@@ -94,11 +100,14 @@ def accuracies(by_epoch: np.ndarray) -> dict[str, float]:
     }
 
 
-def ownership(clusters: np.ndarray) -> dict[str, int]:
+def merged_and_split(clusters: np.ndarray) -> dict[str, int]:
     """Count the digits that are the majority of no cluster, and of several clusters.
 
     Args:
         clusters: Number of images of each digit in each cluster, (digits, k) integers.
+
+    Returns:
+        The two numbers, by column: `merged` and `split`.
     """
     is_used = clusters.sum(axis=0) > 0
     owned = np.bincount(clusters.argmax(axis=0)[is_used], minlength=len(clusters))

@@ -1,7 +1,7 @@
-"""Experiments in DVC's own queue: add what is missing, start DVC's worker, wait for the results.
+"""Run experiments in DVC's queue: add the missing ones, start DVC's worker, wait for results.
 
-The worker is a separate process. It goes on if the waiting process is stopped; the next one that
-waits finds which experiments have finished, which run and which are left.
+The worker is a separate process. It goes on if the waiting process is stopped. The next call
+finds which experiments have finished, which are running and which are left.
 """
 
 import os
@@ -21,9 +21,9 @@ _PATIENCE = 6
 
 
 def run_missing(experiments: Sequence[Experiment], jobs: int = 1) -> Iterator[Experiment]:
-    """Run the experiments that have no results; yield each one as soon as it has.
+    """Run the experiments that have no results, and yield each experiment once it has results.
 
-    Experiments that have results already come first.
+    Experiments that already have results come first.
 
     Args:
         experiments: Experiments whose results are wanted.

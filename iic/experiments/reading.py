@@ -19,7 +19,7 @@ from iic.evaluation.paths import METRICS
 from iic.experiments.recipes import leaves
 from iic.pipeline.paths import PARAMS
 
-# Stands for the files in the working directory, where a name of an experiment or commit may stand.
+# In place of the name of an experiment or commit: the files in the working directory.
 WORKSPACE = "workspace"
 _Content = TypeVar("_Content")
 

@@ -18,7 +18,7 @@ from iic.pipeline.paths import PARAMS
 from iic.pipeline.stage import read_params
 
 RECIPES = Path("recipes")
-# Name of the recipe that params.yaml itself holds.
+# Name of the recipe without overrides, which is params.yaml itself.
 DEFAULT = "default"
 # Strings that Hydra reads without quotes.
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
@@ -44,7 +44,11 @@ def recipe_descriptions() -> dict[str, str]:
 
 
 def recipe_params(name: str) -> Params:
-    """Return the validated parameters of a recipe: params.yaml with the recipe's overrides."""
+    """Return the validated parameters of a recipe: params.yaml with the recipe's overrides.
+
+    Raises:
+        InputError: The recipe does not exist, or a key or value in it is wrong.
+    """
     return with_overrides(read_params(PARAMS), _overrides(name), str(_recipe_file(name)))
 
 
@@ -59,7 +63,10 @@ def with_overrides(params: Params, overrides: Mapping[str, object], source: str)
     Args:
         params: Parameters to start from.
         overrides: New value by key, or new values by key and section.
-        source: Name of the file that holds the overrides, for error messages.
+        source: Name of the file that contains the overrides, for messages.
+
+    Returns:
+        The validated parameters.
 
     Raises:
         InputError: A key is unknown, or a value is not allowed.

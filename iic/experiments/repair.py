@@ -1,7 +1,7 @@
 """Repair what a killed DVC or a failing disk has left behind.
 
 DVC has two limitations. If it is killed while it writes one of its two lock files, it refuses to
-run until that file is repaired. And it never checks the content of a stored file again: an object
+run until that file is repaired. Also, it never checks the content of a stored file again: an object
 in its cache is named by the MD5 of its content, an entry of its run-cache by a hash of its text.
 """
 
@@ -30,7 +30,7 @@ from iic.experiments.commands import try_to_run
 from iic.pipeline.inputs import md5_of, outputs_in
 from iic.pipeline.paths import LOCK
 
-# Which process reads or writes which path. Without this file, DVC takes every path to be free.
+# Lists which process reads or writes which path. Without it, DVC treats all paths as unlocked.
 RWLOCK = Path(".dvc/tmp/rwlock")
 # Longer than a living DVC takes to write either lock file.
 _WRITE_SECONDS = 2.0
@@ -71,7 +71,7 @@ def _repair_lock_files() -> None:
 
 
 def _is_complete(path: Path) -> bool:
-    """Whether a lock file is missing, or complete."""
+    """Return whether a lock file is complete or does not exist."""
     if not path.exists():
         return True
     text = path.read_bytes().decode(errors="replace")
@@ -80,7 +80,7 @@ def _is_complete(path: Path) -> bool:
             json.loads(text)
         elif "\n<<<<<<< " not in f"\n{text}":  # a merge conflict is left to the user
             stages = COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(text)).get("stages", {})
-            # Cut off between two stages it is valid: DVC reruns the stages that are missing.
+            # A file cut off between two stages is valid: DVC reruns the missing stages.
             return text.endswith("\n") and all(
                 "md5" in output for stage in stages.values() for output in stage.get("outs", [])
             )
@@ -109,7 +109,7 @@ def _owners(locks: dict[str, dict[str, Any]]) -> Iterator[int]:
 
 
 def _existed(process: int, when: float) -> bool:
-    """Whether a process with this number exists and had started by a time (seconds)."""
+    """Return whether a process with this number exists and had started by a time (seconds)."""
     try:
         return psutil.Process(process).create_time() <= when + _WRITE_SECONDS
     except psutil.NoSuchProcess:
@@ -126,6 +126,9 @@ def remove_damaged(*, everything: bool) -> Iterator[Path]:
     Args:
         everything: Whether to check all objects in the cache instead of those in dvc.lock.
 
+    Yields:
+        Path of each removed file.
+
     Raises:
         InputError: The working directory is not the top folder of a DVC repository.
     """
@@ -138,7 +141,7 @@ def remove_damaged(*, everything: bool) -> Iterator[Path]:
             yield file
     for folder in sorted(runs.glob("??/*")):
         yield from _remove_damaged_runs(folder, cache)
-        # DVC fails on an empty one.
+        # DVC fails on an empty folder.
         with suppress(OSError):
             folder.rmdir()
     for name, md5 in outputs:
@@ -187,7 +190,7 @@ def _remove_damaged_runs(folder: Path, cache: Path) -> Iterator[Path]:
 
 
 def _is_valid_run(entry: Path, cache: Path) -> bool:
-    """Whether a run-cache entry has the hash that names it, and the sizes, which are not hashed."""
+    """Return whether the hash and the sizes of a run-cache entry are correct."""
     try:
         content = load_yaml(entry)
         name = dict_sha256(content, exclude=[Meta.PARAM_SIZE, Meta.PARAM_NFILES])
@@ -197,7 +200,7 @@ def _is_valid_run(entry: Path, cache: Path) -> bool:
 
 
 def _has_size(out: dict[str, Any], cache: Path) -> bool:
-    """Whether an output's size is that of its object; true if that is a folder or missing."""
+    """Return whether an output has the size of its object; true for folders and missing objects."""
     file = cache / out["md5"][:2] / out["md5"][2:]
     return file.suffix == _FOLDER_SUFFIX or not file.exists() or file.stat().st_size == out["size"]
 

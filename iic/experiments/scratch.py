@@ -1,4 +1,4 @@
-"""Copies of the code in which stages run without DVC and without earlier results."""
+"""Copies of the code, in which stages run without DVC and without earlier results."""
 
 import shutil
 from pathlib import Path
@@ -10,7 +10,7 @@ from iic.experiments.commands import output_of
 from iic.pipeline.paths import PARAMS
 from iic.report.paths import BENCHMARK
 
-# In the order of dvc.yaml.
+# All stages, in the order of dvc.yaml.
 STAGES = ("download", "augment", "neighbors", "train", "evaluate", "report")
 
 
@@ -22,7 +22,7 @@ def copy_code(folder: Path) -> None:
     """
     copy_working_tree(Path(), folder, "iic", "stages", "recipes")
     (folder / BENCHMARK).parent.mkdir(parents=True)
-    # The report reads it; from an empty one it draws no figure.
+    # The report reads this file; without measurements, it draws no figure of them.
     (folder / BENCHMARK).write_text("{}\n")
 
 

@@ -27,7 +27,7 @@ def run_seeds(recipe: str, first: int, count: int, *, again: bool = False) -> No
         recipe: Name of the recipe.
         first: First seed, a non-negative integer.
         count: Number of seeds.
-        again: Whether to run seeds that the table already has, too.
+        again: Whether to also run seeds that the table already has.
 
     Raises:
         InputError: The recipe is invalid or an experiment failed; the table keeps its rows.
@@ -102,7 +102,7 @@ def recipe_of(params: Params) -> str:
 
 
 def rows_of(recipe: str) -> dict[int, dict[str, str]]:
-    """Return a recipe's rows by seed, as far as they belong to its present parameters."""
+    """Return the rows of a recipe's table that belong to its current parameters, by seed."""
     return read_rows(table_of(recipe), recipe_of(recipe_params(recipe)))
 
 
@@ -111,13 +111,16 @@ def read_rows(path: Path, recipe: str) -> dict[int, dict[str, str]]:
 
     Args:
         path: Path of the table, which may be missing.
-        recipe: Hash of the recipe's parameters; rows with another one are left out.
+        recipe: Hash of the recipe's parameters; rows with another hash are left out.
+
+    Returns:
+        Row, as text by column, by seed.
     """
     return {int(row["seed"]): row for row in _all_rows(path) if row["recipe"] == recipe}
 
 
 def write_rows(path: Path, recipe: str, rows: dict[int, dict[str, str]]) -> None:
-    """Write rows in the order of their seeds, behind the table's rows of other recipes.
+    """Write rows in the order of their seeds, after the table's rows of other recipes.
 
     Args:
         path: Path of the table.

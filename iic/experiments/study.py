@@ -1,7 +1,7 @@
 """Run a grid of variants as DVC experiments and check the claims about them.
 
 The results of reports/studies/NAME.csv (one row per run) and NAME-curves.csv (one row per epoch)
-are not run again; new ones are added. The page NAME.md and its figures are made of these tables.
+are not run again; new ones are added. The page NAME.md and its figures are made from these tables.
 """
 
 import sys
@@ -26,7 +26,7 @@ from iic.render.pictures import png
 
 # Title and unit of each panel, by curve. The losses of different alphas cannot be compared, their
 # mutual information can.
-PANELS = {
+CURVE_PANELS = {
     "loss": ("Loss", "nats"),
     "cluster_mutual_information": ("Mutual information, clustering head", "nats"),
     "acc": ("Accuracy, test", "share of images"),
@@ -55,7 +55,7 @@ def run_study(path: Path, jobs: int = 1, *, again: bool = False) -> StudyFiles:
     Args:
         path: Path of the grid, such as studies/article.yaml.
         jobs: Number of experiments to run at once.
-        again: Whether to run again what has results.
+        again: Whether to repeat experiments that have results.
 
     Returns:
         Paths of the files written.
@@ -74,7 +74,7 @@ def run_study(path: Path, jobs: int = 1, *, again: bool = False) -> StudyFiles:
     results = [stored[experiment.name] for experiment in wanted]
     for name, figure in paths.figures.items():
         write_bytes(
-            figure, png(variants_figure(list(PANELS.values()), _curves(results, grid, name)))
+            figure, png(variants_figure(list(CURVE_PANELS.values()), _curves(results, grid, name)))
         )
     write_text(paths.page, render_study(results, grid, path, paths))
     return paths
@@ -84,7 +84,7 @@ def files_of_study(grid: Grid, path: Path) -> StudyFiles:
     """Return the paths of the files about a grid.
 
     Args:
-        grid: Grid.
+        grid: Grid of variants and seeds.
         path: Path of the grid's file.
     """
     name = grid.report or path.stem
@@ -99,7 +99,7 @@ def files_of_study(grid: Grid, path: Path) -> StudyFiles:
 def _complete_tables(
     wanted: Sequence[Experiment], paths: StudyFiles, jobs: int, *, again: bool
 ) -> None:
-    """Run what the tables lack and add each result to them."""
+    """Run the experiments that the tables lack, and add each result to them."""
     results = {} if again else read_results(paths.table, paths.curves)
     results = {e.name: results[e.name] for e in wanted if e.name in results}
     images: dict[str, np.ndarray] = {}
@@ -117,7 +117,8 @@ def _curves(results: Sequence[Result], grid: Grid, figure: str) -> dict[str, lis
     """Return the curves (runs, epochs) of each panel by the variants of a figure."""
     return {
         variant: [
-            np.array([r.curves[panel] for r in results if r.variant == variant]) for panel in PANELS
+            np.array([r.curves[panel] for r in results if r.variant == variant])
+            for panel in CURVE_PANELS
         ]
         for variant in grid.lines[figure]
     }
@@ -128,9 +129,12 @@ def render_study(results: Sequence[Result], grid: Grid, path: Path, paths: Study
 
     Args:
         results: Result of each experiment of the grid.
-        grid: Grid.
+        grid: Grid of variants and seeds.
         path: Path of the grid's file.
         paths: Paths of the study's files.
+
+    Returns:
+        Markdown.
     """
     columns = {name: _by_variant(results, name) for name in COLUMNS}
     measured = {

@@ -79,6 +79,9 @@ def hungarian_accuracy(table: np.ndarray) -> float:
 
     Args:
         table: (classes, clusters) counts of images.
+
+    Returns:
+        Share of all images, 0 to 1.
     """
     return matched_accuracy(table, hungarian_match(table))
 
@@ -90,6 +93,9 @@ def purity(table: np.ndarray) -> float:
 
     Args:
         table: (classes, clusters) counts of images.
+
+    Returns:
+        Share of all images, 0 to 1.
     """
     return matched_accuracy(table, majority_match(table))
 

@@ -24,13 +24,14 @@ keras.config.set_image_data_format("channels_last")
 def build_network(params: ModelParams, precision: Precision = "float32") -> keras.Model:
     """Build the network with new random weights.
 
-    It maps images (n, 28, 28, 1) in [0, 1] to the soft assignments of the clustering head, (n, k),
-    and of the overclustering head, (n, k').
-
     Args:
         params: Widths and numbers of clusters.
         precision: Precision in which the layers compute. Under "mixed_bfloat16", weights and
             softmax stay float32.
+
+    Returns:
+        Model from images (n, 28, 28, 1) in [0, 1] to the soft assignments of the clustering head,
+        (n, k), and of the overclustering head, (n, k'), float32.
     """
     images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), name="image")
     with _policy(precision):
@@ -106,6 +107,9 @@ def predict(network: keras.Model, images: np.ndarray, batch_size: int = 500) -> 
         network: Network from build_network.
         images: (n, 28, 28) uint8 images.
         batch_size: Number of images per batch.
+
+    Returns:
+        Probabilities of both heads, (n, k) and (n, k') float32.
     """
     return Assignments(*_outputs(network, images, batch_size))
 

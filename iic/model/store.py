@@ -1,6 +1,6 @@
 """The files of a trained model: writing, checking and loading them.
 
-Importing it imports neither TensorFlow nor h5py; load_network does.
+Importing this module imports neither TensorFlow nor h5py; load_network does.
 """
 
 import hashlib
@@ -26,8 +26,8 @@ CONFIG, WEIGHTS = "model.json", "model.weights.h5"
 _MAX_CONFIG_BYTES = 1 << 20
 # Upper bound in bytes on what HDF5 stores besides the numbers.
 _HDF5_OVERHEAD = 1 << 20
-_REMEDY = "run `dvc repro`, or `dvc pull` it"
-_REPLACE = "delete it and run `dvc repro`, or `dvc pull` it"
+MISSING_REMEDY = "run `dvc repro`, or `dvc pull` it"
+DAMAGED_REMEDY = "delete it and run `dvc repro`, or `dvc pull` it"
 
 
 def save_network(network: "keras.Model", params: ModelParams, folder: Path) -> None:
@@ -55,6 +55,9 @@ def load_network(folder: Path) -> "keras.Model":
     Args:
         folder: Folder that save_network wrote.
 
+    Returns:
+        Network in float32, as from build_network.
+
     Raises:
         InputError: A file is missing, damaged or not what save_network writes.
     """
@@ -80,15 +83,18 @@ def read_model_params(folder: Path) -> ModelParams:
     Args:
         folder: Folder that save_network wrote.
 
+    Returns:
+        The validated parameters.
+
     Raises:
         InputError: The file is missing or damaged.
     """
     path = folder / CONFIG
     try:
-        text = read_text(path, _REMEDY, _REPLACE, _MAX_CONFIG_BYTES)
+        text = read_text(path, MISSING_REMEDY, DAMAGED_REMEDY, _MAX_CONFIG_BYTES)
         return ModelParams.model_validate_json(text)
     except ValidationError as error:
-        raise InputError(f"{path}: {explain_first(error)}; {_REPLACE}") from error
+        raise InputError(f"{path}: {explain_first(error)}; {DAMAGED_REMEDY}") from error
 
 
 def hash_of_weights(folder: Path) -> str:
@@ -109,7 +115,7 @@ def hash_of_weights(folder: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError as error:
-        raise InputError(f"{path}: not found; run `dvc repro`, or `dvc pull` it") from error
+        raise InputError(f"{path}: not found; {MISSING_REMEDY}") from error
 
 
 def count_parameters(params: ModelParams) -> int:

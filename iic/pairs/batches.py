@@ -155,6 +155,9 @@ class PairBatches:
         Args:
             epoch: Epoch, counted from 0, whose views and first scheduled values are used.
             chosen: (m,) indices of training images, in the order of the result.
+
+        Yields:
+            Batches of at most the batch size; the last one may be smaller.
         """
         views = self._views(epoch)
         scheduled = self.schedule.at(epoch * len(self))

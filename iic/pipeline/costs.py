@@ -30,7 +30,7 @@ def read_costs(path: Path) -> dict[str, Cost]:
 def note_cost(seconds: float) -> None:
     """Append stage, seconds and peak memory to the file that COSTS names, if it is set.
 
-    Costs differ from run to run, so the outputs of stages, which are reproducible, hold none.
+    Costs differ from run to run, so the reproducible outputs of the stages do not contain them.
     """
     if COSTS in os.environ:
         with Path(os.environ[COSTS]).open("a", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Start TensorFlow without the notes that it writes, which look like errors where no GPU is."""
+"""Start TensorFlow without its notes, which look like errors on machines without a GPU."""
 
 import os
 import sys
@@ -13,12 +13,12 @@ _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hold back what the block writes to standard error, for imports of TensorFlow and converters.
+    """Hold back standard error while the block imports TensorFlow or runs a converter.
 
-    They write from C++, where no logging level of Python applies. If TensorFlow was imported, it
-    also looks for devices here. The text is shown if the block fails for an unforeseen reason.
-    Afterwards, TensorFlow writes errors only, unless TF_CPP_MIN_LOG_LEVEL is set; with
-    TF_CPP_MIN_LOG_LEVEL=0 nothing is held back.
+    Both write from C++, where Python's logging levels do not apply. TensorFlow, once imported,
+    looks for devices before the block ends, since it writes notes then, too. The held text is
+    shown if the block fails for an unforeseen reason. After the block, TensorFlow only writes
+    errors, unless TF_CPP_MIN_LOG_LEVEL is set; with TF_CPP_MIN_LOG_LEVEL=0 nothing is held back.
     """
     if os.environ.setdefault(_LEVEL, "2") == "0" or sys.stderr is None:
         yield

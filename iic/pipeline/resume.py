@@ -13,7 +13,7 @@ from iic.core.machine import instructions, processor_model, usable_cores
 from iic.core.params import Params
 
 FOLDER = Path(".resume")
-# Upper limit of states of other settings that are kept, from runs that were never resumed.
+# Largest number of kept states of other settings, from runs that were never resumed.
 _KEPT = 8
 _PACKAGES = ("keras", "numpy", "tensorflow")
 # Environment variables that affect the rounding of sums.

@@ -16,11 +16,17 @@ from iic.pipeline.costs import note_cost
 from iic.pipeline.inputs import check_inputs
 from iic.pipeline.paths import PARAMS
 
-_SMALLER = "close other programs, or lower train.batch_size, the network or the number of images"
+_MEMORY_REMEDY = (
+    "close other programs, or lower train.batch_size, the network or the number of images"
+)
 
 
 def run(stage: Callable[[Params], None]) -> None:
-    """Run a stage with the validated parameters; on invalid input exit with 1 and one line."""
+    """Run a stage with the validated parameters; exit with status 1 and one line on an error.
+
+    Args:
+        stage: Main function of the stage.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     with one_line_errors("no output is incomplete"):
         params, start = read_params(PARAMS), time.perf_counter()
@@ -34,7 +40,7 @@ def one_line_errors(interrupted: str) -> Iterator[None]:
     """Turn errors of the user or the machine into one line and exit status 1.
 
     Args:
-        interrupted: What to print about the results after Ctrl-C.
+        interrupted: Message to print after Ctrl+C, after "interrupted; ".
     """
     try:
         yield
@@ -47,7 +53,7 @@ def one_line_errors(interrupted: str) -> Iterator[None]:
         # Only DVC uses databases.
         sys.exit(f"error: DVC's databases: {error}; make room in DVC's site cache, or remove it")
     except MemoryError as error:
-        sys.exit(f"error: not enough memory ({reason_of(error)}); {_SMALLER}")
+        sys.exit(f"error: not enough memory ({reason_of(error)}); {_MEMORY_REMEDY}")
     except KeyboardInterrupt:
         sys.exit(f"interrupted; {interrupted}")
 

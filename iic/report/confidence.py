@@ -11,14 +11,14 @@ from iic.pipeline.paths import SNAPSHOTS
 from iic.render import bars
 from iic.render.pictures import Picture, sharp_png
 from iic.report.run import Run
-from iic.report.tables import kept_together, reliability
+from iic.report.tables import kept_together, reliability_bins
 
 _CONFIDENCE = "confidence (probability of the image's cluster)"
 
 
 def calibration(run: Run) -> Picture:
     """Draw the reliability diagram: accuracy by confidence."""
-    bins = reliability(run.probability, run.is_correct)
+    bins = reliability_bins(run.probability, run.is_correct)
     figure = bars.shares_figure(
         [row.name for row in bins],
         np.array([row.accuracy for row in bins]),
@@ -44,7 +44,7 @@ def calibration(run: Run) -> Picture:
 
 def distribution(run: Run) -> Picture:
     """Draw the distribution of the confidence, for data without labels."""
-    bins = reliability(run.probability, None)
+    bins = reliability_bins(run.probability, None)
     counts = np.array([row.images for row in bins])
     figure = bars.shares_figure(
         [row.name for row in bins],

@@ -9,8 +9,9 @@ import numpy as np
 
 from iic.core.constants import Head
 from iic.evaluation.paths import METRICS, PREDICTIONS
+from iic.evaluation.scores import stability
 from iic.model.diagnosis import diagnose
-from iic.model.matching import UNMATCHED, cluster_scores
+from iic.model.matching import UNMATCHED
 from iic.pipeline.paths import HISTORY, LOCK, PARAMS
 from iic.render.html import render_html
 from iic.render.pictures import Picture, data_uri, tile
@@ -18,7 +19,7 @@ from iic.report.mistakes import GALLERY, find_crossed_sevens
 from iic.report.paths import FIGURES
 from iic.report.run import Run
 from iic.report.sevens import SEVEN, gathering
-from iic.report.tables import Bin, confused_pairs, kept_together, reliability, worst_mistakes
+from iic.report.tables import Bin, confused_pairs, kept_together, reliability_bins, worst_mistakes
 
 # Rows of the table of confusions.
 PAIRS = 10
@@ -78,10 +79,10 @@ class Tile(NamedTuple):
     probability: float
 
 
-# Headings that have no figure, or not always one.
-TEXTS = {"information": "Mutual information", "stability": "Stability between two seeds"}
+# Headings of entries that consist of text and may have no figure.
+TEXT_ENTRIES = {"information": "Mutual information", "stability": "Stability between two seeds"}
 # Anchor and heading of each section, and anchors of its figures and texts, if the page has them.
-SECTIONS = (
+PAGE_SECTIONS = (
     ("method", "Method and settings", ("operations", "neighbors")),
     ("results", "Results", ("joint", "training", "accuracy", "losses", "overclusters", "samples")),
     (
@@ -115,7 +116,7 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
             for name, value in run.settings.items()
         ],
         pictures=pictures,
-        texts=TEXTS,
+        texts=TEXT_ENTRIES,
         sections={section.anchor: section for section in _sections(pictures)},
         findings=diagnose(last, {head: run.outputs(head) for head in Head}),
         headlines=headlines(run),
@@ -163,7 +164,7 @@ def headlines(run: Run) -> list[Row]:
 
 def _sections(pictures: Sequence[Picture]) -> list[PageSection]:
     drawn = {picture.anchor: picture for picture in pictures}
-    titles = TEXTS | {anchor: picture.title for anchor, picture in drawn.items()}
+    titles = TEXT_ENTRIES | {anchor: picture.title for anchor, picture in drawn.items()}
     sections = [
         PageSection(
             anchor,
@@ -171,7 +172,7 @@ def _sections(pictures: Sequence[Picture]) -> list[PageSection]:
             {name: titles[name] for name in names if name in titles},
             {name: drawn[name] for name in names if name in drawn},
         )
-        for anchor, title, names in SECTIONS
+        for anchor, title, names in PAGE_SECTIONS
     ]
     return [section for section in sections if section.pictures or section.anchor != "cost"]
 
@@ -200,7 +201,7 @@ def _information(run: Run, last: Mapping[str, float]) -> list[dict[str, object]]
 
 
 def _bins(run: Run) -> list[Bin]:
-    bins = reliability(run.probability, run.is_correct if run.is_labelled else None)
+    bins = reliability_bins(run.probability, run.is_correct if run.is_labelled else None)
     return [row for row in bins if row.images]
 
 
@@ -210,7 +211,7 @@ def _stability(run: Run) -> dict[str, float] | None:
         return None
     shares = kept_together(run.clusters, run.second_clusters, run.outputs(Head.CLUSTER))
     return {
-        "ari": cluster_scores(run.clusters, run.second_clusters)["ari"],
+        "ari": stability(run.clusters, run.second_clusters),
         "cluster": int(np.nanargmin(shares)),
         "lowest": float(np.nanmin(shares)),
     }

@@ -6,7 +6,7 @@ from iic.report.paths import BENCHMARK
 from iic.report.run import Run
 
 # Keys of the benchmark's section "scaling", and the labels of their axes.
-PANELS = {
+SCALING_PANELS = {
     "images": "training images",
     "overclusters": "overclusters",
     "width": "width factor of the backbone",
@@ -18,7 +18,7 @@ def seconds(run: Run) -> Picture:
     """Draw the seconds per epoch by number of images and by size of the network."""
     panels = [
         (label, {float(x): seconds for x, seconds in run.benchmark["scaling"][kind].items()})
-        for kind, label in PANELS.items()
+        for kind, label in SCALING_PANELS.items()
     ]
     machine = run.benchmark["machine"]
     return Picture(

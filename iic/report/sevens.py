@@ -50,6 +50,9 @@ def gathering(overclusters: np.ndarray, has_style: np.ndarray) -> Gathering:
     Args:
         overclusters: Overcluster (n,) of each image of one class.
         has_style: Whether each image (n,) has the style; true for at least one.
+
+    Returns:
+        The overcluster, with numbers of images.
     """
     sizes = np.bincount(overclusters)
     inside = np.bincount(overclusters[has_style], minlength=len(sizes))

@@ -50,7 +50,7 @@ class Pair(NamedTuple):
     share: float
 
 
-def reliability(confidence: np.ndarray, is_correct: np.ndarray | None) -> list[Bin]:
+def reliability_bins(confidence: np.ndarray, is_correct: np.ndarray | None) -> list[Bin]:
     """Compute mean confidence and accuracy in bins of confidence (reliability diagram).
 
     Args:

@@ -10,14 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from iic.core.errors import InputError
-from iic.core.files import read_arrays, write_text
+from iic.core.files import REMOVE_REMEDY, read_arrays, write_text
 from iic.evaluation.card import card_of
 from iic.model.network import embed
 from iic.model.store import load_network
 from iic.pipeline.paths import IMAGES, LABELS
 from iic.serving.explore_page import ExplorerData, project, render_explorer
-
-_REMEDY = "delete it and run `dvc repro`"
 
 
 @dataclass(frozen=True)
@@ -81,11 +79,11 @@ def _read_labels(split: str, n: int) -> _Labels:
     for key in keys:
         if len(arrays[key]) not in (0, n):
             raise InputError(
-                f"{LABELS}: {len(arrays[key])} {key} for {n} images in {IMAGES}; {_REMEDY}"
+                f"{LABELS}: {len(arrays[key])} {key} for {n} images in {IMAGES}; {REMOVE_REMEDY}"
             )
     names = [str(name) for name in arrays["names"]]
     if len(labels) and not 0 <= labels.min() <= labels.max() < len(names):
-        raise InputError(f"{LABELS}: {split}_labels has a label without a name; {_REMEDY}")
+        raise InputError(f"{LABELS}: {split}_labels has a label without a name; {REMOVE_REMEDY}")
     return _Labels(
         labels if len(labels) else None,
         names,

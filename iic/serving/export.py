@@ -84,6 +84,9 @@ def export(model: Path, name: str, out: Path | None, images: Path, *, force: boo
             if the file does not exist.
         force: Whether to replace an existing export.
 
+    Returns:
+        Paths, size and largest difference of the exported file.
+
     Raises:
         InputError: The model or a package is missing, the target already exists, the converter
             fails, or the file computes other probabilities. Nothing is written in these cases.

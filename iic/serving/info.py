@@ -12,8 +12,14 @@ import numpy as np
 from iic.core.errors import InputError
 from iic.core.files import check_plain
 from iic.core.machine import usable_cores
-from iic.evaluation.card import ModelCard, card_of, card_path, read_metrics
-from iic.model.store import count_parameters, hash_of_weights, read_model_params
+from iic.evaluation.card import CARD_REMEDY, ModelCard, card_of, card_path, read_metrics
+from iic.model.store import (
+    DAMAGED_REMEDY,
+    MISSING_REMEDY,
+    count_parameters,
+    hash_of_weights,
+    read_model_params,
+)
 
 Facts = dict[str, Any]
 _T = TypeVar("_T")
@@ -32,8 +38,6 @@ _EXTRAS = {
     "LiteRT": "ai-edge-litert",
     "Ray": "ray",
 }
-_REMEDY = "run `dvc repro`, or `dvc pull` it"
-_REPLACE = "delete it and run `dvc repro`, or `dvc pull` it"
 
 
 def describe(model: Path, images: Path, metrics: Path) -> Facts:
@@ -101,7 +105,7 @@ def _card(model: Path) -> ModelCard:
     if card is None:
         raise InputError(
             f"{card_path(model)}: not found, so recipe, seed and names of clusters are unknown; "
-            "run `dvc repro evaluate`, or `dvc pull` it"
+            + CARD_REMEDY
         )
     return card
 
@@ -118,6 +122,9 @@ def count_images(path: Path) -> dict[str, int]:
     Args:
         path: Path of the NPZ file.
 
+    Returns:
+        Number of images by split, "train" and "test".
+
     Raises:
         InputError: The file is missing or damaged.
     """
@@ -126,10 +133,10 @@ def count_images(path: Path) -> dict[str, int]:
         with zipfile.ZipFile(path) as archive:
             return {split: _length(archive, f"{split}_images") for split in ("train", "test")}
     except FileNotFoundError as error:
-        raise InputError(f"{path}: not found; {_REMEDY}") from error
+        raise InputError(f"{path}: not found; {MISSING_REMEDY}") from error
     except Exception as error:
         # The parsers of damaged archives and arrays raise many kinds of exceptions.
-        raise InputError(f"{path}: contains no images; {_REPLACE}") from error
+        raise InputError(f"{path}: contains no images; {DAMAGED_REMEDY}") from error
 
 
 def _length(archive: zipfile.ZipFile, name: str) -> int:

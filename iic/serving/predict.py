@@ -41,8 +41,8 @@ def predict_source(
     Args:
         network: Network from `iic.model.network.build_network`.
         source: Source of the images.
-        ground: Colour of the paper, light or dark.
-        reading: Settings for the conversion to the input size of the network.
+        ground: Polarity of the images.
+        reading: How images are converted.
         skipped: Function that is called with the error of each skipped image.
 
     Yields:

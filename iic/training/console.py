@@ -5,7 +5,7 @@ import time
 
 import keras
 
-# Columns of the history that are shown, as far as an epoch has them.
+# Columns of the history to show, if the epoch has them.
 _SHOWN = (
     "loss",
     "cluster_mutual_information",

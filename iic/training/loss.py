@@ -25,7 +25,7 @@ import tensorflow as tf
 # adds 1 in total.
 EPSILON = 1e-7
 # Lower bound of a probability in the cross-entropy. Below it the gradient vanishes, so it is far
-# smaller: an image has to be able to leave a cluster of which the network is very confident.
+# smaller: an image has to be able to leave a cluster that the network is very confident of.
 TINY = 1e-30
 
 

@@ -29,7 +29,7 @@ from scipy.special import entr
 # Smallest rise of the mutual information that is worth a move, in nats times images. Evidence from
 # a few images is chance, in small and in large data sets (measurements: docs/recipe-log.md).
 MIN_GAIN = 20.0
-# In place of the part of an image outside the sample, whose pairs are not counted.
+# Part of an image outside the sample; its pairs are not counted.
 LEFT_OUT = -1
 
 
@@ -100,6 +100,9 @@ def merged(p_ij: csr_array | np.ndarray, mapping: np.ndarray, clusters: int) -> 
         p_ij: (parts, parts) joint matrix of the parts.
         mapping: (parts,) cluster of each part.
         clusters: Number of clusters k.
+
+    Returns:
+        (k, k) joint matrix, symmetric, with the sum of p_ij.
     """
     members = indicator(mapping, clusters)
     return members.T @ (p_ij @ members)

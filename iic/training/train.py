@@ -71,6 +71,9 @@ def train(
             the same call resumes from it and gives the same result. A saved state must be of the
             same data and parameters.
 
+    Returns:
+        The trained network with its history and snapshots.
+
     Raises:
         InputError: The data do not fit the parameters, the loss or the weights are not finite, or
             a step needs too much memory.
@@ -172,6 +175,9 @@ def build_learner(network: keras.Model, params: Params, batches: PairBatches) ->
         network: Network with the initial weights.
         params: Parameters of the run.
         batches: Batches of the whole training.
+
+    Returns:
+        Model with an Adam optimiser whose learning rate falls linearly from step to step.
     """
     learner = build_network(params.model, params.train.precision)
     learner.set_weights(network.get_weights())

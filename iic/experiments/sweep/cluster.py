@@ -60,7 +60,7 @@ class Board:
         return self._work
 
 
-def check_installed() -> None:
+def check_ray_installed() -> None:
     """Raise an InputError if Ray is not installed."""
     if importlib.util.find_spec("ray") is None:
         raise InputError(
@@ -83,7 +83,7 @@ def connected(address: str | None, cores: int | None = None) -> Iterator[ModuleT
         InputError: The cluster does not answer, has another version of Ray or Python, or the
             connection is lost.
     """
-    check_installed()
+    check_ray_installed()
     if address is None:
         _restrict_to_this_machine()
     else:
@@ -92,12 +92,12 @@ def connected(address: str | None, cores: int | None = None) -> Iterator[ModuleT
 
     where = f"--cluster {address}" if address else "Ray on this machine"
     faults = (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, TimeoutError)
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address is None:
-            ray.init("local", num_cpus=cores, include_dashboard=False, **quiet)
+            ray.init("local", num_cpus=cores, include_dashboard=False, **options)
         else:
-            ray.init(address, **quiet)
+            ray.init(address, **options)
     except faults as error:
         raise InputError(
             f"{where}: {_first_line(error)}; docs/scaling.md describes how to start a cluster and "
@@ -162,6 +162,9 @@ def place_of(ray: ModuleType, needs: Needs, scratch: str | None, packages: dict[
         needs: Resources of one task; by default one GPU if the cluster has GPUs.
         scratch: Folder for clones on each machine; None = the system's temporary folder.
         packages: Required versions of packages, by name.
+
+    Returns:
+        Place of all tasks of the sweep.
     """
     has_gpu = ray.cluster_resources().get("GPU", 0) > 0
     gpus = float(has_gpu) if needs.gpus is None else needs.gpus
@@ -222,6 +225,9 @@ def run_tasks(
         wanted: Tasks to run.
         needs: Resources of one task.
         show: Function called about twice a second with the running tasks.
+
+    Yields:
+        Outcome of each task, in the order of their ends.
     """
     # The board is on the head, since the sweep cannot go on without that machine anyway.
     board = (

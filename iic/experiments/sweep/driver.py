@@ -18,7 +18,7 @@ from iic.core.files import read_text, write_text
 from iic.experiments.grid import Experiment, experiments_of, read_grid
 from iic.experiments.sweep.cluster import (
     Needs,
-    check_installed,
+    check_ray_installed,
     connected,
     place_of,
     prepare_machines,
@@ -86,7 +86,7 @@ def run_sweep(path: Path, settings: SweepSettings, *, dry_run: bool = False) -> 
     experiments = experiments_of(read_grid(path), path)
     _check(settings)
     if not dry_run:
-        check_installed()
+        check_ray_installed()
     checkout = checkout_of(settings)
     finished = finished_in(checkout)
     missing = [e for e in experiments if e.name not in finished]

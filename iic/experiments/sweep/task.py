@@ -134,6 +134,9 @@ def run(task: Task, tell: Callable[[str], None]) -> Outcome:
     Args:
         task: Experiment to run.
         tell: Function called with the name of each step as it begins.
+
+    Returns:
+        Outcome of the task; a failure is an outcome, too.
     """
     begins, lines = [("", time.monotonic())], list[str]()
 

@@ -15,9 +15,9 @@ from iic.data.images import (
     Ground,
     Reading,
     UnreadableImageError,
+    describe_skipped,
     ground_of,
     read_images,
-    tell_skipped,
 )
 
 LIGHT = Ground(is_dark_ink=False)
@@ -257,8 +257,8 @@ def test_skipping_broken_files_does_not_skip_other_sizes(saved):
 
 
 def test_skipped_images_are_counted_and_five_are_named():
-    assert tell_skipped([], 10) == []
-    lines = tell_skipped([InputError(f"{n}.png: bad") for n in range(1200)], 5000)
+    assert describe_skipped([], 10) == []
+    lines = describe_skipped([InputError(f"{n}.png: bad") for n in range(1200)], 5000)
     assert lines[0] == "1,200 of 5,000 images skipped, for example:"
     assert lines[1:] == [f"  {n}.png: bad" for n in range(5)]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from iic.experiments.measures import accuracies, measure_crossed_sevens, ownership
+from iic.experiments.measures import accuracies, measure_crossed_sevens, merged_and_split
 from iic.report.sevens import bar_width, crossed
 
 
@@ -27,8 +27,8 @@ def test_epochs_beyond_a_short_training_are_not_measured():
 def test_merged_and_split_digits_equal_counts_by_hand():
     # Digit 0 is the majority of two clusters, 1 of one, 2 of none; the last cluster is empty.
     clusters = np.array([[9, 8, 0, 0], [0, 1, 9, 0], [2, 0, 8, 0]])
-    assert ownership(clusters) == {"merged": 1, "split": 1}
-    assert ownership(np.diag([5, 5, 5])) == {"merged": 0, "split": 0}
+    assert merged_and_split(clusters) == {"merged": 1, "split": 1}
+    assert merged_and_split(np.diag([5, 5, 5])) == {"merged": 0, "split": 0}
 
 
 def seven(bar: bool) -> np.ndarray:

@@ -20,7 +20,7 @@ from iic.experiments.claims import (
 )
 from iic.experiments.grid import experiments_of, read_grid
 from iic.experiments.measures import Result
-from iic.experiments.study import PANELS, files_of_study, run_study
+from iic.experiments.study import CURVE_PANELS, files_of_study, run_study
 from iic.experiments.tables import write_results
 
 SMALL = """\
@@ -124,7 +124,7 @@ def test_the_page_is_made_from_the_tables_alone(tmp_path, monkeypatch):
     wanted = experiments_of(grid, path)
     monkeypatch.setattr("iic.experiments.study.STUDIES", tmp_path)
     paths = files_of_study(grid, path)
-    curves = {panel: np.array([0.5, 0.75]) for panel in PANELS}
+    curves = {panel: np.array([0.5, 0.75]) for panel in CURVE_PANELS}
     made = [
         Result(e.name, e.variant, e.params.seed, dict.fromkeys(COLUMNS, number / 8), curves)
         for number, e in enumerate(wanted, start=1)

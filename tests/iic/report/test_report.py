@@ -29,7 +29,7 @@ from iic.report.tables import (
     confused_pairs,
     kept_together,
     mistakes_table,
-    reliability,
+    reliability_bins,
     worst_mistakes,
 )
 from stages import report as stage
@@ -130,7 +130,7 @@ def rendered(kind: str) -> tuple[Run, list[Picture], str]:
 def test_reliability_matches_values_computed_by_hand():
     probability = np.array([0.2, 0.5, 0.69, 0.7, 0.999, 1.0])
     is_correct = np.array([True, False, True, True, True, False])
-    bins = reliability(probability, is_correct)
+    bins = reliability_bins(probability, is_correct)
     assert [row.images for row in bins] == [1, 2, 1, 0, 0, 0, 2]
     assert [(row.low, row.high) for row in bins] == list(pairwise(EDGES))
     assert [row.accuracy for row in bins] == pytest.approx(
@@ -138,7 +138,7 @@ def test_reliability_matches_values_computed_by_hand():
     )
     assert bins[1].confidence == pytest.approx((0.5 + 0.69) / 2)
     assert [row.name for row in bins][-2:] == ["99–99.9 %", "99.9–100 %"]
-    unlabelled = reliability(probability, None)
+    unlabelled = reliability_bins(probability, None)
     assert [row.images for row in unlabelled] == [row.images for row in bins]
     assert np.isnan([row.accuracy for row in unlabelled]).all()
 

@@ -340,7 +340,7 @@ def test_missing_ray_is_reported_before_any_work(clone, monkeypatch):
     ],
 )
 def test_address_without_a_cluster_is_named(monkeypatch, address, message):
-    monkeypatch.setattr(cluster, "check_installed", lambda: None)
+    monkeypatch.setattr(cluster, "check_ray_installed", lambda: None)
     with (
         pytest.raises(InputError, match=f"^--cluster {address}: {message}"),
         cluster.connected(address),
