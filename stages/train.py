@@ -80,7 +80,7 @@ def _line_ended() -> Iterator[None]:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Name the path in the error of a failed write, which has no name of its own."""
+    """Add the path to the error of a failed write, which names no file."""
     try:
         yield
     except OSError as error:

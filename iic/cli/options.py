@@ -27,7 +27,7 @@ jobs_option = click.option(
     default=1,
     help="Number of experiments to run at once.",
 )
-again_option = click.option("--again", is_flag=True, help="Run again what already has results.")
+again_option = click.option("--again", is_flag=True, help="Repeat runs that already have results.")
 set_option = click.option(
     "-S",
     "--set",

@@ -21,7 +21,7 @@ from iic.core.errors import InputError, reason_of
 
 # Suffix of the temporary folder in which a file is written.
 _PARTIAL = ".partial"
-# What to do about a damaged output of a stage.
+# Remedy for a damaged output of a stage.
 REMOVE_REMEDY = "delete it and run `dvc repro`"
 # A sign alone is no formula. Leading apostrophes are part of the pattern, so that removing the one
 # that `table_cell` adds restores the text.
@@ -247,13 +247,13 @@ def read_arrays(path: Path, names: list[str]) -> dict[str, np.ndarray]:
         Arrays by name.
 
     Raises:
-        InputError: The file is missing or damaged, holds pickled objects or lacks an array.
+        InputError: The file is missing or damaged, contains pickled objects or lacks an array.
     """
     with open_arrays(path, REMOVE_REMEDY) as archive:
         known = archive.namelist()
         for name in names:
             if f"{name}.npy" not in known:
-                raise InputError(f"{path}: holds no array {name!r}; {REMOVE_REMEDY}")
+                raise InputError(f"{path}: contains no array {name!r}; {REMOVE_REMEDY}")
         return {name: read_array(archive, name) for name in names}
 
 

@@ -25,7 +25,7 @@ def write_comparison(names: Sequence[str], out: Path) -> None:
 
 
 def read_run(name: str) -> ComparedRun:
-    """Read what the page shows of an experiment, a commit or the workspace."""
+    """Read the data that the page shows of an experiment, a commit or the workspace."""
     return ComparedRun(
         name=name,
         settings=settings_of(name),

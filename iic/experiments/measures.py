@@ -107,7 +107,7 @@ def merged_and_split(clusters: np.ndarray) -> dict[str, int]:
         clusters: Number of images of each digit in each cluster, (digits, k) integers.
 
     Returns:
-        The two numbers, by column: `merged` and `split`.
+        Both numbers by column, `merged` and `split`.
     """
     is_used = clusters.sum(axis=0) > 0
     owned = np.bincount(clusters.argmax(axis=0)[is_used], minlength=len(clusters))

@@ -86,7 +86,7 @@ def _write(path: Path, names: Sequence[str], rows: Sequence[Sequence[object]]) -
 
 
 def _read_rows(path: Path) -> Iterator[dict[str, str]]:
-    text = read_text(path, "run `iic study`", f"`git restore {path}` brings it back")
+    text = read_text(path, "run `iic study`", f"run `git restore {path}`")
     yield from csv.DictReader(text.splitlines())
 
 
@@ -98,4 +98,4 @@ def _number(text: str, path: Path) -> float:
 
 
 def _damaged(path: Path) -> str:
-    return f"{path}: damaged; `git restore {path}` brings back the committed version"
+    return f"{path}: damaged; run `git restore {path}`"

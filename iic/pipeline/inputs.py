@@ -20,7 +20,7 @@ def check_inputs() -> None:
     """Compare the inputs of the stage that DVC has started with their checksums in dvc.lock.
 
     Raises:
-        InputError: The content of a file is not what an earlier stage wrote.
+        InputError: The content of a file has changed since an earlier stage wrote it.
     """
     stage = os.environ.get("DVC_STAGE")
     if stage is None or not LOCK.exists():

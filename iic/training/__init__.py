@@ -1,1 +1,1 @@
-"""The objective, its optimisation, and what is recorded of a training."""
+"""The objective, its optimisation, and the records of a training."""

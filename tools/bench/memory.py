@@ -87,7 +87,7 @@ def growth(peaks: Mapping[int, float]) -> dict[str, Any]:
         peaks: Peak memory in MB by number of images, in ascending order.
 
     Returns:
-        Values of a run in the file: the peaks, and the fixed part and the slope of the line.
+        Peaks, fixed part and slope of the line, as in the file.
     """
     (before, lower), (last, upper) = list(peaks.items())[-2:]
     slope = max(0.0, (upper - lower) / (last - before))

@@ -126,14 +126,14 @@ class _StepFailedError(Exception):
     """A command has failed; the log has its output."""
 
 
-def run(task: Task, tell: Callable[[str], None]) -> Outcome:
+def run(task: Task, on_step: Callable[[str], None]) -> Outcome:
     """Run an experiment and publish its results; do nothing if results are already published.
 
     The Git reference is pushed last, so that a visible experiment is complete.
 
     Args:
         task: Experiment to run.
-        tell: Function called with the name of each step as it begins.
+        on_step: Function called with the name of each step as it begins.
 
     Returns:
         Outcome of the task; a failure is an outcome, too.
@@ -142,7 +142,7 @@ def run(task: Task, tell: Callable[[str], None]) -> Outcome:
 
     def note(step: str) -> None:
         begins.append((step, time.monotonic()))
-        tell(step)
+        on_step(step)
 
     try:
         status = _run(task, note, lines)
@@ -200,21 +200,21 @@ def _check_packages(packages: Mapping[str, str]) -> None:
             )
 
 
-def _run(task: Task, tell: Callable[[str], None], lines: list[str]) -> str:
+def _run(task: Task, on_step: Callable[[str], None], lines: list[str]) -> str:
     _check_packages(task.place.packages)
     checkout = task.checkout
     with _scratch(task.place) as folder:
         shell = _Shell(folder / "clone", task.place, lines)
-        tell("clones")
+        on_step("clones")
         reference = checkout.reference(task.name)
         if reference in shell.network("git", "ls-remote", checkout.git, reference):
             return "found"
         _clone(shell, checkout)
-        tell("pulls")
+        on_step("pulls")
         _pull_shared(shell)
-        tell("starts")
-        _run_experiment(shell, task, folder / "cache/runs", tell)
-        tell("pushes")
+        on_step("starts")
+        _run_experiment(shell, task, folder / "cache/runs", on_step)
+        on_step("pushes")
         shell.network("dvc", "push", *_if(checkout.run_cache, "--run-cache"))
         shell.network("dvc", "exp", "push", "--no-cache", "origin", task.name)
     return "done"
@@ -242,7 +242,7 @@ def _pull_shared(shell: "_Shell") -> None:
 
 
 def _run_experiment(
-    shell: "_Shell", task: Task, records: Path, tell: Callable[[str], None]
+    shell: "_Shell", task: Task, records: Path, on_step: Callable[[str], None]
 ) -> None:
     """Run the experiment; keep only new records in the run-cache, since DVC would push all."""
     pulled: list[Path] | None = None
@@ -252,7 +252,7 @@ def _run_experiment(
         if line.startswith("Running stage '"):
             if pulled is None:
                 pulled = _files(records)
-            tell(f"runs {line.split(chr(39))[1]}")
+            on_step(f"runs {line.split(chr(39))[1]}")
 
     # `--pull` fetches the run-cache first, and then the outputs of trainings in it.
     pull = _if(task.checkout.run_cache, "--pull")

@@ -65,5 +65,5 @@ def test_a_damaged_table_is_named_with_its_remedy(stored, table, damage):
     (runs, epochs), _ = stored
     path = runs.with_name(table)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(InputError, match=rf"{table}: .*`git restore .*{table}` brings"):
+    with pytest.raises(InputError, match=rf"{table}: .*`git restore .*{table}`"):
         read_results(runs, epochs)

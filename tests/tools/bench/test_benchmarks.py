@@ -318,15 +318,13 @@ def test_predictions_are_timed_as_commands(pipeline_run, monkeypatch):
     monkeypatch.chdir(pipeline_run)
     rows = []
 
-    def call(command, **options):
-        program, *arguments = command
+    def call(program, *arguments, cwd):
         assert Path(program) == Path(sys.executable).with_name("iic")
         monkeypatch.setattr(sys, "argv", ["iic", *arguments])
         main()
         rows.append(len(Path(arguments[-1]).read_text().splitlines()) - 1)
-        return subprocess.CompletedProcess(command, 0)
 
-    monkeypatch.setattr(predictions.subprocess, "run", call)
+    monkeypatch.setattr(predictions, "call", call)
 
     def take_turns(works, rounds):
         for work in works.values():
