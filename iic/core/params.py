@@ -1,4 +1,7 @@
-"""Typed parameters; an unknown, missing, mistyped or out-of-range key is refused by name."""
+"""Typed parameters; params.yaml explains each key.
+
+An unknown, missing, mistyped or out-of-range key is refused by name.
+"""
 
 import unicodedata
 from collections.abc import Mapping

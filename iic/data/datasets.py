@@ -136,7 +136,16 @@ COLLECTIONS = {
 
 
 def verify_sha256(content: bytes, file: IdxFile, source: str) -> None:
-    """Raise an InputError with both sums unless the SHA-256 of `content` is that of `file`."""
+    """Verify the checksum of a file.
+
+    Args:
+        content: Uncompressed bytes.
+        file: Description of the file with its SHA-256.
+        source: Origin of the bytes, for messages.
+
+    Raises:
+        InputError: The SHA-256 differs; the message has both sums.
+    """
     found = hashlib.sha256(content).hexdigest()
     if found != file.sha256:
         raise InputError(f"{file.name} from {source}: SHA-256 is {found}, expected {file.sha256}")
@@ -206,6 +215,13 @@ def parse_idx(content: bytes, file: IdxFile) -> np.ndarray:
 
 def read_local_file(folder: Path, file: IdxFile) -> bytes:
     """Read a file from a folder, uncompressed or gzipped (`.gz`).
+
+    Args:
+        folder: Folder of the file.
+        file: Description of the uncompressed file.
+
+    Returns:
+        Uncompressed bytes, not verified.
 
     Raises:
         InputError: The folder contains neither form, or the file cannot be read.

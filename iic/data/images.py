@@ -45,7 +45,14 @@ class UnreadableImageError(InputError):
 
 @dataclass(frozen=True)
 class Reading:
-    """How images are converted; see data.size, color, ink and broken in params.yaml."""
+    """How images are converted; the values are those of the section `data` in params.yaml.
+
+    Attributes:
+        size: How images of other sizes become 28×28 pixels.
+        color: Whether colour images are converted to grey or refused.
+        ink: Brightness of the ink; "auto" finds it by the borders of the images.
+        broken: Whether unreadable images are refused or skipped.
+    """
 
     size: Fitting = "fit"
     color: Literal["grey", "refuse"] = "grey"
@@ -368,7 +375,15 @@ def _batch_of(
 
 
 def describe_skipped(skipped: Sequence[InputError], total: int) -> list[str]:
-    """Describe skipped images in lines: their number and the first few errors."""
+    """Describe skipped images: their number and the first few errors.
+
+    Args:
+        skipped: Errors of the skipped images.
+        total: Number of all images.
+
+    Returns:
+        Lines of text; empty if no image was skipped.
+    """
     if not skipped:
         return []
     return [

@@ -90,6 +90,10 @@ def _folder_sources(folder: Path, max_images: int) -> list[ImageSource]:
 def image_files(folder: Path, max_images: int) -> list[Path]:
     """List the image files in a folder and its subfolders, sorted; count other files in the log.
 
+    Args:
+        folder: Folder to search.
+        max_images: Largest number of images allowed.
+
     Raises:
         InputError: There are more than `max_images`, a folder cannot be read, or a name is not
             printable.
@@ -213,6 +217,13 @@ def is_idx(path: Path) -> bool:
 
 def read_idx(path: Path, max_images: int) -> np.ndarray:
     """Read the array of an IDX file of unsigned bytes, plain or gzipped.
+
+    Args:
+        path: IDX file.
+        max_images: Largest number of entries allowed.
+
+    Returns:
+        Read-only array of the shape in the header, uint8.
 
     Raises:
         InputError: The length of the file differs from its header, or there are more than

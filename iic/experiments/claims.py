@@ -181,7 +181,13 @@ def summary(column: str, sample: Sequence[float], separator: str = ", from ") ->
 
 
 def format_value(column: str, value: float, sign: str = "") -> str:
-    """Format a value of a column with its unit; sign "+" marks positive values, too."""
+    """Format a value with the unit of its column.
+
+    Args:
+        column: Name of the column, which decides the unit.
+        value: Value of the column.
+        sign: "+" to mark positive values, too.
+    """
     if column in COUNTS:
         return f"{value:{sign}.1f}".removesuffix(".0")
     return f"{value:{sign}.4f}" if column in INDICES else f"{100 * value:{sign}.2f} %"

@@ -43,14 +43,33 @@ def columns_of(name: str, path: Path, text: Collection[str] = ()) -> dict[str, n
 
 
 def array_of(name: str, path: Path, key: str) -> np.ndarray:
-    """Read one array of an NPZ file of an experiment; see `columns_of` for names and errors."""
+    """Read one array of an NPZ file of an experiment.
+
+    Args:
+        name: Name of the experiment or commit, or "workspace".
+        path: Path of the file in the repository.
+        key: Name of the array.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
     content = _read(name, path, lambda rev: dvc.api.read(str(path), rev=rev, mode="rb"))
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         return archive[key]
 
 
 def metrics_of(name: str) -> dict[str, float]:
-    """Read the metrics of an experiment; see `columns_of` for names and errors."""
+    """Read the metrics of an experiment.
+
+    Args:
+        name: Name of the experiment or commit, or "workspace".
+
+    Returns:
+        Metrics by name.
+
+    Raises:
+        InputError: The file cannot be read or is damaged.
+    """
     # `dvc.api.metrics_show` fails if the workspace has no metrics.
     text = _read(name, METRICS, lambda rev: dvc.api.read(str(METRICS), rev=rev))
     try:
@@ -60,7 +79,17 @@ def metrics_of(name: str) -> dict[str, float]:
 
 
 def settings_of(name: str) -> dict[str, object]:
-    """Read the parameters of an experiment, by "section.key"; see `columns_of` for errors."""
+    """Read the parameters of an experiment.
+
+    Args:
+        name: Name of the experiment or commit, or "workspace".
+
+    Returns:
+        Values by "section.key".
+
+    Raises:
+        InputError: The file cannot be read.
+    """
     text = _read(name, PARAMS, lambda rev: dvc.api.read(str(PARAMS), rev=rev))
     tree = read_tree(text, f"{PARAMS} of {name}")
     try:

@@ -131,7 +131,16 @@ def operation_examples(images: np.ndarray, draws: Draws, params: AugmentParams) 
 
 
 def binarize(images: tf.Tensor, draws: Draws, probability: float | tf.Tensor) -> tf.Tensor:
-    """Binarize each image with the given probability, at a threshold drawn from [0.3, 0.7)."""
+    """Binarize some of the images, at thresholds from [0.3, 0.7).
+
+    Args:
+        images: (n, 28, 28, 1) float32 in [0, 1].
+        draws: Draws of one view of these images.
+        probability: Probability that an image is binarized, 0 to 1.
+
+    Returns:
+        (n, 28, 28, 1) float32; 0 or 1 in binarized images.
+    """
     threshold = 0.3 + 0.4 * draws.column("threshold")
     chosen = draws.column("binarize") < probability
     black_white = tf.cast(images > threshold[:, None, None, None], images.dtype)
@@ -139,7 +148,16 @@ def binarize(images: tf.Tensor, draws: Draws, probability: float | tf.Tensor) ->
 
 
 def add_noise(images: tf.Tensor, seeds: tf.Tensor, deviation: float | tf.Tensor) -> tf.Tensor:
-    """Add normal noise with the given standard deviation to each pixel; clip to [0, 1]."""
+    """Add normal noise to each pixel and clip to [0, 1].
+
+    Args:
+        images: (n, 28, 28, 1) float32 in [0, 1].
+        seeds: (n,) uint32 seeds of the noise.
+        deviation: Standard deviation of the noise; full ink is 1.
+
+    Returns:
+        (n, 28, 28, 1) float32 in [0, 1].
+    """
     return tf.clip_by_value(images + deviation * normal_noise(seeds, images.shape[1:]), 0, 1)
 
 

@@ -50,7 +50,13 @@ def samples_figure(rows: Sequence[tuple[str, np.ndarray, np.ndarray]], columns: 
 
 
 def gallery_figure(images: np.ndarray, titles: Sequence[str], columns: int) -> Figure:
-    """Draw images (n, 28, 28) row by row, each under its own title of up to three lines."""
+    """Draw images row by row, each under its own title.
+
+    Args:
+        images: Images (n, 28, 28), uint8.
+        titles: Titles of the n images, of up to three lines.
+        columns: Number of images in a row.
+    """
     rows, (height, width) = max(1, -(-len(images) // columns)), images.shape[1:]
     tiles = np.zeros((rows * columns, height, width), np.uint8)
     tiles[: len(images)] = images

@@ -141,7 +141,12 @@ def _gif(images: Sequence[Image.Image]) -> bytes:
 
 
 def sprite(images: np.ndarray, columns: int) -> bytes:
-    """Encode images (n, h, w), uint8, as one PNG, row by row, with dark ink on white."""
+    """Encode images as one PNG, row by row, with dark ink on white.
+
+    Args:
+        images: Images (n, h, w), uint8, light ink on dark paper.
+        columns: Number of images in a row.
+    """
     n, height, width = images.shape
     rows = max(1, -(-n // columns))
     tiles = np.full((rows * columns, height, width), 255, np.uint8)

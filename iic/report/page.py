@@ -97,7 +97,12 @@ PAGE_SECTIONS = (
 
 
 def render_page(run: Run, pictures: Sequence[Picture]) -> str:
-    """Render the page of a run with its figures; the HTML needs no other file."""
+    """Render the page of a run as self-contained HTML.
+
+    Args:
+        run: The finished run.
+        pictures: Figures of the page, as from iic.report.gallery.render_pictures.
+    """
     last = {name: float(column[-1]) for name, column in run.history.items()}
     return render_html(
         "iic.report",

@@ -72,7 +72,16 @@ def reliability_bins(confidence: np.ndarray, is_correct: np.ndarray | None) -> l
 
 
 def worst_mistakes(is_correct: np.ndarray, confidence: np.ndarray, limit: int) -> np.ndarray:
-    """Indices of the misclassified images by decreasing confidence, at most `limit` of them."""
+    """Find the misclassified images with the highest confidence.
+
+    Args:
+        is_correct: Whether each image (m,) lies in the cluster of its class.
+        confidence: Confidence (m,) of each image.
+        limit: Largest number of images.
+
+    Returns:
+        Indices of the images by decreasing confidence.
+    """
     wrong = np.flatnonzero(~is_correct)
     return wrong[np.argsort(-confidence[wrong], kind="stable")][:limit]
 
@@ -97,9 +106,16 @@ def mistakes_table(labels: np.ndarray, predicted: np.ndarray, classes: int) -> n
 def confused_pairs(
     labels: np.ndarray, predicted: np.ndarray, classes: int, limit: int
 ) -> list[Pair]:
-    """Find the pairs of classes with the most misclassified images, at most `limit` of them.
+    """Find the pairs of classes with the most misclassified images.
 
-    Pairs are ordered by decreasing number of images, then by class.
+    Args:
+        labels: Class (m,) of each image.
+        predicted: Predicted class (m,) of each image, or UNMATCHED.
+        classes: Number of classes.
+        limit: Largest number of pairs.
+
+    Returns:
+        Pairs by decreasing number of images, then by class.
     """
     table = mistakes_table(labels, predicted, classes)
     sizes = np.bincount(labels, minlength=classes)

@@ -89,7 +89,15 @@ def exact_joint(
 
 
 def indicator(mapping: np.ndarray, clusters: int) -> np.ndarray:
-    """Return the indicator matrix C (parts, k): 1 at each part's cluster, 0 elsewhere."""
+    """Build the indicator matrix C of a mapping.
+
+    Args:
+        mapping: (parts,) cluster of each part.
+        clusters: Number of clusters k.
+
+    Returns:
+        (parts, k) float64, 1 at each part's cluster and 0 elsewhere.
+    """
     return np.eye(clusters)[mapping]
 
 

@@ -105,7 +105,15 @@ def _committee(data: TrainingData, params: Params, state: Path | None) -> np.nda
 
 
 def member_params(params: Params, seed: int) -> Params:
-    """Return the parameters of a committee member: a scaled backbone, its epochs and its seed."""
+    """Return the parameters of a committee member.
+
+    Args:
+        params: Parameters of the run.
+        seed: Seed of the member.
+
+    Returns:
+        Parameters with a scaled backbone, the epochs of the committee and the seed.
+    """
     widths = [max(1, round(params.committee.width * width)) for width in params.model.widths]
     epochs = params.committee.epochs
     changed = params.with_values(model={"widths": widths}, train={"epochs": epochs})
@@ -113,7 +121,15 @@ def member_params(params: Params, seed: int) -> Params:
 
 
 def member_seeds(seed: int, members: int) -> list[int]:
-    """Derive the seeds of the committee members from the seed of the run."""
+    """Derive the seeds of the committee members from the seed of the run.
+
+    Args:
+        seed: Seed of the run, a non-negative integer.
+        members: Number of members.
+
+    Returns:
+        Seeds from 0 to 2³¹ - 1, one for each member.
+    """
     return [int(s) >> 1 for s in np.random.SeedSequence(seed).generate_state(members)]
 
 
