@@ -17,8 +17,8 @@ _AHEAD = 20
 _Item = TypeVar("_Item")
 
 
-class Assigned(NamedTuple):
-    """A batch of images of a source.
+class AssignedBatch(NamedTuple):
+    """Soft assignments of a batch of images.
 
     Attributes:
         indices: Index of each image in the source.
@@ -35,7 +35,7 @@ def predict_source(
     ground: Ground,
     reading: Reading,
     skipped: Callable[[InputError], None],
-) -> Iterator[Assigned]:
+) -> Iterator[AssignedBatch]:
     """Assign all images of a source to clusters; batches are read in a second thread.
 
     Args:
@@ -53,7 +53,7 @@ def predict_source(
     """
     for batch in _ahead(read_images(source, ground, reading, skipped)):
         soft = network.predict_on_batch(as_input(batch.images))
-        yield Assigned(batch.indices, Assignments(*soft))
+        yield AssignedBatch(batch.indices, Assignments(*soft))
 
 
 def _ahead(items: Iterator[_Item]) -> Iterator[_Item]:
