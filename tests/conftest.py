@@ -167,7 +167,7 @@ def commit(folder: Path) -> None:
 def pipeline_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in which `dvc repro` has run on the digits. Copy it before changing anything.
 
-    The file `output.txt` beside the clone holds what `dvc repro` printed.
+    The file `output.txt` beside the clone contains the output of `dvc repro`.
     """
     own = tmp_path_factory.getbasetemp()
     # The first worker of pytest-xdist that needs the clone makes it, in the folder above its own.

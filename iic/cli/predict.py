@@ -187,7 +187,7 @@ def _csv(file: TextIO, has_labels: bool) -> _Write:
     return write
 
 
-def _json_lines(file: TextIO, has_labels: bool) -> _Write:  # noqa: ARG001 - the rows hold it
+def _json_lines(file: TextIO, has_labels: bool) -> _Write:  # noqa: ARG001 - the rows contain them
     def write(rows: Iterable[dict[str, Any]]) -> None:
         for row in rows:
             rounded = row | {"probability": float(f"{row['probability']:.6g}")}

@@ -1,4 +1,4 @@
-"""`iic repair`: repair what a killed DVC or a failing disk has left behind."""
+"""`iic repair`: repair DVC's files after a kill or a disk failure."""
 
 import click
 
@@ -11,7 +11,7 @@ import click
     help="Check all of DVC's cache, not only the files in dvc.lock.",
 )
 def repair(everything: bool) -> None:
-    """Repair what a killed DVC or a failing disk has left behind.
+    """Repair DVC's files after a kill or a disk failure.
 
     Restores DVC's lock files if they are half-written, removes locks whose processes have ended,
     and removes damaged files from DVC's cache; `dvc repro` then makes them again. `make repro`

@@ -90,7 +90,7 @@ def options_of(params: Params) -> list[str]:
 
 
 def leaves(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Yield ("section.key", value) for each key of a nested mapping that holds a plain value."""
+    """Yield ("section.key", value) for each key of a nested mapping with a plain value."""
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from leaves(value, f"{prefix}{key}.")

@@ -1,4 +1,4 @@
-"""Repair what a killed DVC or a failing disk has left behind.
+"""Repair DVC's files after a kill or a disk failure.
 
 DVC has two limitations. If it is killed while it writes one of its two lock files, it refuses to
 run until that file is repaired. Also, it never checks the content of a stored file again: an object

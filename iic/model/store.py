@@ -132,7 +132,7 @@ def count_parameters(params: ModelParams) -> int:
 
 
 def _check_weights(path: Path, params: ModelParams) -> None:
-    """Raise ValueError unless the file holds exactly the network's floating-point numbers.
+    """Raise ValueError unless the file consists of the network's floating-point numbers.
 
     All numbers have to be stored plainly in this file. So loading it opens no other file and
     allocates no more memory than the file has bytes, whatever it claims to contain.

@@ -91,7 +91,7 @@ class PairBatches:
                 images makes one batch of all of them.
 
         Raises:
-            InputError: The data hold fewer neighbours than `augment.neighbors`.
+            InputError: The data have fewer neighbours than `augment.neighbors`.
         """
         found, wanted = data.neighbors.shape[1], params.augment.neighbors
         if found < wanted:

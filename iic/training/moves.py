@@ -69,7 +69,7 @@ def exact_joint(
     """Compute the joint matrix of the parts over all pairs of each image with its partners.
 
     It counts hard assignments. Probabilities are spread over many overclusters early in training
-    and then say little about which images an overcluster holds.
+    and then say little about which images an overcluster contains.
 
     Args:
         first: (n,) part of each image as the first of a pair, or LEFT_OUT.

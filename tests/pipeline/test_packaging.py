@@ -1,4 +1,4 @@
-"""What `pip` builds and installs: the package `iic` alone, with its templates and its command."""
+"""The wheel contains the package `iic` alone, with its templates and its command."""
 
 import subprocess
 import sys

@@ -21,7 +21,7 @@ from iic.pipeline.inputs import md5_of
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))
 STAGES = PIPELINE["stages"]
-# What each sub-package of iic may import, beside itself; architecture in one table.
+# Sub-packages that each sub-package of iic may import, besides itself; see docs/CONTRIBUTING.md.
 _LOWEST = {"core", "render"}
 _SECOND = {"data", "pairs", "model", "pipeline"}
 _THIRD = {"training", "evaluation"}

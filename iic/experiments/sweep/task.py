@@ -45,7 +45,7 @@ os._exit(subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL).returncode & 255
 
 @dataclass(frozen=True)
 class Checkout:
-    """Commit that tasks check out, and remotes that hold their data and results.
+    """Commit that tasks check out, and remotes for their data and results.
 
     Attributes:
         git: URL of the Git repository, reachable from the workers.

@@ -1,4 +1,4 @@
-"""`iic repair` repairs what a killed DVC or a failing disk has left, and nothing else."""
+"""`iic repair` repairs the damage of a killed DVC or a failing disk, and changes nothing else."""
 
 import json
 import os

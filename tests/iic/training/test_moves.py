@@ -15,7 +15,7 @@ from iic.training.moves import (
     parts_of,
 )
 
-# So many images that every gain above rounding reaches MIN_GAIN.
+# With this number of images, every gain above rounding reaches MIN_GAIN.
 IMAGES = 10**9
 
 

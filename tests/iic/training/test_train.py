@@ -33,7 +33,7 @@ def tiny(tiny_params) -> Params:
 
 @pytest.fixture(scope="module")
 def output() -> io.StringIO:
-    """What the training of `result` prints."""
+    """Output of the training of `result`."""
     return io.StringIO()
 
 
