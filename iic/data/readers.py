@@ -94,6 +94,9 @@ def image_files(folder: Path, max_images: int) -> list[Path]:
         folder: Folder to search.
         max_images: Largest number of images allowed.
 
+    Returns:
+        Sorted paths.
+
     Raises:
         InputError: There are more than `max_images`, a folder cannot be read, or a name is not
             printable.

@@ -140,7 +140,15 @@ def _is_true(claim: Claim, value: float) -> bool:
 
 
 def paired(first: Mapping[int, float], second: Mapping[int, float]) -> list[float]:
-    """Return the differences of two variants' values, over the seeds that both have."""
+    """Compute the differences between two variants, seed by seed.
+
+    Args:
+        first: Value of the first variant by seed.
+        second: Value of the second variant by seed.
+
+    Returns:
+        Differences, first minus second, of the seeds that both have.
+    """
     return [first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())]
 
 

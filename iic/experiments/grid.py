@@ -117,6 +117,9 @@ def experiments_of(grid: Grid, path: Path) -> list[Experiment]:
         grid: Grid of variants and seeds.
         path: Path of its file; the experiments' names begin with the file's name.
 
+    Returns:
+        An experiment for each variant and seed.
+
     Raises:
         InputError: A setting is wrong, two variants have the same settings, or the file's name
             cannot be part of an experiment's name.

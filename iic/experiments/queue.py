@@ -29,6 +29,9 @@ def run_missing(experiments: Sequence[Experiment], jobs: int = 1) -> Iterator[Ex
         experiments: Experiments whose results are wanted.
         jobs: Number of experiments to run at once; they share the processor's cores equally.
 
+    Yields:
+        Experiments that have results.
+
     Raises:
         InputError: Some experiments failed (raised after all others have finished), some were
             removed from the queue, or DVC's worker has died.

@@ -50,6 +50,9 @@ def array_of(name: str, path: Path, key: str) -> np.ndarray:
         path: Path of the file in the repository.
         key: Name of the array.
 
+    Returns:
+        The array.
+
     Raises:
         InputError: The file cannot be read.
     """

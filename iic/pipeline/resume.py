@@ -45,6 +45,9 @@ def resumable(params: Params, inputs: Sequence[Path]) -> Iterator[Path]:
     Args:
         params: Parameters of the run.
         inputs: Files that the stage reads, and its script, which no module imports.
+
+    Yields:
+        Path of the folder, which may not exist yet.
     """
     # DVC sets this to the user's repository, also in a temporary copy of it.
     root = Path(os.environ.get("DVC_ROOT", ".")) / FOLDER

@@ -11,6 +11,9 @@ def render_pictures(run: Run, label: str) -> list[Picture]:
     Args:
         run: The finished run.
         label: Class whose overclusters are shown as images.
+
+    Returns:
+        Figures in the order of the page.
     """
     labelled = run.is_labelled
     has_mistakes = labelled and not run.is_correct.all()

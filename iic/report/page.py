@@ -102,6 +102,9 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
     Args:
         run: The finished run.
         pictures: Figures of the page, as from iic.report.gallery.render_pictures.
+
+    Returns:
+        HTML that needs no other file.
     """
     last = {name: float(column[-1]) for name, column in run.history.items()}
     return render_html(

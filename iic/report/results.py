@@ -145,7 +145,12 @@ def overclusters(run: Run) -> Picture:
 
 
 def samples(run: Run, label: str) -> Picture:
-    """Draw members of the overclusters of a class, with images of other classes framed."""
+    """Draw members of the overclusters of a class, with images of other classes framed.
+
+    Args:
+        run: The finished run.
+        label: Name of the class; the first class is shown if the data have no such class.
+    """
     wanted = run.class_of(label)
     name, hard = run.long_name(wanted), run.snapshots[f"{Head.OVERCLUSTER}_test"][-1]
     chosen, which = _overclusters_of(run, wanted)

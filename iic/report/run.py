@@ -185,6 +185,9 @@ class Run:
             title: Title of the row.
             indices: Indices (n,) of the test images to sample from.
             is_framed: Whether each of all test images (m,) gets a frame.
+
+        Returns:
+            Title, images (k, 28, 28), and whether each image (k,) is framed.
         """
         shown = evenly(indices, SAMPLES)
         return title, self.test_images[shown], is_framed[shown]
@@ -201,5 +204,13 @@ class Run:
 
 
 def evenly(indices: np.ndarray, limit: int) -> np.ndarray:
-    """Sample at most `limit` indices at equal distances, so that no writer of digits dominates."""
+    """Sample indices at equal distances, so that no writer of digits dominates.
+
+    Args:
+        indices: Indices (n,) to sample from.
+        limit: Largest number of indices.
+
+    Returns:
+        At most `limit` of the indices, in the same order.
+    """
     return indices[np.linspace(0, len(indices) - 1, min(limit, len(indices))).astype(int)]

@@ -61,10 +61,13 @@ def gathering(overclusters: np.ndarray, has_style: np.ndarray) -> Gathering:
 
 
 def bar_width(image: np.ndarray) -> float:
-    """Ink of the widest row of the middle minus ink of the median row of the stem, in pixels.
+    """Measure the bar through the stem of a seven.
 
     Args:
         image: Image (h, w) of a seven, from 0 (paper) to 1 (ink).
+
+    Returns:
+        Ink of the widest row of the middle minus ink of the median row of the stem, in pixels.
     """
     upright = _without_slant(image)
     rows = np.flatnonzero(upright.sum(axis=1) > 0.5)

@@ -95,12 +95,15 @@ def similar_images(features: np.ndarray, k: int = SIMILAR) -> np.ndarray:
 
 
 def centroids(features: np.ndarray, groups: np.ndarray, k: int) -> np.ndarray:
-    """Mean features (k, width) of each group; NaN for empty groups.
+    """Compute the mean features of each group.
 
     Args:
         features: Features (n, width).
         groups: Group (n,) of each image.
         k: Number of groups.
+
+    Returns:
+        Centroids (k, width); NaN for empty groups.
     """
     sums = np.zeros((k, features.shape[1]))
     np.add.at(sums, groups, features)

@@ -59,7 +59,7 @@ RUNS = {
 def measure(
     folder: Path, params: Params, arrays: Mapping[str, np.ndarray], images: int, runs: Iterable[str]
 ) -> Iterator[tuple[str, float]]:
-    """Run stages and yield their names in RUNS and their peak memory in MB.
+    """Run stages and measure their peak memory.
 
     Args:
         folder: Copy of the code with the outputs of earlier stages.
@@ -68,6 +68,9 @@ def measure(
             images.
         images: Number of training images.
         runs: Names in RUNS, in the order of the pipeline.
+
+    Yields:
+        Name of each run and its peak memory in MB.
     """
     own, total = folder / "own.npz", images + TEST
     write_arrays(own, {name: np.resize(a, (total, *a.shape[1:])) for name, a in arrays.items()})

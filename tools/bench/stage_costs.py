@@ -95,11 +95,14 @@ def _set_recipe(folder: Path, recipe: str) -> None:
 
 
 def run_stage(folder: Path, stage: str) -> Cost:
-    """Run a stage in a folder and return its time and peak memory.
+    """Run a stage in a folder and measure its costs.
 
     Args:
         folder: Copy of the code with the inputs of the stage.
         stage: Name of the stage.
+
+    Returns:
+        Time and peak memory.
     """
     file = folder / "costs"
     file.unlink(missing_ok=True)

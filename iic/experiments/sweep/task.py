@@ -163,6 +163,10 @@ def run(task: Task, on_step: Callable[[str], None]) -> Outcome:
 def prepare(checkout: Checkout, place: Place) -> str:
     """Check that tasks can run on this machine and pull the shared data into its cache.
 
+    Args:
+        checkout: Commit and remotes of the sweep.
+        place: Resources and requirements of a task.
+
     Returns:
         Reason why no task can run, or an empty string.
     """
