@@ -1,4 +1,4 @@
-"""Markdown tables, and numbers as they stand in them."""
+"""Markdown tables and the format of their numbers."""
 
 import statistics
 from collections.abc import Iterable, Sequence
