@@ -64,15 +64,22 @@ def memory() -> str:
     stated = bounds()
     if not stated:
         return "Not measured yet: `python -m tools.bench.memory`."
-    rows = []
-    for name, (fixed, times) in stated.items():
-        stage, *rest = name.split(" ", 1)
-        rows.append((" ".join([f"`{stage}`", *rest]), f"{fixed:,} MB", f"{times:.1f} ×"))
+    rows = [
+        (_stage_title(name), f"{fixed:,} MB", f"{times:.1f} ×")
+        for name, (fixed, times) in stated.items()
+    ]
     # A million images have as many MB as one has bytes.
-    needs = {fixed + times * IMAGE_SIZE**2: name for name, (fixed, times) in stated.items()}
+    needs = {
+        fixed + times * IMAGE_SIZE**2: _stage_title(name) for name, (fixed, times) in stated.items()
+    }
     most = max(needs)
     table = markdown_table("stage | fixed part | multiple of the training images", rows)
-    return f"{table}\n\nSo a million images need {most / 1000:.1f} GB, for `{needs[most]}`."
+    return f"{table}\n\nSo a million images need {most / 1000:.1f} GB, in {needs[most]}."
+
+
+def _stage_title(name: str) -> str:
+    stage, *rest = name.split(" ", 1)
+    return " ".join([f"`{stage}`", *rest])
 
 
 def methods() -> str:

@@ -1,4 +1,4 @@
-"""Markdown tables, and the formats of numbers in them."""
+"""Markdown tables and the format of their numbers."""
 
 import statistics
 from collections.abc import Iterable, Sequence

@@ -90,7 +90,7 @@ def test_memory_table_rounds_up(file):
         "| `neighbors` | 150 MB | 8.1 × |",
         "| `train` with a committee | 1,200 MB | 4.0 × |",
         "",
-        "So a million images need 6.5 GB, for `neighbors`.",
+        "So a million images need 6.5 GB, in `neighbors`.",
     ]
 
 
