@@ -66,6 +66,11 @@ def _many_pages(count: int) -> bytes:
     return first + b"".join(tags + struct.pack("<I", place) for place in places)
 
 
+def _sparse(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 1 << 40)
+
+
 def images() -> dict[str, Content]:
     """Return image files; functions make what is not a plain file at a path."""
     packed = zlib.compress(_ZEROS, 9)
@@ -103,7 +108,7 @@ def images() -> dict[str, Content]:
         "a.png: link to endless zeros": _link("/dev/zero"),
         "a.png: link to itself": lambda path: path.symlink_to(path),
         "a.png: link to a secret": _link("/etc/passwd"),
-        "a.png: a terabyte of nothing": lambda path: (path.touch(), os.truncate(path, 1 << 40)),
+        "a.png: a terabyte of nothing": _sparse,
     }  # fmt: skip
 
 
@@ -329,7 +334,8 @@ def models() -> dict[str, _Files]:
     changes: Mapping[str, Callable[[h5py.File], object]] = {
         "external link": _external_link,
         "external link beside enough numbers": lambda file: (
-            file.create_dataset("more", data=np.zeros(_SHAPE, "f4")), _external_link(file)),
+            file.update(more=np.zeros(_SHAPE, "f4")), file.pop(_PLACE),
+            file.update({_PLACE: h5py.ExternalLink(file.filename, "/layers/conv2d/vars/1")})),
         "soft link": lambda file: _replace(file, h5py.SoftLink("/layers/conv2d/vars/1")),
         "soft link to itself": lambda file: _replace(file, h5py.SoftLink(_PLACE)),
         "external storage": lambda file: _put(

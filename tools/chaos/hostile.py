@@ -48,8 +48,9 @@ _FORBIDDEN = {"pickle.find_class", "os.system", "os.exec", "os.fork", "os.posix_
 _seen: list[str] | None = None
 
 
-def judge(entry: Entry, folder: Path, memory: float = MEMORY, seconds: float = SECONDS) -> str:
+def judge(entry: Entry, folder: Path, limits: tuple[float, float] | None = None) -> str:
     """Give a folder to an entry; return ACCEPTED, REFUSED, or a line that says what went wrong."""
+    memory, seconds = limits or (MEMORY, SECONDS)
     begin, before = time.monotonic(), _memory("VmRSS")
     with _watching() as seen:
         try:

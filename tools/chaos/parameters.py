@@ -41,7 +41,7 @@ from tools.command import call, ending_of
 from tools.determinism.measure import declared_outputs
 
 # Limits of a refusal, in MB and in seconds.
-_MEMORY, _SECONDS = 200.0, 10.0
+_LIMITS = (200.0, 10.0)
 TEXT = (Path(__file__).parents[2] / PARAMS).read_text("utf-8")
 _COMMITTED, _LINES, _PARAMS = TEXT.encode(), TEXT.split("\n"), parse_params(TEXT, str(PARAMS))
 _VALUES = dict(leaves(_PARAMS.model_dump()))
@@ -191,15 +191,17 @@ _WHOLE: Mapping[str, st.SearchStrategy[bytes]] = {
     "other file": st.builds(lambda content, letters: content + f"\n# {letters}".encode(),
                             st.sampled_from(_OTHER_FILES), st.text("abc")),
 }  # fmt: skip
+
+
+@st.composite
+def _whole(draw: st.DrawFn, kind: str) -> Invalid:
+    return Invalid(kind, (_PLACE,), draw(_WHOLE[kind]))
+
+
 KINDS: Mapping[str, st.SearchStrategy[Invalid]] = {
     **{kind: _mistakes(kind) for kind in _MISTAKES},
     "contradiction": _contradiction(),
-    **{
-        kind: st.tuples(st.just(kind), st.just((_PLACE,)), contents).map(
-            lambda parts: Invalid(*parts)
-        )
-        for kind, contents in _WHOLE.items()
-    },
+    **{kind: _whole(kind) for kind in _WHOLE},
 }
 _QUIET = settings(database=None, deadline=None, phases=[Phase.generate],
                   suppress_health_check=list(HealthCheck))  # fmt: skip
@@ -264,8 +266,7 @@ def bad_overrides(numbers: random.Random, trials: int = 60) -> Iterator[Count]:
         yield count
     with cloned() as clone:
         for override in REAL:
-            key = override.lstrip("+~").partition("=")[0]
-            fault = fault_of_experiment(clone, override, rf"{re.escape(key)}\b")
+            fault = fault_of_experiment(clone, override)
             count.add(fault and f"dvc exp run -S {override}: {fault}", "refused by `dvc exp run`")
             yield count
 
@@ -288,12 +289,12 @@ def judge(invalid: Invalid) -> tuple[str, str]:
         return fault_of_stage(invalid.named), "the first stage"
 
 
-def fault_of_experiment(clone: Path, override: str, named: str) -> str:
+def fault_of_experiment(clone: Path, override: str) -> str:
     """Return what is wrong with how `dvc exp run` refuses an override, or "" if nothing is."""
-    before = written(clone)
+    before, named = written(clone), re.escape(override.lstrip("+~").partition("=")[0])
     ending = ending_of("dvc", "exp", "run", "-S", override, cwd=clone)
     faults = [fault_of(ending, ".") if ending.status else "accepted"]
-    if not re.search(named, ending.said):
+    if not re.search(rf"{named}\b", ending.said):
         faults.append(f"does not name {named}: {ending.said!r:.300}")
     if written(clone) != before:
         faults.append("began to work")
@@ -314,7 +315,7 @@ def fault_of_stage(named: Sequence[str]) -> str:
             raise InputError("refused") from error
 
     before = sorted(Path().rglob("*"))
-    outcome = hostile.judge(begin, Path(), _MEMORY, _SECONDS)
+    outcome = hostile.judge(begin, Path(), _LIMITS)
     outcome += "" if sorted(Path().rglob("*")) == before else ", left a file"
     return "" if outcome == hostile.REFUSED else outcome
 
