@@ -77,12 +77,13 @@ _MISTAKES: Mapping[str, tuple[Sequence[str], Sequence[str], st.SearchStrategy[st
     "missing key": (_KEYS + _SECTIONS, [""], _NO_TEXT),
     "repeated key": (_KEYS + _SECTIONS, ["{line}\n{line}", "{line}\n{start}: 5.0"], _NO_TEXT),
     "unknown key": (_SECTIONS, ['{line}\n  "{text}": 1'], _STRANGE_KEYS | st.text(max_size=20)),
-    # Lines that are not YAML, or ask for Python objects or endless memory.
+    # Text that is not YAML, or asks for Python objects or endless memory.
     "broken line": (_BELOW, [
         *("   {key}: {value}", " {key}: {value}", "\t{key}: {value}", "  {key} {value}"),
-        *("  {key}: {key}: 1", "  {key}: {text}", "  - {key}: 1", "  !!merge <<: {{{key}: 1}}"),
-        *('  "{key}\\udfff": 1', "  [{key}]: 1", "  ? {{{key}: 1}}\n  : 1"),
-    ], st.sampled_from([
+        *("  {key}: {key}: 1", "  - {key}: 1", "  !!merge <<: {{{key}: 1}}", "  [{key}]: 1"),
+        *('  "{key}\\udfff": 1', "  ? {{{key}: 1}}\n  : 1"),
+    ], _NO_TEXT),
+    "broken value": (_BELOW, ["{start}: {text}"], st.sampled_from([
         *("[ 1", '" 1', "' 1", "@ 1", "` 1", "% 1", "{ 1", "]", "*nobody", "&me [*me]"),
         *(rf'"\{escape}"' for escape in ("ud800", "q", "U00110000", "UFFFFFFFF")),
         *(f"!!{tag} [id]" for tag in ("python/object/apply:os.system", "set", "omap")),
