@@ -295,11 +295,6 @@ def _replace(file: h5py.File, content: object) -> None:
     file[_PLACE] = content
 
 
-def _external_link(file: h5py.File) -> None:
-    # To a valid array, in the same file.
-    _replace(file, h5py.ExternalLink(file.filename, "/layers/conv2d/vars/1"))
-
-
 def _virtual(file: h5py.File) -> None:
     layout = h5py.VirtualLayout(_SHAPE, "f4")
     layout[...] = h5py.VirtualSource("/etc/passwd", "x", _SHAPE)
@@ -332,7 +327,9 @@ def models() -> dict[str, _Files]:
         "keys that steer a terminal": {"\x1b[2J\n": 1},
     }  # fmt: skip
     changes: Mapping[str, Callable[[h5py.File], object]] = {
-        "external link": _external_link,
+        # To a valid array, in the same file.
+        "external link": lambda file: _replace(
+            file, h5py.ExternalLink(file.filename, "/layers/conv2d/vars/1")),
         "external link beside enough numbers": lambda file: (
             file.update(more=np.zeros(_SHAPE, "f4")), file.pop(_PLACE),
             file.update({_PLACE: h5py.ExternalLink(file.filename, "/layers/conv2d/vars/1")})),
