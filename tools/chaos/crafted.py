@@ -9,7 +9,6 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import h5py
@@ -68,8 +67,8 @@ def _many_pages(count: int) -> bytes:
 
 
 def _sparse(path: Path) -> None:
-    with path.open("wb") as file:
-        file.truncate(1 << 40)
+    path.touch()
+    os.truncate(path, 1 << 40)
 
 
 def images() -> dict[str, Content]:
@@ -296,33 +295,11 @@ def _replace(file: h5py.File, content: object) -> None:
     file[_PLACE] = content
 
 
-def _external_link(file: h5py.File) -> None:
-    # To a valid array, in the same file.
-    _replace(file, h5py.ExternalLink(file.filename, "/layers/conv2d/vars/1"))
-
-
-def _external_link_and_more(file: h5py.File) -> None:
-    file["more"] = np.zeros(_SHAPE, "f4")
-    _external_link(file)
-
-
 def _virtual(file: h5py.File) -> None:
     layout = h5py.VirtualLayout(_SHAPE, "f4")
     layout[...] = h5py.VirtualSource("/etc/passwd", "x", _SHAPE)
     del file[_PLACE]
     file.create_virtual_dataset(_PLACE, layout)
-
-
-def _only(file: h5py.File, numbers: int) -> None:
-    """Replace all arrays by one that was never written to and takes no room."""
-    file.clear()
-    file.create_dataset("numbers", (numbers,), "f4")
-
-
-def _many_names(file: h5py.File) -> None:
-    numbers = file.create_dataset("numbers", data=np.zeros(1000, "f4"))
-    for number in range(1000):
-        file[f"again/{number}"] = numbers
 
 
 def _json_files() -> dict[str, Content]:
@@ -350,14 +327,19 @@ def models() -> dict[str, _Files]:
         "keys that steer a terminal": {"\x1b[2J\n": 1},
     }  # fmt: skip
     changes: Mapping[str, Callable[[h5py.File], object]] = {
-        "external link": _external_link,
-        "external link beside enough numbers": _external_link_and_more,
+        # To a valid array, in the same file.
+        "external link": lambda file: _replace(
+            file, h5py.ExternalLink(file.filename, "/layers/conv2d/vars/1")),
+        "external link beside enough numbers": lambda file: (
+            file.update(more=np.zeros(_SHAPE, "f4")), file.pop(_PLACE),
+            file.update({_PLACE: h5py.ExternalLink(file.filename, "/layers/conv2d/vars/1")})),
         "soft link": lambda file: _replace(file, h5py.SoftLink("/layers/conv2d/vars/1")),
         "soft link to itself": lambda file: _replace(file, h5py.SoftLink(_PLACE)),
         "external storage": lambda file: _put(
             file, _SHAPE, "f4", external=[("/etc/passwd", 0, 144)]),
         "virtual": _virtual,
-        "an array under a thousand names": _many_names,
+        "an array under a thousand names": lambda file: [
+            file.update({f"again/{number}": file[_PLACE]}) for number in range(1000)],
         "shape of terabytes": lambda file: _put(
             file, (1 << 20, 1 << 20, 1, 4), "f4", chunks=(1 << 10, 1 << 10, 1, 4)),
         "packed bomb": lambda file: _put(
@@ -375,7 +357,8 @@ def models() -> dict[str, _Files]:
         "a pickle": b"\x80\x04\x95cposix\nsystem\n(S'id'\ntR.", "nothing": b"", "a pipe": os.mkfifo,
         "linked to endless zeros": _link("/dev/zero"), "linked to a secret": _link("/etc/passwd"),
     }  # fmt: skip
-    unstored = _weights(partial(_only, numbers=huge))
+    # A dataset that was never written to takes no room.
+    unstored = _weights(lambda file: (file.clear(), file.create_dataset("n", (huge,), "f4")))
     return {
         **{f"model: settings {name}": {_CONFIG: new} for name, new in _json_files().items()},
         **{f"model: {name}": _config(values) for name, values in configs.items()},
@@ -398,14 +381,11 @@ def cards() -> dict[str, _Files]:
     )  # fmt: skip
     twice = json.dumps(whole)[:-1].encode() + b', "recipe": "x"}'
 
-    def nothing(_: Path) -> None:
-        pass
-
     return {
         **{f"card: {str(new)[:60]!a}": {_CARD: json.dumps(whole | new).encode()} for new in values},
         "card: key twice": {_CARD: twice},
         **{f"card: {name}": {_CARD: content} for name, content in _json_files().items()},
-        **{f"metrics without a card: {name}": {_CARD: nothing, "metrics.json": content}
+        **{f"metrics without a card: {name}": {_CARD: lambda _: None, "metrics.json": content}
            for name, content in _json_files().items()},
     }  # fmt: skip
 

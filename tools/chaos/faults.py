@@ -13,6 +13,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -98,22 +99,22 @@ def full_disks(finished: Path) -> Iterator[Fault]:
         before = 0
         for file in files:
             size, own = _pages(finished / file), _OWN_DISK.get(file)
-            apply = _full(Path(own), size // 2) if own else _full(Path(), before + size // 2)
-            disks = (Path(), Path(own)) if own else (Path(),)
+            place, room = (Path(own), size // 2) if own else (Path(), before + size // 2)
+            apply, disks = partial(_full, place, room), (Path(), Path(own)) if own else (Path(),)
             named = re.escape(_FIRST.get(file, file))
             yield Fault(f"disk full in {file}", stage, apply, named, disks=disks)
             before += size
-        yield Fault(f"disk full after {stage}", stage, _full(Path(), before), _FULL)
+        yield Fault(f"disk full after {stage}", stage, partial(_full, Path(), before), _FULL)
 
 
 def full_places() -> Iterator[Fault]:
     """Fill DVC's own folders, and that of the resume states."""
     for place, stage, at_stage in product((CACHE, TMP, SITE), ("download", "train"), (False, True)):
-        what, disks = f"{place} full", (Path(), place)
-        yield Fault(what, stage, _full(place, 0), _FULL, at_stage, disks=disks)
+        apply, disks = partial(_full, place, 0), (Path(), place)
+        yield Fault(f"{place} full", stage, apply, _FULL, at_stage, disks=disks)
     for room in (0, 10):
-        what, disks = f"{STATES} full", (Path(), STATES)
-        yield Fault(what, "train", _full(STATES, room), says=_GOES_ON, disks=disks)
+        apply, disks = partial(_full, STATES, room), (Path(), STATES)
+        yield Fault(f"{STATES} full", "train", apply, says=_GOES_ON, disks=disks)
 
 
 def read_only_folders() -> Iterator[Fault]:
@@ -131,8 +132,9 @@ def read_only_folders() -> Iterator[Fault]:
     ):
         # A training goes on without its resume states.
         named, says = ("", _GOES_ON) if place == STATES else (_READ_ONLY, "")
+        what, apply = f"{place} read-only", partial(_read_only, place)
         for stage, at_stage in product(stages, moments):
-            yield Fault(f"{place} read-only", stage, _read_only(place), named, at_stage, says)
+            yield Fault(what, stage, apply, named, at_stage, says)
 
 
 def clocks() -> Iterator[Fault]:
@@ -167,20 +169,16 @@ def _another(clone: Path) -> Iterator[None]:
         raise InputError(f"the other DVC: {fault}")
 
 
-def _full(place: Path, room: int) -> _Apply:
+@contextmanager
+def _full(place: Path, room: int, clone: Path) -> Iterator[None]:
     """Leave only so many free pages on the disk of a folder."""
-
-    @contextmanager
-    def apply(clone: Path) -> Iterator[None]:
-        ballast, found = clone / place / ".ballast", os.statvfs(clone / place)
-        with ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, found.f_bavail * found.f_frsize - room * _PAGE)
-        try:
-            yield
-        finally:
-            ballast.unlink()
-
-    return apply
+    ballast, found = clone / place / ".ballast", os.statvfs(clone / place)
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, found.f_bavail * found.f_frsize - room * _PAGE)
+    try:
+        yield
+    finally:
+        ballast.unlink()
 
 
 def _pages(path: Path) -> int:
@@ -189,20 +187,16 @@ def _pages(path: Path) -> int:
     return sum(-(-file.stat().st_size // _PAGE) for file in files)
 
 
-def _read_only(place: Path) -> _Apply:
+@contextmanager
+def _read_only(place: Path, clone: Path) -> Iterator[None]:
     """Refuse writing and removing below a folder, which is made if need be."""
-
-    @contextmanager
-    def apply(clone: Path) -> Iterator[None]:
-        folder = clone / place
-        with nullcontext() if folder.is_mount() else _mount(folder, "--bind", str(folder)):
-            call("mount", "-o", "remount,bind,ro", str(folder), cwd=_TOP)
-            try:
-                yield
-            finally:
-                call("mount", "-o", "remount,bind,rw", str(folder), cwd=_TOP)
-
-    return apply
+    folder = clone / place
+    with nullcontext() if folder.is_mount() else _mount(folder, "--bind", str(folder)):
+        call("mount", "-o", "remount,bind,ro", str(folder), cwd=_TOP)
+        try:
+            yield
+        finally:
+            call("mount", "-o", "remount,bind,rw", str(folder), cwd=_TOP)
 
 
 @contextmanager

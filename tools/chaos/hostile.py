@@ -48,26 +48,23 @@ _FORBIDDEN = {"pickle.find_class", "os.system", "os.exec", "os.fork", "os.posix_
 _seen: list[str] | None = None
 
 
-def judge(entry: Entry, folder: Path) -> str:
+def judge(entry: Entry, folder: Path, limits: tuple[float, float] | None = None) -> str:
     """Give a folder to an entry; return ACCEPTED, REFUSED, or a line that says what went wrong."""
+    memory, seconds = limits or (MEMORY, SECONDS)
     begin, before = time.monotonic(), _memory("VmRSS")
     with _watching() as seen:
-        outcome = _outcome(entry, folder)
-    if (grown := _memory("VmHWM") - before) > MEMORY:
+        try:
+            entry(folder)
+            outcome = ACCEPTED
+        except InputError as error:
+            outcome = _wrong_line(str(error)) or REFUSED
+        except BaseException as error:
+            outcome = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
+    if (grown := _memory("VmHWM") - before) > memory:
         seen.append(f"took {grown:.0f} MB")
-    if (seconds := time.monotonic() - begin) >= SECONDS:
-        seen.append(f"took {seconds:.0f} s")
+    if (passed := time.monotonic() - begin) >= seconds:
+        seen.append(f"took {passed:.0f} s")
     return f"{outcome}, but {seen[0]}" if seen else outcome
-
-
-def _outcome(entry: Entry, folder: Path) -> str:
-    try:
-        entry(folder)
-    except InputError as error:
-        return _wrong_line(str(error)) or REFUSED
-    except BaseException as error:
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-    return ACCEPTED
 
 
 def _wrong_line(text: str) -> str:

@@ -15,236 +15,195 @@ import random
 import re
 import shutil
 import tempfile
-import time
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from dvc.utils.hydra import apply_overrides
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
 
 from iic.core.errors import InputError
 from iic.core.files import read_table
-from iic.core.params import OPERATIONS, Params
+from iic.core.params import OPERATIONS, Params, parse_params
 from iic.evaluation.paths import METRICS
-from iic.experiments.recipes import read_settings, with_overrides
+from iic.experiments.recipes import leaves, read_settings, with_overrides
 from iic.experiments.scratch import STAGES
 from iic.model.diagnosis import diagnose
-from iic.pipeline.costs import peak_memory
 from iic.pipeline.paths import HISTORY, PARAMS, PIPELINE
 from iic.pipeline.resume import FOLDER as STATES
 from iic.pipeline.stage import read_params, run
 from iic.report.paths import BENCHMARK
+from tools.chaos import hostile
 from tools.chaos.clones import Count, cloned, fault_of, written
 from tools.command import call, ending_of
 from tools.determinism.measure import declared_outputs
 
-# Limits of a refusal, in seconds of processor time and in MB.
-_SECONDS, _MEMORY = 5.0, 200.0
+# Limits of a refusal, in MB and in seconds.
+_LIMITS = (200.0, 10.0)
 TEXT = (Path(__file__).parents[2] / PARAMS).read_text("utf-8")
-_LINES, _TREE = TEXT.split("\n"), yaml.safe_load(TEXT)
-_SECTIONS = [name for name in _TREE if isinstance(_TREE[name], dict)]
-# The committed value of each dotted key.
-VALUES: Mapping[str, object] = {
-    **{name: value for name, value in _TREE.items() if name not in _SECTIONS},
-    **{f"{name}.{key}": value for name in _SECTIONS for key, value in _TREE[name].items()},
-}
-# The type of keys whose committed value does not show it; the last three may be null.
-_TYPES = {"recipe": "name", "data.path": "name", "report.label": "name", "data.local_dir": "name",
-          "loss.alpha_final": "float", "train.second_seed": "int"}  # fmt: skip
-# YAML texts of values that keys of a type do not accept.
-_NOT_FLOAT = (
-    "high", "1,5", "0x", "1:30", "5%", "1e", "++1", "½", "\u0661", "true",
-    "<script>", "=1+1", "2024-01-01", ".nan", ".inf", "-.inf", "-1", "-0.5", "-1e-300", "1e309",
-    "1e12", "1 000", '"1.0"', '"\\0"', "9" * 400, "9" * 5000,
-)  # fmt: skip
-_WRONG: Mapping[str, Sequence[str]] = {
-    "list": ("noise", "5", "true", '"[1]"', "{noise: 1}", "[[noise]]", "[null]", "[1.5]", "[x]",
-             "[-1]", "[9999]", "[0]", "[noise, noise]", "[Noise]"),
-    "bool": ("yes", "no", "on", "1", "0", "0.0", '"true"', "tRue", "y", "[true]"),
-    "name": ('""', "true", "1.5", ".nan", '"a\\nb"', '"\\0"', '"\\e[31m"', '"\\u2028"', "x" * 5000),
-    "str": ("x", "7", "[mnist]", "<b>", "'; drop'", '"\\0"', "мнист", "true", ".inf", '"\\ud800"'),
-    "float": _NOT_FLOAT,
-    "int": (*_NOT_FLOAT, "6.5", "6.0", "1e3", "1.", "99999999999999999999"),
+_COMMITTED, _LINES, _PARAMS = TEXT.encode(), TEXT.split("\n"), parse_params(TEXT, str(PARAMS))
+_VALUES = dict(leaves(_PARAMS.model_dump()))
+_KEYS, _SECTIONS = [*_VALUES], sorted({key.partition(".")[0] for key in _VALUES if "." in key})
+_BELOW = [key for key in _KEYS if "." in key and key != "report.label"]
+_NUMBERS = [key for key in _KEYS if type(_VALUES[key]) in (int, float)]
+# YAML texts of values; each key is only given those that Params refuses.
+_TEXTS = (
+    *("high", "1,5", "0x", "1:30", "5%", "1e", "++1", "½", "\u0661", "2024-01-01", "1 000", "x"),
+    *(".nan", ".inf", "-.inf", "-1", "-0.5", "-1e-300", "1e309", "1e12", "9" * 400, "9" * 5000),
+    *("true", "tRue", "yes", "no", "on", "y", "0", "1", "1.", "6.0", "6.5", "1e3", "null", "~"),
+    *("<script>", "=1+1", "'; drop'", "мнист", "x" * 5000, " ", '""', '"true"', '"1.0"', '"[1]"'),
+    *(r'"\0"', r'"\e[31m"', r'"\u2028"', r'"a\nb"', r'"\ud800"', "{}", "{a: 1}", "{[]: 1, 2: 3}"),
+    *("noise", "[noise, noise]", "[Noise]", "[[noise]]", "{noise: 1}", "[{x: [y]}]", "[null]"),
+    *("[x]", "[-1]", "[0]", "[1.5]", "[9999]", "[true]"),
+)
+_PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+_ANY = _PLAIN | st.lists(_PLAIN, max_size=3) | st.dictionaries(st.text(), _PLAIN, max_size=3)
+_ANY_TEXTS = st.sampled_from(_TEXTS) | _ANY.map(json.dumps)
+_BEYOND = st.one_of(st.floats(max_value=-1e-300), st.floats(min_value=1e10),
+                    st.integers(max_value=-1), st.integers(min_value=2**31))  # fmt: skip
+_STRANGE_KEYS = st.sampled_from(("a\nb", "\x1b[31m", "<b>", "=1+1", "a: b", "a.b", "1", "null", "~",
+                                 "<<", "=", " ", "\u202e", "\u2028", "k" * 90))  # fmt: skip
+_NO_TEXT = st.just("")
+# By kind of mistake: the keys or sections in whose lines it is made, what replaces such a line, and
+# strategies of {text}. {line} is the old line, {start} its part before the colon, {value} the part
+# behind it, and {key} the key without its section.
+_MISTAKES: Mapping[str, tuple[Sequence[str], Sequence[str], st.SearchStrategy[str]]] = {
+    "wrong value": (_KEYS, ["{start}: {text}"], _ANY_TEXTS),
+    "wrong number": (_NUMBERS, ["{start}: {text}"], _BEYOND.map(str)),
+    "two mistakes": (_KEYS, ["{start}: {{wrong: 1}}"], _NO_TEXT),
+    "misspelt key": (_KEYS, ["{start}{text}: {value}"], st.text("aeiouxyz_", min_size=1)),
+    "missing key": (_KEYS + _SECTIONS, [""], _NO_TEXT),
+    "repeated key": (_KEYS + _SECTIONS, ["{line}\n{line}", "{line}\n{start}: 5.0"], _NO_TEXT),
+    "unknown key": (_SECTIONS, ['{line}\n  "{text}": 1'], _STRANGE_KEYS | st.text(max_size=20)),
+    # Text that is not YAML, or asks for Python objects or endless memory.
+    "broken line": (_BELOW, [
+        *("   {key}: {value}", " {key}: {value}", "\t{key}: {value}", "  {key} {value}"),
+        *("  {key}: {key}: 1", "  - {key}: 1", "  !!merge <<: {{{key}: 1}}", "  [{key}]: 1"),
+        *('  "{key}\\udfff": 1', "  ? {{{key}: 1}}\n  : 1"),
+    ], _NO_TEXT),
+    "broken value": (_BELOW, ["{start}: {text}"], st.sampled_from([
+        *("[ 1", '" 1', "' 1", "@ 1", "` 1", "% 1", "{ 1", "]", "*nobody", "&me [*me]"),
+        *(rf'"\{escape}"' for escape in ("ud800", "q", "U00110000", "UFFFFFFFF")),
+        *(f"!!{tag} [id]" for tag in ("python/object/apply:os.system", "set", "omap")),
+        *(f"!!{tag} x" for tag in ("python/name:id", "int", "bool", "timestamp", "binary", "str")),
+        *("!own x", "! x"),
+    ])),
 }  # fmt: skip
-_STRANGE_KEYS = ("a\nb", "\x1b[31m", "<script>", "=1+1", "a: b", "a.b", "1", "null", "~", "<<",
-                 "=", " ", "\u202e", "\u2028", "k" * 90)  # fmt: skip
-# Lines that are not YAML, or ask for Python objects or endless memory; {k} and {v} are the key and
-# its value.
-_BROKEN_LINES = (
-    "   {k}: {v}", " {k}: {v}", "\t{k}: {v}", "  {k} {v}", "  {k}: {k}: 1", "  {k}: {{ {v}",
-    *(f"  {{k}}: {sign} {{v}}" for sign in ("[", '"', "'", "@", "`", "%")),
-    "  {k}: ]", "  - {k}: 1", "  {k}: *nobody", "  {k}: &me [*me]", "  !!merge <<: {{{k}: 1}}",
-    *(f'  {{k}}: "\\{escape}"' for escape in ("ud800", "q", "U00110000", "UFFFFFFFF")),
-    '  "{k}\\udfff": 1', "  [{k}]: 1", "  ? {{{k}: 1}}\n  : 1",
-    *(f"  {{k}}: {tag} [id]" for tag in (
-        "!!python/object/apply:os.system", "!!python/name:id", "!!set", "!!omap", "!own", "!")),
-    *(f"  {{k}}: !!{tag} x" for tag in ("int", "bool", "timestamp", "binary", "float", "str")),
-)  # fmt: skip
 _ODD_BYTES = (b"\0", b"\x07", b"\x1b", b"\x7f", b"\xff", b"\x80", b"\xc3(", b"\xed\xa0\x80",
               b"\xef\xbf\xbe")  # fmt: skip
 _OTHER_FILES = (
-    b"", b"words", b"- a\n- 2\n", b"42", b"# a\n", b'{"recipe": "a"}\n{"seed": 1}', b"data: a\n",
-    b"#!/bin/sh\necho a > out\n", b"<html><body>a: <b>1</b></body></html>",
-    b'[data]\nname = "a"\n', b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\x1f\x8b\x08\0\0\0\0\0",
-    f"{TEXT}---\na: 1\n".encode(), TEXT.encode("utf-16"),
+    *(b"", b"words", b"- a\n- 2\n", b"42", b"# a\n", b"data: a\n", b'[data]\nname = "a"\n'),
+    *(b'{"recipe": "a"}\n{"seed": 1}', b"#!/bin/sh\necho a > out\n", b"<html>a: <b>1</b></html>"),
+    *(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\x1f\x8b\x08\0\0\0\0\0", TEXT.encode("utf-16")),
+    f"{TEXT}---\na: 1\n".encode(),
+)
+# What comes before the committed text: a beginning, something many times, and an end.
+_TOO_MUCH = (
+    ("deep: ", "[", ""), ("deep: ", "{a: ", ""), ("deep:\n ", "- ", "x"), ("", "k", ": 1"),
+    ("", "#" * 200, ""), ("", "\n" * 60, ""), ("many: [", "noisy, ", "]"), ("seed: ", "7", ""),
+    ("".join(f"a{n + 1}: &a{n + 1} [{f'*a{n}, ' * 9}]\n" for n in range(30)), "a0: &a0 [x]", ""),
+    ("".join(f"a{n + 1}: &a{n + 1} {{<<: *a{n}}}\n" for n in range(30)), "a0: &a0 {x: 1}", ""),
+    ("".join(f"k{n}: 1\n" for n in range(2000)), "#", ""),
 )  # fmt: skip
 # What names the place of a mistake without a key of its own.
 _PLACE = r"line \d|: missing|: unknown|expected sections|None should|not UTF-8|longer|deep|seed: "
 
 
-class InvalidFile(NamedTuple):
-    """A params.yaml that must be refused, and regular expressions that the refusal must match."""
+class Invalid(NamedTuple):
+    """Parameters that must be refused, and regular expressions that the refusal must match."""
 
     kind: str
-    content: bytes
     named: tuple[str, ...]
+    content: bytes = TEXT.encode()
+    override: str = ""  # as after `-S`
 
 
-def _number_of(key: str) -> int:
-    """Index of the key's line."""
+def _is_refused(key: str, text: str) -> bool:
+    """Whether Params refuses a value of a key, written as YAML."""
+    try:
+        with_overrides(_PARAMS, read_settings([f"{key}={text}"]), "settings")
+    except InputError:
+        return True
+    return False
+
+
+def _line_of(key: str) -> int:
+    """Index of the line of a key or a section."""
     section, _, name = key.rpartition(".")
     start, begin = (_LINES.index(f"{section}:"), f"  {name}:") if section else (0, f"{name}:")
     return next(n for n in range(start, len(_LINES)) if _LINES[n].startswith(begin))
 
 
-def _line(key: str, value: object) -> str:
-    section, _, name = key.rpartition(".")
-    return f"{'  ' if section else ''}{name}: {value}"
-
-
-def _wrong_values(key: str) -> list[str]:
-    kind = _TYPES.get(key, type(VALUES[key]).__name__)
-    null = () if key in [*_TYPES][-3:] else ("null", "~", "")
-    any_type = ("{}", "{a: 1}", "[[1]]", "[{x: [y]}]", "{[]: 1, 2: 3}")
-    return [*_WRONG[kind], *null, *(() if kind == "list" else any_type)]
-
-
-def _new_line(draw: st.DrawFn, kind: str, key: str) -> str:
-    """The key's line with a mistake of a kind."""
-    old, name = _LINES[_number_of(key)], key.rpartition(".")[2]
-    if kind == "misspelt key":
-        at, letter = draw(st.integers(0, len(name))), draw(st.sampled_from("aeiouxyz_"))
-        return old.replace(name, f"{name[:at]}{letter}{name[at:]}", 1)
-    if kind == "two mistakes":
-        return _line(key, "{wrong: 1}")
-    if kind == "repeated key":
-        return f"{old}\n{draw(st.sampled_from([old, _line(key, '5.0')]))}"
-    if kind == "broken line":
-        value = old.partition(": ")[2]
-        return draw(st.sampled_from(_BROKEN_LINES)).format(k=name, v=value)
-    if kind == "wrong number":
-        floats = st.floats(max_value=0, exclude_max=True) | st.floats(min_value=1e10)
-        return _line(key, draw(floats | st.integers(2**31) | st.integers(max_value=-1)))
-    return "" if kind == "missing key" else _line(key, draw(st.sampled_from(_wrong_values(key))))
+def _lines_with(lines: Mapping[str, str]) -> bytes:
+    """The committed file with other lines for some keys or sections."""
+    numbers = {_line_of(key): line for key, line in lines.items()}
+    content = "\n".join(numbers.get(number, line) for number, line in enumerate(_LINES))
+    return content.encode(errors="surrogatepass")
 
 
 @st.composite
-def _edited(draw: st.DrawFn, kind: str, keys: int = 1) -> InvalidFile:
-    """The committed file with other lines for some keys, each of which has to be named."""
-    known = {
-        "broken line": [key for key in VALUES if "." in key and not key.startswith("report.")],
-        "wrong number": [key for key in VALUES if type(VALUES[key]) in (int, float)],
-    }.get(kind, list(VALUES))
-    lines, named = [*_LINES], []
-    for key in draw(st.lists(st.sampled_from(known), min_size=keys, max_size=keys, unique=True)):
-        number, (section, _, name) = _number_of(key), key.rpartition(".")
-        lines[number] = _new_line(draw, kind, key)
+def _mistakes(draw: st.DrawFn, kind: str) -> Invalid:
+    """Mistakes of a kind in the lines of some keys, each of which has to be named."""
+    keys, templates, texts = _MISTAKES[kind]
+    lines, named = dict[str, str](), list[str]()
+    size = 2 if kind == "two mistakes" else 1
+    for key in draw(st.lists(st.sampled_from(keys), min_size=size, max_size=size, unique=True)):
+        (section, _, name), at, text = key.rpartition("."), _line_of(key), draw(texts)
+        assume(kind != "wrong value" or _is_refused(key, text))
+        if kind == "missing key":
+            lines |= {below: "" for below in _KEYS if below.startswith(f"{key}.")}
         # An open quote is noticed where the next one stands.
-        is_open = kind == "broken line" and re.search(": [\"'] ", lines[number])
-        near = r"\d" if is_open else rf"({number}|{number + 1}|{number + 2})\b"
+        near = r"\d" if text[:1] in ("'", '"') else rf"({at}|{at + 1}|{at + 2}|{at + 3})\b"
         named.append(rf"line {near}|{section}\W*{name}|: {section}: None")
-    return InvalidFile(kind, "\n".join(lines).encode(errors="surrogatepass"), tuple(named))
+        if kind == "unknown key":
+            # It is shown as it is, or in quotes and perhaps cut.
+            named.append(rf"{name}\.?({re.escape(text)}|{re.escape(repr(text)[:40])}).*: unknown")
+            text = "".join(f"\\U{ord(character):08x}" for character in text)
+        (start, _, value), line = _LINES[at].partition(":"), draw(st.sampled_from(templates))
+        known = {"line": _LINES[at], "start": start, "value": value.strip(), "key": name}
+        lines[key] = line.format(text=text, **known)
+    return Invalid(kind, tuple(named), _lines_with(lines))
 
 
 @st.composite
-def _of_section(draw: st.DrawFn, kind: str) -> InvalidFile:
-    """A section that is missing, empty, there twice, or has an unknown key."""
-    section, known = draw(st.sampled_from(_SECTIONS)), {p for k in VALUES for p in k.split(".")}
-    part = next(part for part in TEXT.split("\n\n") if part.startswith(f"{section}:"))
-    if kind == "missing section":
-        content = TEXT.replace(part, draw(st.sampled_from(["", f"{section}: {{}}"])))
-        return InvalidFile(kind, content.encode(), (rf"{section}\b.*: missing",))
-    if kind == "repeated section":
-        again = draw(st.sampled_from(part.split("\n")[1:]))
-        return InvalidFile(kind, f"{TEXT}{section}:\n{again}\n".encode(), (section,))
-    names = st.sampled_from(_STRANGE_KEYS) | st.text(max_size=20)
-    name = draw(names.filter(lambda name: name not in known))
-    escaped = "".join(f"\\U{ord(character):08x}" for character in name)
-    # It is shown as it is, or in quotes and perhaps cut.
-    shown = rf"{section}\.?({re.escape(name)}|{re.escape(repr(name)[:40])}).*: unknown key"
-    return InvalidFile(kind, TEXT.replace(part, f'{part}\n  "{escaped}": 1').encode(), (shown,))
-
-
-@st.composite
-def _contradiction(draw: st.DrawFn) -> InvalidFile:
+def _contradiction(draw: st.DrawFn) -> Invalid:
     """Values that are valid alone and not together; the last key has to be named."""
     number = draw(st.integers(0, 2**31 - 1))
     low, high = sorted(draw(st.tuples(st.floats(0, 1), st.floats(0, 1))))
-    other = draw(st.sampled_from(["rotation", "distortion", "binarization"]))
     values: Mapping[str, object] = draw(st.sampled_from([
         {"seed": number, "train.second_seed": number}, {"augment.noise": low, "augment.views": 1},
         {"loss.alpha_falls_from": high, "loss.alpha_falls_until": low},
         {"loss.teaching_weight": 0.0, "committee.members": number % 100 + 1},
-        {"augment.shear": high, "augment.ops": f"[noise, {other}, noise]"},
+        {"augment.shear": high, "augment.ops": "[noise, rotation, noise]"},
     ]))  # fmt: skip
-    lines = [*_LINES]
-    for key, value in values.items():
-        lines[_number_of(key)] = _line(key, value)
-    return InvalidFile("contradiction", "\n".join(lines).encode(), (re.escape([*values][-1]),))
+    lines = {key: f"{_LINES[_line_of(key)].partition(':')[0]}: {values[key]}" for key in values}
+    return Invalid("contradiction", (re.escape([*values][-1]),), _lines_with(lines))
 
 
-def _odd_bytes(at: int, odd: bytes) -> InvalidFile:
-    content = TEXT.encode()
-    number = content.count(b"\n", 0, at) + 1
-    named = rf"line {number}\b|not UTF-8"
-    return InvalidFile("odd bytes", content[:at] + odd + content[at:], (named,))
-
-
-def _too_much(which: int, n: int) -> bytes:
-    """Aliases of aliases that stand for 9 ** n values, brackets in brackets, or megabytes."""
-    aliases = [[f"a0: &a0 {first}"] for first in ("[x]", "{x: 1}")]
-    for level in range(1, n):
-        many = ", ".join([f"*a{level - 1}"] * 9)
-        aliases[0].append(f"a{level}: &a{level} [{many}]")
-        aliases[1].append(f"a{level}: &a{level} {{<<: [{many}]}}")
-    return (
-        *("\n".join([*lines, TEXT]) for lines in aliases),
-        f"deep: {'[' * 300 * n}{']' * 300 * n}\n{TEXT}", f"deep: {'{a: ' * 300 * n}\n{TEXT}",
-        f"deep:\n {'- ' * 300 * n}x\n{TEXT}", f"{'k' * 700 * n}: 1\n{TEXT}",
-        TEXT + "#" * 10**5 * n, TEXT + "\n" * 20_000 * n,
-        "".join(f"k{i}: 1\n" for i in range(80 * n)) + TEXT,
-        TEXT.replace("[rotation", f"[{'noisy, ' * 100 * n}rotation", 1),
-        TEXT.replace("seed: 0", f"seed: {'7' * 700 * n}", 1),
-    )[which].encode()  # fmt: skip
-
-
-def _whole(kind: str, contents: st.SearchStrategy[bytes]) -> st.SearchStrategy[InvalidFile]:
-    return contents.map(lambda content: InvalidFile(kind, content, (_PLACE,)))
-
-
-_CUT_OFF = st.integers(0, TEXT.index("  label:")).map(lambda at: TEXT[:at].encode())
-_COMMENTS = st.text("abc").map(lambda text: f"\n# {text}".encode())
-_ODD_FILES = st.builds(_odd_bytes, st.integers(0, len(TEXT)), st.sampled_from(_ODD_BYTES))
-_TOO_MUCH = st.builds(_too_much, st.integers(0, 10), st.integers(2, 60))
-_OTHER = st.builds(bytes.__add__, st.sampled_from(_OTHER_FILES), _COMMENTS)
-# Strategies of invalid files by kind, and how many of 500 trials each gets.
-KINDS: Mapping[str, tuple[st.SearchStrategy[InvalidFile], int]] = {
-    **{kind: (_edited(kind), trials) for kind, trials in (
-        ("wrong value", 120), ("wrong number", 40), ("misspelt key", 40), ("missing key", 30),
-        ("repeated key", 20), ("broken line", 40))},
-    "two mistakes": (_edited("two mistakes", keys=2), 20),
-    **{kind: (_of_section(kind), trials) for kind, trials in (
-        ("missing section", 10), ("repeated section", 20), ("unknown key", 40))},
-    "contradiction": (_contradiction(), 20),
-    "odd bytes": (_ODD_FILES, 40),
-    "cut off": (_whole("cut off", _CUT_OFF), 20),
-    "too much": (_whole("too much", _TOO_MUCH), 20),
-    "other file": (_whole("other file", _OTHER), 20),
+# Contents of whole files that are invalid somewhere.
+_WHOLE: Mapping[str, st.SearchStrategy[bytes]] = {
+    "odd bytes": st.builds(lambda at, odd: _COMMITTED[:at] + odd + _COMMITTED[at:],
+                           st.integers(0, len(_COMMITTED)), st.sampled_from(_ODD_BYTES)),
+    "cut off": st.integers(0, TEXT.index("  label:")).map(lambda at: _COMMITTED[:at]),
+    "too much": st.builds(lambda part, n: f"{part[0]}{part[1] * n}{part[2]}\n{TEXT}".encode(),
+                          st.sampled_from(_TOO_MUCH), st.integers(1000, 20_000)),
+    "other file": st.builds(lambda content, letters: content + f"\n# {letters}".encode(),
+                            st.sampled_from(_OTHER_FILES), st.text("abc")),
 }  # fmt: skip
+
+
+@st.composite
+def _whole(draw: st.DrawFn, kind: str) -> Invalid:
+    return Invalid(kind, (_PLACE,), draw(_WHOLE[kind]))
+
+
+KINDS: Mapping[str, st.SearchStrategy[Invalid]] = {
+    **{kind: _mistakes(kind) for kind in _MISTAKES},
+    "contradiction": _contradiction(),
+    **{kind: _whole(kind) for kind in _WHOLE},
+}
 _QUIET = settings(database=None, deadline=None, phases=[Phase.generate],
                   suppress_health_check=list(HealthCheck))  # fmt: skip
 # Overrides of no key, or no overrides at all; {key} is a key, {section} its section or "data".
@@ -254,7 +213,7 @@ _BAD_FORMS = (
     *("{key}={{wrong:1}}", "{key}=[[1]]", '{key}="<b>', "{key}=${{nobody}}", "{key}=${{data}}"),
     "{key}={key}!",
 )
-# Values that are valid in an override, or too long for DVC to name the key.
+# Texts that are valid in an override, or too long for DVC to name the key.
 _FINE = re.compile(r"tRue|\.nan|.*\\.*|9{5000}")
 # For `dvc exp run` itself; refusals have to name the key.
 REAL = ("loss.alpha=high", "augment.ops=[rotatoin]", "train={epochs:x}", "+train.epoch=1",
@@ -262,13 +221,14 @@ REAL = ("loss.alpha=high", "augment.ops=[rotatoin]", "train={epochs:x}", "+train
 
 
 @st.composite
-def invalid_overrides(draw: st.DrawFn) -> tuple[str, str]:
-    """Draw an override as after `-S`, and a regular expression that its refusal must match."""
-    key = draw(st.sampled_from([key for key in VALUES if not key.startswith("report.")]))
+def invalid_overrides(draw: st.DrawFn) -> Invalid:
+    """Draw an override that must be refused."""
+    key = draw(st.sampled_from([key for key in _KEYS if not key.startswith("report.")]))
     section = key.rpartition(".")[0] or "data"
     forms = [form.format(key=key, section=section) for form in _BAD_FORMS]
-    values = [f"{key}={value}" for value in _wrong_values(key) if not _FINE.fullmatch(value)]
-    return draw(st.sampled_from(forms) | st.sampled_from(values)), re.escape(key)
+    texts = [text for text in _TEXTS if not _FINE.fullmatch(text) and _is_refused(key, text)]
+    chosen = st.sampled_from(forms) | st.sampled_from([f"{key}={text}" for text in texts])
+    return Invalid("override", (re.escape(key),), override=draw(chosen))
 
 
 def examples(strategy: st.SearchStrategy[Any], number: int, numbers: random.Random) -> list[Any]:
@@ -289,10 +249,11 @@ def examples(strategy: st.SearchStrategy[Any], number: int, numbers: random.Rand
 def bad_files(numbers: random.Random, trials: int = 500) -> Iterator[Count]:
     """Try invalid files of all kinds."""
     count = Count()
-    for kind, (strategy, share) in KINDS.items():
-        for file in examples(strategy, max(1, share * trials // 500), numbers):
-            fault = fault_of_file(file)
-            changed = [line for line in file.content.splitlines() if line not in TEXT.encode()]
+    for number, (kind, strategy) in enumerate(KINDS.items()):
+        share = (number + 1) * trials // len(KINDS) - number * trials // len(KINDS)
+        for file in examples(strategy, share, numbers):
+            fault, _ = judge(file)
+            changed = [line for line in file.content.splitlines() if line not in _COMMITTED]
             count.add(fault and f"{kind}: {changed[:2]!r:.300}: {fault}", kind)
             yield count
 
@@ -300,47 +261,41 @@ def bad_files(numbers: random.Random, trials: int = 500) -> Iterator[Count]:
 def bad_overrides(numbers: random.Random, trials: int = 60) -> Iterator[Count]:
     """Try overrides in this process, then those of REAL with `dvc exp run`."""
     count = Count()
-    for override, named in examples(invalid_overrides(), trials, numbers):
-        fault, by = fault_of_override(override, named)
-        count.add(fault and f"-S {override}: {fault}", f"refused by {by}")
+    for invalid in examples(invalid_overrides(), trials, numbers):
+        fault, by = judge(invalid)
+        count.add(fault and f"-S {invalid.override}: {fault}", f"refused by {by}")
         yield count
     with cloned() as clone:
         for override in REAL:
-            key = override.lstrip("+~").partition("=")[0]
-            fault = fault_of_experiment(clone, override, rf"{re.escape(key)}\b")
+            fault = fault_of_experiment(clone, override)
             count.add(fault and f"dvc exp run -S {override}: {fault}", "refused by `dvc exp run`")
             yield count
 
 
-def fault_of_file(file: InvalidFile) -> str:
-    """Return what is wrong with the refusal of a parameter file, or "" if nothing is."""
+def judge(invalid: Invalid) -> tuple[str, str]:
+    """Return what is wrong with how parameters are refused, or "", and who refused them."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        PARAMS.write_bytes(file.content)
-        return fault_of_stage(file.named)
-
-
-def fault_of_override(override: str, named: str) -> tuple[str, str]:
-    """Write an override into params.yaml as DVC does; return what is wrong, and who refused."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        PARAMS.write_text(TEXT, "utf-8")
+        PARAMS.write_bytes(invalid.content)
         try:
-            apply_overrides(PARAMS, [override])
+            if invalid.override:
+                apply_overrides(PARAMS, [invalid.override])
         except Exception as error:
             # DVC prints any exception as one line, and quotes a text that is not an override.
             said = f"{error} {error.__cause__ or ''}"
-            if PARAMS.read_text("utf-8") != TEXT:
+            expected = rf"{invalid.named[0]}|deeper|Invalid `--set-param` value"
+            if PARAMS.read_bytes() != invalid.content:
                 return "params.yaml is changed", "DVC"
-            is_named = re.search(rf"{named}|deeper|Invalid `--set-param` value", said)
-            return "" if is_named else f"does not name {named}: {said!r:.300}", "DVC"
-        return fault_of_stage([named]), "the first stage"
+            is_named = re.search(expected, said)
+            return "" if is_named else f"does not name {invalid.named}: {said!r:.300}", "DVC"
+        return fault_of_stage(invalid.named), "the first stage"
 
 
-def fault_of_experiment(clone: Path, override: str, named: str) -> str:
+def fault_of_experiment(clone: Path, override: str) -> str:
     """Return what is wrong with how `dvc exp run` refuses an override, or "" if nothing is."""
-    before = written(clone)
+    before, named = written(clone), re.escape(override.lstrip("+~").partition("=")[0])
     ending = ending_of("dvc", "exp", "run", "-S", override, cwd=clone)
     faults = [fault_of(ending, ".") if ending.status else "accepted"]
-    if not re.search(named, ending.said):
+    if not re.search(rf"{named}\b", ending.said):
         faults.append(f"does not name {named}: {ending.said!r:.300}")
     if written(clone) != before:
         faults.append("began to work")
@@ -351,25 +306,19 @@ def fault_of_experiment(clone: Path, override: str, named: str) -> str:
 
 def fault_of_stage(named: Sequence[str]) -> str:
     """Begin a stage in the current folder; return what is wrong with its refusal, or ""."""
-    worked: list[Params] = []
-    files, begin, before = _files(), time.process_time(), peak_memory()
-    try:
-        run(worked.append)
-    except SystemExit as error:
-        fault = fault_of_message(str(error.code), named)
-    except Exception as error:
-        fault = f"{type(error).__name__} instead of a refusal: {error!r:.200}"
-    else:
-        fault = "accepted"
-    seconds, memory = time.process_time() - begin, peak_memory() - before
-    faults = {
-        fault: bool(fault),
-        "began to work": bool(worked),
-        f"took {seconds:.1f} s": seconds > _SECONDS,
-        f"took {memory:.0f} MB": memory > _MEMORY,
-        "left a file": _files() != files,
-    }
-    return ", ".join(text for text, is_so in faults.items() if is_so)
+
+    def begin(folder: Path) -> None:
+        try:
+            run(lambda _: (folder / "output").touch())
+        except SystemExit as error:
+            if fault := fault_of_message(str(error.code), named):
+                raise AssertionError(fault) from error
+            raise InputError("refused") from error
+
+    before = sorted(Path().rglob("*"))
+    outcome = hostile.judge(begin, Path(), _LIMITS)
+    outcome += "" if sorted(Path().rglob("*")) == before else ", left a file"
+    return "" if outcome == hostile.REFUSED else outcome
 
 
 def fault_of_message(said: str, named: Sequence[str]) -> str:
@@ -384,10 +333,6 @@ def fault_of_message(said: str, named: Sequence[str]) -> str:
         return f"{len(lines)} lines, {len(said)} characters"
     missing = [pattern for pattern in named if not re.search(pattern, said)]
     return f"does not name {missing[0]}: {said!r:.300}" if missing else ""
-
-
-def _files() -> list[tuple[str, int]]:
-    return [(str(path), path.stat().st_mtime_ns) for path in sorted(Path().rglob("*"))]
 
 
 # Settings `key=value`, with the values as JSON.

@@ -96,7 +96,7 @@ def run_level(level: str, wanted: Sequence[str], pythons: Mapping[str, str]) -> 
             for name in _waiting(level, wanted, pythons):
                 row = _row(name, code, params, reference, pythons)
                 sys.stderr.write(f"{level}, {name}: {row['outcome']}\n")
-                _keep(level, name, row)
+                _keep(level, {name: row})
 
 
 def _with(params: Params, settings: Sequence[str]) -> Params:
@@ -116,7 +116,7 @@ def _waiting(level: str, wanted: Sequence[str], pythons: Mapping[str, str]) -> l
         if not reason:
             waiting.append(name)
         elif name not in tried:
-            _keep(level, name, {"outcome": "not tried", "reason": reason})
+            _keep(level, {name: {"outcome": "not tried", "reason": reason}})
     return waiting
 
 
@@ -135,7 +135,7 @@ def _row(
         with finished_runs(code, other, condition, python) as folders:
             rows = [
                 difference(reference, folder, outputs)
-                | {"train_seconds": round(seconds_of_training(folder), 1)}
+                | {"train_seconds": _seconds_of_training(folder)}
                 for folder in folders
             ]
     except InputError as error:
@@ -150,35 +150,28 @@ def read_results() -> dict[str, Any]:
 
 def _keep_reference(level: str, reference: Path) -> None:
     """Keep the reference and the machine; drop rows that were compared with other bytes."""
+    before, here = read_results().get(level, {}).get("reference", {}), machine()
     digest = digest_of_all(digests(reference, declared_outputs(PIPELINE)))
-    results = read_results()
-    kept = results.get(level, {})
-    before = kept.get("reference", {}).get("digest")
-    if before is not None and before != digest:
+    if is_other := before.get("digest", digest) != digest:
         sys.stderr.write(f"{level}: the reference has other bytes than before, all is run again\n")
-        kept = {}
-    machines, here = kept.get("reference", {}).get("machines", []), machine()
+    machines = [] if is_other else before.get("machines", [])
     found = {
         "digest": digest,
         "metrics": metrics_of(reference),
-        "train_seconds": round(seconds_of_training(reference), 1),
+        "train_seconds": _seconds_of_training(reference),
         "machines": machines if here in machines else [*machines, here],
     }
-    level_now = {"reference": found, "conditions": kept.get("conditions", {})}
-    _write(results | {level: level_now})
+    _keep(level, reference=found, **({"conditions": {}} if is_other else {}))
 
 
-def _keep(level: str, name: str, row: dict[str, Any]) -> None:
-    """Write the row of a condition into the file, beside those of the others."""
+def _keep(level: str, rows: Mapping[str, Any] | None = None, **parts: Mapping[str, Any]) -> None:
+    """Write rows of conditions, or other parts of a level, into the file beside the others."""
     results = read_results()
-    kept = results.get(level, {})
-    rows = kept.get("conditions", {}) | {name: row}
-    in_order = {known: rows[known] for known in LEVELS[level].conditions if known in rows}
-    _write(results | {level: kept | {"conditions": in_order}})
-
-
-def _write(results: Mapping[str, Any]) -> None:
-    in_order = {level: results[level] for level in LEVELS if level in results}
+    kept = {"reference": {}, "conditions": {}} | results.get(level, {}) | parts
+    rows = kept["conditions"] | (rows or {})
+    kept["conditions"] = {name: rows[name] for name in LEVELS[level].conditions if name in rows}
+    results[level] = kept
+    in_order = {known: results[known] for known in LEVELS if known in results}
     write_text(DETERMINISM, json.dumps(in_order, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -196,9 +189,8 @@ def finished_runs(
         yield [top / condition.folder for top in tops]
 
 
-def seconds_of_training(folder: Path) -> float:
-    """Return the seconds that the stage `train` took, without imports."""
-    return read_costs(folder.parent / "costs")["train"].seconds
+def _seconds_of_training(folder: Path) -> float:
+    return round(read_costs(folder.parent / "costs")["train"].seconds, 1)
 
 
 def keep_data(params: Params, folder: Path) -> Params:

@@ -10,16 +10,14 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from iic.core.errors import InputError
+from iic.experiments.recipes import recipe_params
+from iic.model.network import build_network
 from tools.command import run_main, run_module
 
-# The sizes of the recipe `fast`: side of the images, channels before and after.
-_CONVOLUTIONS = ((28, 1, 16), (14, 16, 32), (7, 32, 64), (3, 64, 128))
-_DENSE = ((128, 128), (128, 64), (64, 50))
 _BATCH = 250
 _TWO = {"TF_NUM_INTRAOP_THREADS": "2"}
 SETTINGS = {
@@ -51,7 +49,7 @@ def _digests_with(variables: dict[str, str]) -> dict[str, str]:
 
 
 def digests() -> dict[str, str]:
-    """Return a digest of each operation's results over all sizes."""
+    """Return a digest of each operation's results over all layers of the recipe `fast`."""
     tf.config.experimental.enable_op_determinism()
     content: dict[str, Any] = {}
     for operation, result in _results(np.random.default_rng(0)):
@@ -60,39 +58,23 @@ def digests() -> dict[str, str]:
 
 
 def _results(random: np.random.Generator) -> Iterator[tuple[str, tf.Tensor]]:
-    def normal(*shape: int) -> tf.Tensor:
-        return tf.constant(random.standard_normal((_BATCH, *shape), dtype=np.float32))
+    """Yield the output of each layer and its gradients, then the operations of the loss."""
 
-    for side, before, after in _CONVOLUTIONS:
-        x, gradient = normal(side, side, before), normal(side, side, after)
-        kernel = tf.constant(random.standard_normal((3, 3, before, after), dtype=np.float32))
+    def normal(*shape: int) -> tf.Tensor:
+        return tf.constant(random.standard_normal(shape, dtype=np.float32))
+
+    for layer in build_network(recipe_params("fast").model).layers[1:]:
+        x, name = normal(_BATCH, *layer.input.shape[1:]), type(layer).__name__
+        for weights in layer.trainable_variables:
+            weights.assign(normal(*weights.shape))
         with tf.GradientTape() as tape:
-            tape.watch([x, kernel])
-            y = tf.nn.conv2d(x, kernel, 1, "SAME")
-        of_x, of_kernel = tape.gradient(y, [x, kernel], gradient)
-        yield "convolution", y
-        yield "convolution: gradient of its input", of_x
-        yield "convolution: gradient of its weights", of_kernel
-        bias = tf.raw_ops.BiasAddGrad(out_backprop=gradient)
-        yield "convolution: gradient of its bias", bias
-        layer = keras.layers.BatchNormalization()
-        layer.build(gradient.shape)
-        with tf.GradientTape() as tape:
-            tape.watch(gradient)
-            y = layer(gradient, training=True)
-        yield "batch normalisation", y
-        for result in tape.gradient(y, [gradient, *layer.trainable_variables], gradient):
-            yield "batch normalisation: gradients", result
-        yield "max-pooling", tf.nn.max_pool2d(gradient, 2, 2, "VALID")
-        yield "average over pixels", tf.reduce_mean(gradient, [1, 2])
-    for before, after in _DENSE:
-        x, gradient = normal(before), normal(after)
-        kernel = tf.constant(random.standard_normal((before, after), dtype=np.float32))
-        yield "dense", x @ kernel
-        yield "dense: gradient of its input", tf.matmul(gradient, kernel, transpose_b=True)
-        yield "dense: gradient of its weights", tf.matmul(x, gradient, transpose_a=True)
-    z, z_t = normal(50), normal(50)
-    yield "softmax", tf.nn.softmax(z)
+            tape.watch(x)
+            y = layer(x, training=True)
+        yield name, y
+        inputs = {"input": x, **{weights.name: weights for weights in layer.trainable_variables}}
+        for what, gradient in tape.gradient(y, inputs, normal(*y.shape)).items():
+            yield f"{name}: gradient of {what}", gradient
+    z, z_t = normal(_BATCH, 50), normal(_BATCH, 50)
     yield "joint matrix", tf.matmul(z, z_t, transpose_a=True)
     yield "sum", tf.reduce_sum(z)
     yield "logarithm", tf.math.log(tf.abs(z))

@@ -1,5 +1,6 @@
 """Invalid, odd and diverging parameters."""
 
+import inspect
 import random
 import shutil
 from pathlib import Path
@@ -21,7 +22,7 @@ from stages import train
 from tools.chaos import parameters
 from tools.chaos.campaigns import CAMPAIGNS
 from tools.chaos.clones import Count
-from tools.chaos.parameters import KINDS, TEXT, InvalidFile, examples
+from tools.chaos.parameters import KINDS, TEXT, Invalid, examples
 from tools.command import Ending
 
 LINE = "error: params.yaml: seed: 'x' should be an integer"
@@ -33,24 +34,24 @@ def last(counts) -> Count:
 
 
 @settings(derandomize=True, database=None, deadline=None, max_examples=100)
-@given(st.one_of([strategy for strategy, _ in KINDS.values()]))
+@given(st.one_of([*KINDS.values()]))
 def test_invalid_files_are_refused_in_one_line_that_names_the_key(file):
-    assert parameters.fault_of_file(file) == ""
+    assert parameters.judge(file) == ("", "the first stage")
 
 
 @settings(derandomize=True, database=None, deadline=None, max_examples=30)
 @given(parameters.invalid_overrides())
 def test_invalid_overrides_are_refused_by_dvc_or_the_first_stage(override):
-    fault, by = parameters.fault_of_override(*override)
+    fault, by = parameters.judge(override)
     assert fault == ""
     assert by in ("DVC", "the first stage")
 
 
 def test_campaign_tries_500_files_of_all_kinds():
-    assert sum(trials for _, trials in KINDS.values()) == 500
     assert CAMPAIGNS["bad-parameters"].run is parameters.bad_files
+    assert inspect.signature(parameters.bad_files).parameters["trials"].default == 500
     count = last(parameters.bad_files(random.Random(1), trials=25))
-    assert count.lost == []
+    assert (count.lost, count.tried) == ([], 25)
     assert set(count.details) == set(KINDS)
 
 
@@ -65,21 +66,20 @@ def test_examples_are_different_and_decided_by_the_seed():
 
 def test_refusal_that_does_not_name_the_key_is_a_fault():
     content = TEXT.replace("seed: 0", "seed: x").encode()
-    assert parameters.fault_of_file(InvalidFile("a kind", content, ("seed: 'x' should",))) == ""
-    fault = parameters.fault_of_file(InvalidFile("a kind", content, ("nobody",)))
-    assert fault.startswith("does not name nobody: \"error: params.yaml: seed: 'x'")
+    assert parameters.judge(Invalid("a kind", ("seed: 'x' should",), content))[0] == ""
+    fault, _ = parameters.judge(Invalid("a kind", ("nobody",), content))
+    assert "does not name nobody: \"error: params.yaml: seed: 'x'" in fault
 
 
 def test_accepted_file_is_a_fault():
-    file = InvalidFile("a kind", TEXT.encode(), ())
-    assert parameters.fault_of_file(file) == "accepted, began to work"
+    assert parameters.judge(Invalid("a kind", ()))[0] == "accepted, left a file"
 
 
 @pytest.mark.parametrize(
     ("read", "fault"),
     [
-        (lambda: 1 / 0, "ZeroDivisionError instead of a refusal"),
-        (lambda: Path("output").touch(), "accepted, began to work, left a file"),
+        (lambda: 1 / 0, "ZeroDivisionError: division by zero"),
+        (lambda: Path("output").touch(), "accepted, left a file"),
     ],
 )
 def test_exception_and_left_file_are_faults(read, fault, tmp_path, monkeypatch):
@@ -109,8 +109,10 @@ def test_unclear_messages_are_faults(said, fault):
 
 
 def test_valid_override_is_a_fault():
-    assert parameters.fault_of_override("seed=5", "seed")[0] == "accepted, began to work"
-    assert parameters.fault_of_override("seed=x", "nobody")[0].startswith("does not name nobody")
+    valid = Invalid("a kind", ("seed",), override="seed=5")
+    assert parameters.judge(valid) == ("accepted, left a file", "the first stage")
+    unnamed = Invalid("a kind", ("nobody",), override="seed=x")
+    assert "does not name nobody" in parameters.judge(unnamed)[0]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +136,7 @@ def test_output_and_files_of_an_experiment_are_checked(
 
     monkeypatch.setattr(parameters, "ending_of", run)
     monkeypatch.setattr(parameters, "call", lambda *command, cwd: None)
-    found = parameters.fault_of_experiment(tmp_path, "seed=x", "seed")
+    found = parameters.fault_of_experiment(tmp_path, "seed=x")
     assert found.startswith(fault)
     assert bool(found) == bool(fault)
 
