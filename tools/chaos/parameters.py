@@ -1,8 +1,8 @@
 """Invalid and odd parameters, made by Hypothesis.
 
-Invalid files and overrides must be refused before any work: in one line for each mistake, which
-names the key or the line and contains no control characters, in little time and memory, and without
-leaving a file. Odd but valid parameters go through all six stages on the 1,797 digits: a run must
+Invalid files must be refused in one line for each mistake, which names the key or the line and
+contains no control characters, in little time and memory. Invalid overrides must end `dvc exp run`
+before any work. Odd but valid parameters go through all six stages on the 1,797 digits: a run must
 end with all outputs and finite numbers, or be refused in one line, with no output of that stage.
 """
 
@@ -17,10 +17,10 @@ import shutil
 import tempfile
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dvc.utils.hydra import apply_overrides
 from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
 
@@ -33,7 +33,7 @@ from iic.experiments.scratch import STAGES
 from iic.model.diagnosis import diagnose
 from iic.pipeline.paths import HISTORY, PARAMS, PIPELINE
 from iic.pipeline.resume import FOLDER as STATES
-from iic.pipeline.stage import read_params, run
+from iic.pipeline.stage import read_params
 from iic.report.paths import BENCHMARK
 from tools.chaos import hostile
 from tools.chaos.clones import Count, cloned, fault_of, written
@@ -112,12 +112,11 @@ _PLACE = r"line \d|: missing|: unknown|expected sections|None should|not UTF-8|l
 
 
 class Invalid(NamedTuple):
-    """Parameters that must be refused, and regular expressions that the refusal must match."""
+    """A file that must be refused, and regular expressions that the refusal must match."""
 
     kind: str
     named: tuple[str, ...]
-    content: bytes = TEXT.encode()
-    override: str = ""  # as after `-S`
+    content: bytes
 
 
 def _is_refused(key: str, text: str) -> bool:
@@ -167,19 +166,20 @@ def _mistakes(draw: st.DrawFn, kind: str) -> Invalid:
     return Invalid(kind, tuple(named), _lines_with(lines))
 
 
-@st.composite
-def _contradiction(draw: st.DrawFn) -> Invalid:
-    """Values that are valid alone and not together; the last key has to be named."""
-    number = draw(st.integers(0, 2**31 - 1))
-    low, high = sorted(draw(st.tuples(st.floats(0, 1), st.floats(0, 1))))
-    values: Mapping[str, object] = draw(st.sampled_from([
-        {"seed": number, "train.second_seed": number}, {"augment.noise": low, "augment.views": 1},
-        {"loss.alpha_falls_from": high, "loss.alpha_falls_until": low},
-        {"loss.teaching_weight": 0.0, "committee.members": number % 100 + 1},
-        {"augment.shear": high, "augment.ops": "[noise, rotation, noise]"},
-    ]))  # fmt: skip
+# Values that are valid alone and not together; the last key has to be named.
+_CONTRADICTIONS: Sequence[Mapping[str, object]] = (
+    {"seed": 7, "train.second_seed": 7},
+    {"augment.both_views": "true", "augment.views": 1},
+    {"loss.alpha_falls_from": 0.5, "loss.alpha_falls_until": 0.25},
+    {"loss.teaching_weight": 0.0, "committee.members": 1},
+    {"augment.shear": 0.5, "augment.ops": "[noise, rotation, noise]"},
+)
+
+
+def _contradicting(values: Mapping[str, object], recipe: str) -> Invalid:
     lines = {key: f"{_LINES[_line_of(key)].partition(':')[0]}: {values[key]}" for key in values}
-    return Invalid("contradiction", (re.escape([*values][-1]),), _lines_with(lines))
+    content = _lines_with({"recipe": f"recipe: r{recipe}", **lines})
+    return Invalid("contradiction", (re.escape([*values][-1]),), content)
 
 
 # Contents of whole files that are invalid somewhere.
@@ -194,50 +194,29 @@ _WHOLE: Mapping[str, st.SearchStrategy[bytes]] = {
 }  # fmt: skip
 
 
-@st.composite
-def _whole(draw: st.DrawFn, kind: str) -> Invalid:
-    return Invalid(kind, (_PLACE,), draw(_WHOLE[kind]))
-
-
 KINDS: Mapping[str, st.SearchStrategy[Invalid]] = {
     **{kind: _mistakes(kind) for kind in _MISTAKES},
-    "contradiction": _contradiction(),
-    **{kind: _whole(kind) for kind in _WHOLE},
+    "contradiction": st.builds(_contradicting, st.sampled_from(_CONTRADICTIONS), st.text("abc")),
+    **{kind: contents.map(partial(Invalid, kind, (_PLACE,))) for kind, contents in _WHOLE.items()},
 }
 _QUIET = settings(database=None, deadline=None, phases=[Phase.generate],
                   suppress_health_check=list(HealthCheck))  # fmt: skip
-# Overrides of no key, or no overrides at all; {key} is a key, {section} its section or "data".
-_BAD_FORMS = (
-    *("{key}", "{key}=[", "{key}={{", "{key}='", "={key}", "{key}.deeper=1", "+{key}=[1]"),
-    *("~{key}", "+{key}x=1", "{key}x=1", "{key} =(", "{key}=${{", "+{section}.<b>=1"),
-    *("{key}={{wrong:1}}", "{key}=[[1]]", '{key}="<b>', "{key}=${{nobody}}", "{key}=${{data}}"),
-    "{key}={key}!",
+# For `dvc exp run`: texts that are no override, unknown keys, invalid values and references.
+OVERRIDES = (
+    *("seed", "seed=[", "seed={", "seed='", "=seed", "seed =(", "seed=${", 'seed="<b>'),
+    *("~model.clusters", "+train.epoch=1", "train.epoch=1", "seed.deeper=1", "+data.<b>=1"),
+    *("loss.alpha=high", "augment.ops=[rotatoin]", "train={epochs:x}", "+seed=[1]", "seed=1e400"),
+    *("seed=${nobody}", "seed=${data}", "recipe=[[1]]", "model.widths=yes", "train.epochs=0"),
+    "loss.alpha=-1e-300",
 )
-# Texts that are valid in an override, or too long for DVC to name the key.
-_FINE = re.compile(r"tRue|\.nan|.*\\.*|9{5000}")
-# For `dvc exp run` itself; refusals have to name the key.
-REAL = ("loss.alpha=high", "augment.ops=[rotatoin]", "train={epochs:x}", "+train.epoch=1",
-        "train.epoch=1", "seed=1e400", "~model.clusters", "seed=${nobody}")  # fmt: skip
-
-
-@st.composite
-def invalid_overrides(draw: st.DrawFn) -> Invalid:
-    """Draw an override that must be refused."""
-    key = draw(st.sampled_from([key for key in _KEYS if not key.startswith("report.")]))
-    section = key.rpartition(".")[0] or "data"
-    forms = [form.format(key=key, section=section) for form in _BAD_FORMS]
-    texts = [text for text in _TEXTS if not _FINE.fullmatch(text) and _is_refused(key, text)]
-    chosen = st.sampled_from(forms) | st.sampled_from([f"{key}={text}" for text in texts])
-    return Invalid("override", (re.escape(key),), override=draw(chosen))
 
 
 def examples(strategy: st.SearchStrategy[Any], number: int, numbers: random.Random) -> list[Any]:
     """Draw at most `number` different examples of a strategy, chosen by the random source."""
     found: dict[Any, None] = {}
 
-    # Nine for each that is wanted, since Hypothesis repeats itself.
     @seed(numbers.getrandbits(64))
-    @settings(_QUIET, max_examples=9 * number)
+    @settings(_QUIET, max_examples=9 * number)  # Hypothesis repeats itself
     @given(strategy)
     def collect(example: object) -> None:
         found[example] = None
@@ -252,42 +231,37 @@ def bad_files(numbers: random.Random, trials: int = 500) -> Iterator[Count]:
     for number, (kind, strategy) in enumerate(KINDS.items()):
         share = (number + 1) * trials // len(KINDS) - number * trials // len(KINDS)
         for file in examples(strategy, share, numbers):
-            fault, _ = judge(file)
+            fault = judge(file)
             changed = [line for line in file.content.splitlines() if line not in _COMMITTED]
             count.add(fault and f"{kind}: {changed[:2]!r:.300}: {fault}", kind)
             yield count
 
 
-def bad_overrides(numbers: random.Random, trials: int = 60) -> Iterator[Count]:
-    """Try overrides in this process, then those of REAL with `dvc exp run`."""
+def bad_overrides(_: random.Random) -> Iterator[Count]:
+    """Try each of OVERRIDES with `dvc exp run`."""
     count = Count()
-    for invalid in examples(invalid_overrides(), trials, numbers):
-        fault, by = judge(invalid)
-        count.add(fault and f"-S {invalid.override}: {fault}", f"refused by {by}")
-        yield count
     with cloned() as clone:
-        for override in REAL:
+        for override in OVERRIDES:
             fault = fault_of_experiment(clone, override)
             count.add(fault and f"dvc exp run -S {override}: {fault}", "refused by `dvc exp run`")
             yield count
 
 
-def judge(invalid: Invalid) -> tuple[str, str]:
-    """Return what is wrong with how parameters are refused, or "", and who refused them."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        PARAMS.write_bytes(invalid.content)
+def judge(invalid: Invalid) -> str:
+    """Return what is wrong with how a file is refused, or "" if nothing is."""
+    refusals: list[str] = []
+
+    def read(folder: Path) -> None:
         try:
-            if invalid.override:
-                apply_overrides(PARAMS, [invalid.override])
-        except Exception as error:
-            # DVC prints any exception as one line, and quotes a text that is not an override.
-            said = f"{error} {error.__cause__ or ''}"
-            expected = rf"{invalid.named[0]}|deeper|Invalid `--set-param` value"
-            if PARAMS.read_bytes() != invalid.content:
-                return "params.yaml is changed", "DVC"
-            is_named = re.search(expected, said)
-            return "" if is_named else f"does not name {invalid.named}: {said!r:.300}", "DVC"
-        return fault_of_stage(invalid.named), "the first stage"
+            read_params(folder / PARAMS)
+        except InputError as error:
+            refusals.append(str(error).replace(f"{folder}/", ""))
+            raise InputError("refused") from error
+
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / PARAMS).write_bytes(invalid.content)
+        outcome = hostile.judge(read, Path(name), _LIMITS)
+    return fault_of_refusal(refusals[0], invalid.named) if outcome == hostile.REFUSED else outcome
 
 
 def fault_of_experiment(clone: Path, override: str) -> str:
@@ -304,31 +278,13 @@ def fault_of_experiment(clone: Path, override: str) -> str:
     return ", ".join(filter(None, faults))
 
 
-def fault_of_stage(named: Sequence[str]) -> str:
-    """Begin a stage in the current folder; return what is wrong with its refusal, or ""."""
-
-    def begin(folder: Path) -> None:
-        try:
-            run(lambda _: (folder / "output").touch())
-        except SystemExit as error:
-            if fault := fault_of_message(str(error.code), named):
-                raise AssertionError(fault) from error
-            raise InputError("refused") from error
-
-    before = sorted(Path().rglob("*"))
-    outcome = hostile.judge(begin, Path(), _LIMITS)
-    outcome += "" if sorted(Path().rglob("*")) == before else ", left a file"
-    return "" if outcome == hostile.REFUSED else outcome
-
-
-def fault_of_message(said: str, named: Sequence[str]) -> str:
+def fault_of_refusal(said: str, named: Sequence[str]) -> str:
     """Return what is wrong with the text of a refusal, or "" if nothing is."""
-    lines = said.removeprefix("error: ").split("\n")
-    if not (said.startswith("error: ") and all(line.startswith(f"{PARAMS}: ") for line in lines)):
-        return f"not one line for each mistake: {said!r:.300}"
+    lines = said.split("\n")
     # Also separators of lines, halves of characters, and marks that change the direction of text.
-    if {unicodedata.category(c) for c in "".join(lines)} & {"Cc", "Cf", "Cs", "Zl", "Zp"}:
-        return f"contains control characters: {said!r:.300}"
+    unprintable = {unicodedata.category(c) for c in "".join(lines)} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    if unprintable or not all(line.startswith(f"{PARAMS}: ") for line in lines):
+        return f"not one printable line for each mistake: {said!r:.300}"
     if max(map(len, lines)) > 500 or len(lines) > 30:
         return f"{len(lines)} lines, {len(said)} characters"
     missing = [pattern for pattern in named if not re.search(pattern, said)]
@@ -343,51 +299,39 @@ SMALL: Settings = (
     *('data.name="digits"', "augment.views=2", "model.widths=[4, 4, 8]", "model.head_widths=[8]"),
     *("model.overclusters=20", "train.epochs=2"),
 )
-# Always tried, in this order; 1,437 of the digits are trained on.
-NAMED: Sequence[Settings] = (
-    *((f"train.batch_size={size}",) for size in (100_000, 1437, 1436, 719, 1)),
-    ("train.batch_size=2", "train.epochs=1"),
-    ("train.epochs=1",),
-    ("augment.ops=[]",),
-    *((f'augment.ops=["{name}"]',) for name in OPERATIONS),
-    ("model.clusters=2", "model.overclusters=2"),
-    ("model.clusters=500", "model.overclusters=500"),
+# Values that any key gets if Params accepts them, and larger ones that would take too long.
+_EXTREMES = (
+    *(None, False, True, 0, 1, 2, 3, 7, 9, 500, 719, 1436, 1437, 1438, 10_000, 2**31 - 1),
+    *(0.0, 1e-300, 1e-3, 0.51, 0.99, 1.0, 2.0, 4.0, 10.0, 28.0, 100.0, 180.0, 1000.0),
 )
-_ODD: Mapping[str, Sequence[object]] = {
-    "seed": (1, 2**31 - 1), "recipe": ("<b>&amp;", "=1+1", "ünïcode 数字", "r" * 60),
+_MOST = {"train.epochs": 3, "committee.epochs": 1, "committee.members": 2, "augment.views": 7,
+         "model.clusters": 500, "model.overclusters": 500}  # fmt: skip
+_SPECIAL: Mapping[str, Sequence[object]] = {
+    "recipe": ("<b>&amp;", "=1+1", "ünïcode 数字", "r" * 60),
     "augment.ops": ([], *([name] for name in OPERATIONS), ["noise", "rotation"]),
-    "augment.views": (1, 2, 7), "augment.both_views": (False,),
-    "augment.rotation": (0, 180.0), "augment.shear": (0, 2.0), "augment.scale": (0, 0.99),
-    "augment.shift": (0, 28.0), "augment.elastic": (0, 28.0), "augment.binarization": (0, 1),
-    "augment.noise": (0, 2), "augment.strength_final": (0, 1),
-    "augment.neighbors": (0, 1, 1436, 1437, 10_000), "augment.neighbor_share": (0.0, 0.01),
-    "augment.neighbor_until": (0.0, 1.0), "model.widths": ([1], [3, 1, 2, 1, 1, 1, 1, 1], [16]),
-    "model.head_widths": ([], [1], [2, 1, 2]), "model.clusters": (2, 3, 500),
-    "model.overclusters": (2, 9, 500), "model.pool_first": (False,),
-    "model.normalize_logits": (False,), "loss.alpha": (1e-3, 1e-300, 1000.0),
-    "loss.alpha_final": (None, 1e-3, 1000), "loss.alpha_falls_from": (0.0,),
-    "loss.alpha_falls_until": (1.0,), "loss.overclustering_weight": (0.0, 1.0),
-    "loss.teaching_weight": (0.0, 100.0), "loss.teaching_from": (0.0, 1.0), "train.epochs": (1, 3),
-    "train.batch_size": (1, 7, 719, 1436, 1437, 1438, 2**31 - 1),
-    "train.learning_rate": (1e-300, 1.0, 10), "train.learning_rate_final": (0.0, 1e-300, 10),
-    "train.precision": ("mixed_bfloat16",), "train.second_seed": (1, 5),
-    "committee.members": (1, 2), "committee.width": (1e-3, 4.0), "committee.epochs": (1,),
-    "committee.kept": (1e-3, 1.0), "committee.quorum": (0.51, 1.0),
-    "committee.weight": (1e-3, 100.0), "report.label": (3, "none such", "<i>"),
-}  # fmt: skip
+    "model.widths": ([1], [3, 1, 2, 1, 1, 1, 1, 1], [16]),
+    "model.head_widths": ([], [1], [2, 1, 2]),
+    "train.precision": ("mixed_bfloat16",),
+    "report.label": (3, "none such", "<i>"),
+}
 
 
-def odd_settings() -> st.SearchStrategy[Settings]:
-    """Strategy of one to five odd settings together that are not in NAMED."""
-    one = st.sampled_from([f"{key}={json.dumps(value)}" for key in _ODD for value in _ODD[key]])
-    several = st.lists(one, min_size=1, max_size=5, unique_by=lambda text: text.partition("=")[0])
-    named = {tuple(sorted(chosen)) for chosen in NAMED}
-    return several.map(lambda chosen: tuple(sorted(chosen))).filter(lambda s: s not in named)
+def _odd_values() -> Iterator[str]:
+    """Yield odd settings `key=value` that Params accepts."""
+    for key in _KEYS:
+        limit = _MOST.get(key, math.inf)
+        extremes = [value for value in _EXTREMES if value is None or value <= limit]
+        for value in () if key.startswith("data.") else _SPECIAL.get(key, extremes):
+            if value != _VALUES[key] and not _is_refused(key, json.dumps(value)):
+                yield f"{key}={json.dumps(value)}"
 
 
 def odd_runs(numbers: random.Random, trials: int = 100) -> Iterator[Count]:
-    """Run the pipeline with each of NAMED, then with others."""
-    return runs([*NAMED, *examples(odd_settings(), trials - len(NAMED), numbers)])
+    """Run the pipeline with a few odd settings at a time, until each has been tried."""
+    values = [*_odd_values()]
+    numbers.shuffle(values)
+    groups = ({v.partition("=")[0]: v for v in values[n::trials]} for n in range(trials))
+    return runs([tuple(group.values()) for group in groups])
 
 
 def runs(chosen: Sequence[Settings]) -> Iterator[Count]:
