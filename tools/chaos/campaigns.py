@@ -81,9 +81,10 @@ def _keep(name: str, count: Count) -> None:
     """Write a count into the file, beside those of other campaigns."""
     lost = f", lost {len(count.lost)}, last: {count.lost[-1]}" if count.lost else ""
     sys.stderr.write(f"{name}: {count.tried}{lost}\n")
-    counts = read_counts() | {name: count.as_dict()}
-    in_order = {known: counts[known] for known in CAMPAIGNS if known in counts}
-    write_text(RELIABILITY, json.dumps(in_order, indent=2) + "\n")
+    in_order = {"details": dict(sorted(count.details.items()))}
+    counts = read_counts() | {name: vars(count) | in_order}
+    kept = {known: counts[known] for known in CAMPAIGNS if known in counts}
+    write_text(RELIABILITY, json.dumps(kept, indent=2) + "\n")
 
 
 def read_counts() -> dict[str, Any]:

@@ -2,15 +2,15 @@
 
 import json
 import re
+import shlex
 import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -27,6 +27,9 @@ SITE = Path("../site")
 SMALL = ("model.widths=[8,8,16]", "train.epochs=3", "augment.views=4")
 # Repairs what an interrupted DVC has left behind.
 REPAIR = (sys.executable, "-m", "iic.cli", "repair")
+# DVC links no file in these with one elsewhere, so that each may be a disk of its own, of 200 MB.
+_UNLINKED = {Path(), TMP, SITE, STATES}
+_DISK = ("-t", "tmpfs", "-o", "size=200000000", "tmpfs")
 # All outputs are these or lie below them.
 _OUTPUTS = ("data", "model", "model-card.json", "reports")
 _FOLDER = ".dir"
@@ -46,10 +49,6 @@ class Count:
         self.tried += 1
         self.details.update(details)
         self.lost += [lost] if lost else []
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the counts for JSON, with the details sorted."""
-        return vars(self) | {"details": dict(sorted(self.details.items()))}
 
 
 def fault_of(ending: Ending, named: str, says: str = "") -> str:
@@ -79,9 +78,9 @@ def cloned() -> Iterator[Path]:
 
 
 @contextmanager
-def finished_clone(recipe: str, settings: Sequence[str] = ()) -> Iterator[Path]:
+def finished_clone(recipe: str, settings: Sequence[str]) -> Iterator[Path]:
     """Clone what is committed, run the pipeline with a recipe there, and commit its results."""
-    params = with_overrides(recipe_params(recipe), read_settings(list(settings)), "settings")
+    params = with_overrides(recipe_params(recipe), read_settings(settings), "settings")
     with cloned() as clone:
         call("dvc", "exp", "run", *options_of(params), cwd=clone)
         # DVC keeps some words of an old lock file; a trial may remove it and get a new one.
@@ -94,35 +93,40 @@ def finished_clone(recipe: str, settings: Sequence[str] = ()) -> Iterator[Path]:
 
 
 @contextmanager
-def copy_of(
-    finished: Path,
-    mounted: Callable[[Path], AbstractContextManager[object]] = nullcontext,
-    *,
-    linked: bool = True,
-) -> Iterator[Path]:
+def copy_of(finished: Path, disks: Sequence[Path] = ()) -> Iterator[Path]:
     """Copy a finished clone into a temporary folder, and let DVC look at the copy.
 
-    `mounted` mounts disks below the empty folder; files on several disks cannot stay `linked`.
+    `disks` are folders of the copy that become disks of their own.
     """
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, ExitStack() as mounts:
         clone = Path(name) / "clone"
         clone.mkdir()
-        with mounted(clone):
-            links = [] if linked else ["--no-preserve=links"]
-            call("cp", "--archive", *links, f"{finished}/.", str(clone), cwd=finished)
-            site = (clone / SITE).resolve()
-            (clone / ".dvc/config.local").write_text(f"[core]\n    site_cache_dir = {site}\n")
-            call("dvc", *(("status",) if linked else ("checkout", "--relink")), cwd=clone)
-            yield clone
+        for place in disks:
+            mounts.enter_context(mounted(clone / place, *_DISK))
+        linked = _UNLINKED.issuperset(disks)
+        links = [] if linked else ["--no-preserve=links"]
+        call("cp", "--archive", *links, f"{finished}/.", str(clone), cwd=finished)
+        site = (clone / SITE).resolve()
+        (clone / ".dvc/config.local").write_text(f"[core]\n    site_cache_dir = {site}\n")
+        call("dvc", *(("status",) if linked else ("checkout", "--relink")), cwd=clone)
+        yield clone
+
+
+@contextmanager
+def mounted(folder: Path, *options: str) -> Iterator[None]:
+    """Mount something at a folder, which is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    call("mount", *options, str(folder), cwd=folder.parent)
+    try:
+        yield
+    finally:
+        # A lazy unmount does not fail if a process still has a file open.
+        call("umount", "--lazy", str(folder), cwd=folder.parent)
 
 
 def make_repro(clone: Path) -> Ending:
     """Run what `make repro` runs in an existing environment."""
-    repaired = ending_of(*REPAIR, cwd=clone)
-    if repaired.status != 0:
-        return repaired
-    ending = ending_of("dvc", "repro", cwd=clone)
-    return Ending(ending.status, repaired.said + ending.said)
+    return ending_of("sh", "-c", f"{shlex.join(REPAIR)} && dvc repro", cwd=clone)
 
 
 def lost(clone: Path, lock: bytes, ending: Ending) -> str:

@@ -20,13 +20,13 @@ from tools.chaos.valid_files import MEMBER, MODEL, idx, member, model, npz, pict
 Content = bytes | Callable[[Path], object]
 _Files = Mapping[str, Content]
 _CONFIG, _WEIGHTS, _CARD = "model/model.json", "model/model.weights.h5", "model-card.json"
-_PLACE, _SHAPE = "layers/conv2d/vars/0", (3, 3, 1, 4)
+_PLACE, _OTHER, _SHAPE = "layers/conv2d/vars/0", "/layers/conv2d/vars/1", (3, 3, 1, 4)
 NAMES = (
-    "=1+1", "+1+1", "-1+1", "@SUM(A1)", "'=1+1", "=cmd|' /C calc'!A1", "\t=1", "\r=1",
+    "=1+1", "+1+1", "-1+1", "@SUM(A1)", "'=1+1", "\t=1", "\r=1",
     "<script>alert(1)<", "<img src=x onerror=alert(1)>", '"><b>', "&lt;b&gt;", "<!--<script>",
     "{{ 7 * 7 }}", "{% raw %}", "${7*7}", "$\\frac{1}{0}$", "%s%n", "`id`", "$(id)", "; id", "| id",
-    "a\nb", "a\rb", "\x1b[2J", "\x9b2J", "\x1b]0;title\x07", "a\x00b", "\x7f", "caf\udce9",
-    "..", "...", " ", "a" * 200, "\u202egnp.exe", "é" * 80, "CON", "-rf", "--help", "~", "*",
+    "a\nb", "a\rb", "\x1b[2J", "\x9b2J", "\x1b]0;title\x07", "\x7f", "caf\udce9",
+    "...", " ", "a" * 200, "\u202egnp.exe", "é" * 80, "CON", "-rf", "--help", "~", "*",
 )  # fmt: skip
 _HUGE, _ZEROS, _ROWS = 1 << 31, bytes(200_000_000), bytes(28 * 29)
 
@@ -119,11 +119,9 @@ class _Evil:
         return os.system, ("touch /tmp/iic-unpickled",)
 
 
-def _zip(
-    *members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED, old: bytes = b""
-) -> bytes:
-    content = io.BytesIO(old)
-    with zipfile.ZipFile(content, "a" if old else "w", method) as archive:
+def _zip(*members: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", method) as archive:
         for name, text in members:
             archive.writestr(name, text)
     return content.getvalue()
@@ -147,6 +145,7 @@ def _patched(archive: bytes, place: int, new: bytes) -> bytes:
 def npz_files() -> dict[str, bytes]:
     """Return NPZ files."""
     images, stored = pixels(), npz(images=pixels())
+    whole = ("images.npy", _header((6, 28, 28)) + images.tobytes())
     evil = np.array([_Evil(), _Evil()], object)
     record = np.zeros(2, [("a", object), ("b", "u1")])
     record["a"] = evil
@@ -188,10 +187,9 @@ def npz_files() -> dict[str, bytes]:
         "names that climb": _zip(("../images.npy", stored), ("/etc/images.npy", stored)),
         "names that steer a terminal": _zip(("\x1b[2Ja\nb.npy", b"")),
         "name of megabytes": _zip(("a" * 60_000, b"")),
-        "same array twice": _zip(("images.npy", b"no array"), old=stored),
+        "same array twice": _zip(whole, ("images.npy", b"no array")),
         "encrypted": _patched(stored[:6] + b"\1\0" + stored[8:], 8, b"\1\0"),
-        "another compression": _zip(
-            ("images.npy", _header((6, 28, 28)) + bytes(6 * 784)), method=zipfile.ZIP_LZMA),
+        "another compression": _zip(whole, method=zipfile.ZIP_LZMA),
     }  # fmt: skip
     return {f"a.npz: {name}": content for name, content in files.items()}
 
@@ -271,34 +269,22 @@ def _config(values: Mapping[str, object]) -> _Files:
     return {_CONFIG: json.dumps({**MODEL.model_dump(), **values}).encode()}
 
 
-def _weights(change: Callable[[h5py.File], object]) -> _Files:
-    """Valid weights with a change."""
+def _weights(change: Callable[[h5py.File], object], *removed: str) -> _Files:
+    """Valid weights with some content removed, then with a change."""
 
     def write(path: Path) -> None:
         path.write_bytes(model()[_WEIGHTS])
         with h5py.File(path, "r+") as file:
-            # Otherwise the change would change nothing.
-            assert _PLACE in file, list(file["layers"])  # noqa: S101
+            for name in removed:
+                del file[name]
             change(file)
 
     return {_WEIGHTS: write}
 
 
-def _put(file: h5py.File, *arguments: object, **options: object) -> None:
-    """Create another dataset in the place of the first array."""
-    del file[_PLACE]
-    file.create_dataset(_PLACE, *arguments, **options)
-
-
-def _replace(file: h5py.File, content: object) -> None:
-    del file[_PLACE]
-    file[_PLACE] = content
-
-
 def _virtual(file: h5py.File) -> None:
     layout = h5py.VirtualLayout(_SHAPE, "f4")
     layout[...] = h5py.VirtualSource("/etc/passwd", "x", _SHAPE)
-    del file[_PLACE]
     file.create_virtual_dataset(_PLACE, layout)
 
 
@@ -326,44 +312,46 @@ def models() -> dict[str, _Files]:
         "a model of Keras": {"module": "keras", "class_name": "Functional"},
         "keys that steer a terminal": {"\x1b[2J\n": 1},
     }  # fmt: skip
-    changes: Mapping[str, Callable[[h5py.File], object]] = {
+    # What takes the place of the first array, which is removed before.
+    replacements: Mapping[str, Callable[[h5py.File], object]] = {
         # To a valid array, in the same file.
-        "external link": lambda file: _replace(
-            file, h5py.ExternalLink(file.filename, "/layers/conv2d/vars/1")),
-        "external link beside enough numbers": lambda file: (
-            file.update(more=np.zeros(_SHAPE, "f4")), file.pop(_PLACE),
-            file.update({_PLACE: h5py.ExternalLink(file.filename, "/layers/conv2d/vars/1")})),
-        "soft link": lambda file: _replace(file, h5py.SoftLink("/layers/conv2d/vars/1")),
-        "soft link to itself": lambda file: _replace(file, h5py.SoftLink(_PLACE)),
-        "external storage": lambda file: _put(
-            file, _SHAPE, "f4", external=[("/etc/passwd", 0, 144)]),
+        "external link": lambda file: file.update(
+            {_PLACE: h5py.ExternalLink(file.filename, _OTHER)}),
+        "external link beside enough numbers": lambda file: file.update(
+            {_PLACE: h5py.ExternalLink(file.filename, _OTHER), "more": np.zeros(_SHAPE, "f4")}),
+        "soft link": lambda file: file.update({_PLACE: h5py.SoftLink(_OTHER)}),
+        "soft link to itself": lambda file: file.update({_PLACE: h5py.SoftLink(_PLACE)}),
+        "external storage": lambda file: file.create_dataset(
+            _PLACE, _SHAPE, "f4", external=[("/etc/passwd", 0, 144)]),
         "virtual": _virtual,
-        "an array under a thousand names": lambda file: [
-            file.update({f"again/{number}": file[_PLACE]}) for number in range(1000)],
-        "shape of terabytes": lambda file: _put(
-            file, (1 << 20, 1 << 20, 1, 4), "f4", chunks=(1 << 10, 1 << 10, 1, 4)),
-        "packed bomb": lambda file: _put(
-            file, data=np.zeros((250, 1_000_000), "u1"), chunks=(1, 1_000_000), compression="gzip"),
-        "of objects": lambda file: _put(file, (100,), h5py.string_dtype()),
-        "text": lambda file: _replace(file, np.array(b"abc" * 100)),
-        "references": lambda file: _put(
-            file, data=np.array([file.ref] * 9, h5py.ref_dtype), dtype=h5py.ref_dtype),
-        "group for an array": lambda file: (file.pop(_PLACE), file.create_group(_PLACE)),
-        "other shape": lambda file: _replace(file, np.zeros((3, 3, 1, 5), "f4")),
-        "not a number": lambda file: _replace(file, np.full(_SHAPE, np.nan, "f4")),
-        "named bfloat16": lambda file: file[_PLACE].attrs.update(dtype="bfloat16"),
+        "shape of terabytes": lambda file: file.create_dataset(
+            _PLACE, (1 << 20, 1 << 20, 1, 4), "f4", chunks=(1 << 10, 1 << 10, 1, 4)),
+        "packed bomb": lambda file: file.create_dataset(
+            _PLACE, data=np.zeros((250, 1_000_000), "u1"), chunks=(1, 1_000_000),
+            compression="gzip"),
+        "of objects": lambda file: file.create_dataset(_PLACE, (100,), h5py.string_dtype()),
+        "text": lambda file: file.update({_PLACE: np.array(b"abc" * 100)}),
+        "references": lambda file: file.create_dataset(
+            _PLACE, data=np.array([file.ref] * 9, h5py.ref_dtype), dtype=h5py.ref_dtype),
+        "group for an array": lambda file: file.create_group(_PLACE),
+        "other shape": lambda file: file.update({_PLACE: np.zeros((3, 3, 1, 5), "f4")}),
+        "not a number": lambda file: file.update({_PLACE: np.full(_SHAPE, np.nan, "f4")}),
     }  # fmt: skip
     contents: Mapping[str, Content] = {
         "a pickle": b"\x80\x04\x95cposix\nsystem\n(S'id'\ntR.", "nothing": b"", "a pipe": os.mkfifo,
         "linked to endless zeros": _link("/dev/zero"), "linked to a secret": _link("/etc/passwd"),
     }  # fmt: skip
     # A dataset that was never written to takes no room.
-    unstored = _weights(lambda file: (file.clear(), file.create_dataset("n", (huge,), "f4")))
+    unstored = _weights(lambda file: file.create_dataset("n", (huge,), "f4"), "layers", "vars")
     return {
         **{f"model: settings {name}": {_CONFIG: new} for name, new in _json_files().items()},
         **{f"model: {name}": _config(values) for name, values in configs.items()},
-        **{f"weights: {name}": _weights(change) for name, change in changes.items()},
+        **{f"weights: {name}": _weights(put, _PLACE) for name, put in replacements.items()},
         **{f"weights: {name}": {_WEIGHTS: content} for name, content in contents.items()},
+        "weights: an array under a thousand names": _weights(
+            lambda file: file.update({f"again/{n}": file[_PLACE] for n in range(1000)})),
+        "weights: named bfloat16": _weights(
+            lambda file: file[_PLACE].attrs.update(dtype="bfloat16")),
         "weights: as many as a huge network has, none of them stored": {
             **_config(configs["layers as wide as can be"]), **unstored},
     }  # fmt: skip
@@ -380,7 +368,6 @@ def cards() -> dict[str, _Files]:
         {"clusters": [0]}, {"metrics": {"acc": float("nan")}},
     )  # fmt: skip
     twice = json.dumps(whole)[:-1].encode() + b', "recipe": "x"}'
-
     return {
         **{f"card: {str(new)[:60]!a}": {_CARD: json.dumps(whole | new).encode()} for new in values},
         "card: key twice": {_CARD: twice},
@@ -394,16 +381,12 @@ def names() -> dict[str, _Files]:
     """Return images in folders and files with every name that a file system takes, by a title."""
     good = pictures()["grey.png"]
     whole = {"train/x/a.png": good, "test/x/b.png": good}
-    found: dict[str, _Files] = {}
-    for name in NAMES:
-        if not {"/", "\0"} & {*name} and name != "..":
-            found |= {f"{what} named {name!a}": files for what, files in (
-                ("folder", {f"{name}/a.png": good, "other/b.png": good}),
-                ("file", {f"x/{name}.png": good, "y/b.png": good}),
-                ("IDX file", {name: idx(pixels())}),
-                ("NPZ file", {f"{name}.npz": npz(images=pixels())}),
-                ("kind of file", {"x.png": good, "y.png": good, f"z.{name}": b""}),
-                ("folder beside train and test", {**whole, f"{name}/a.png": good}),
-                ("folder without images", {**whole, f"train/{name}/a.txt": b""}),
-            )}  # fmt: skip
-    return found
+    return {f"{what} named {name!a}": files for name in NAMES for what, files in (
+        ("folder", {f"{name}/a.png": good, "other/b.png": good}),
+        ("file", {f"x/{name}.png": good, "y/b.png": good}),
+        ("IDX file", {name: idx(pixels())}),
+        ("NPZ file", {f"{name}.npz": npz(images=pixels())}),
+        ("kind of file", {"x.png": good, "y.png": good, f"z.{name}": b""}),
+        ("folder beside train and test", {**whole, f"{name}/a.png": good}),
+        ("folder without images", {**whole, f"train/{name}/a.txt": b""}),
+    )}  # fmt: skip

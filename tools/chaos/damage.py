@@ -134,7 +134,6 @@ def _note(clone: Path, numbers: random.Random) -> Target:
 
 
 def _state(clone: Path, numbers: random.Random) -> Target:
-    """A resume state of an interrupted training."""
     return Target(numbers.choice(sorted((clone / STATES).glob("*/*/*"))), str(STATES))
 
 

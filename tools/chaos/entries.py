@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+from iic.cli.info import lines
 from iic.core.errors import InputError
 from iic.core.files import parse_table, read_arrays, table_cell
 from iic.data.custom import custom_dataset
@@ -44,10 +45,8 @@ def image(folder: Path) -> None:
 def array(folder: Path) -> None:
     """Read a file of arrays for predictions, as one of the pipeline's own, and for a training."""
     (path,) = folder.iterdir()
-    entries: list[Entry] = [_check_predictions]
-    if path.suffix == ".npz":
-        entries += [_check_own_arrays, count_images]
-    for entry in entries:
+    entries: list[Entry] = [_check_own_arrays, count_images] if path.suffix == ".npz" else []
+    for entry in (_check_predictions, *entries):
         try:
             entry(path)
         except InputError as error:
@@ -83,8 +82,6 @@ def model(folder: Path) -> None:
 
 def card(folder: Path) -> None:
     """Describe a model's folder with its card, as `iic info` and `iic predict` do."""
-    from iic.cli.info import lines
-
     for line in lines(describe(folder / "model", folder / "none.npz", folder / "metrics.json")):
         check_line(line)
     read = card_of(folder / "model")
@@ -150,10 +147,16 @@ def _check_images(images: np.ndarray) -> None:
     _check(0 < len(images) <= _MOST and is_image, f"{images.dtype} of shape {images.shape}")
 
 
+def wrong_line(text: str) -> str:
+    """Return "" for a short line without control characters, or what was said instead."""
+    if any(unicodedata.category(letter) == "Cc" for letter in text):
+        return f"said {text!a}"
+    return f"said {len(text)} letters" if len(text) >= _LONGEST else ""
+
+
 def check_line(text: str) -> None:
-    """Raise AssertionError unless a text is one line without control characters."""
-    _check(not any(unicodedata.category(letter) == "Cc" for letter in text), f"said {text!a}")
-    _check(len(text) < _LONGEST, f"said {len(text)} letters")
+    """Raise AssertionError unless a text is a short line without control characters."""
+    _check(not (wrong := wrong_line(text)), wrong)
 
 
 def _check(is_so: bool | np.bool_, otherwise: str) -> None:

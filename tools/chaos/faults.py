@@ -23,7 +23,7 @@ from iic.experiments.scratch import STAGES
 from iic.pipeline.paths import LOCK
 from iic.pipeline.resume import FOLDER as STATES
 from tools.chaos import clones
-from tools.chaos.clones import CACHE, SITE, TMP, Count, fault_of
+from tools.chaos.clones import CACHE, SITE, TMP, Count, fault_of, mounted
 from tools.command import Ending, call, ending_of, start
 
 # The files and folders that each stage writes, in this order.
@@ -38,11 +38,9 @@ WRITTEN: Mapping[str, Sequence[str]] = {
     "report": ["reports/figures", "reports/index.html"],
 }  # fmt: skip
 # These get disks of their own, since more room is needed for the weights than they would take.
-_OWN_DISK = {"reports/history.csv": "reports", "data/snapshots.npz": "data"}
+_OWN_DISK = {"reports/history.csv": Path("reports"), "data/snapshots.npz": Path("data")}
 # A training writes the metrics to watch before its first output.
 _FIRST = {"model/model.json": "dvclive"}
-# DVC links no file in these with one elsewhere, so that each may be a disk of its own.
-_UNLINKED = {Path(), TMP, SITE, STATES}
 # What DVC and its databases say about their own files, which they do not always name.
 _FULL = "No space left|disk is full|disk I/O error"
 _READ_ONLY = "Read-only|readonly|unable to open database|unlocked lock"
@@ -51,11 +49,8 @@ _LOCKED = "lock|busy"
 _GOES_ON = "an interruption now would cost epoch"
 # The library of Debian's package faketime.
 _FAKETIME = {"LD_PRELOAD": "/usr/$LIB/faketime/libfaketime.so.1", "FAKETIME_CACHE_DURATION": "1"}
-# Linux's CLONE_NEWNS (os.unshare needs Python 3.12), and bytes of a page and of a disk.
-_NEW_MOUNTS, _PAGE, _DISK = 0x00020000, 4096, 200_000_000
-_TOP = Path("/")
-
-_Apply = Callable[[Path], AbstractContextManager[object]]
+# Linux's CLONE_NEWNS (os.unshare needs Python 3.12), and bytes of a page.
+_NEW_MOUNTS, _PAGE = 0x00020000, 4096
 
 
 class Fault(NamedTuple):
@@ -63,7 +58,8 @@ class Fault(NamedTuple):
 
     what: str
     stage: str
-    apply: _Apply  # applies the fault to a clone until its context is left
+    # Applies the fault to a clone until its context is left.
+    apply: Callable[[Path], AbstractContextManager[object]]
     named: str = ""  # regular expression that a refusal must match; "" = a refusal is wrong
     at_stage: bool = True  # whether it begins with the stage; False = before anything runs
     says: str = ""  # regular expression that the output must match in any case
@@ -75,12 +71,13 @@ def on_digits(_: random.Random) -> Iterator[Count]:
     """Try every fault that this machine can be given, on the digits."""
     count, no_mounts = Count(), own_mounts()
     no_clocks = "" if shutil.which("faketime") else "no faketime"
+    twice = [Fault("two DVCs at once", stage, _another, _LOCKED, disks=()) for stage in STAGES]
     with clones.finished_clone("tour", clones.SMALL) as finished:
         for kind, faults, why_not in (
             ("full", [*full_disks(finished), *full_places()], no_mounts),
             ("read-only", [*read_only_folders()], no_mounts),
             ("clock", [*clocks()], no_clocks),
-            ("two at once", [*others()], ""),
+            ("two at once", twice, ""),
         ):
             if why_not:
                 count.details[f"{kind}: skipped, {why_not}"] += len(faults)
@@ -98,10 +95,9 @@ def full_disks(finished: Path) -> Iterator[Fault]:
     for stage, files in WRITTEN.items():
         before = 0
         for file in files:
-            size, own = _pages(finished / file), _OWN_DISK.get(file)
-            place, room = (Path(own), size // 2) if own else (Path(), before + size // 2)
-            apply, disks = partial(_full, place, room), (Path(), Path(own)) if own else (Path(),)
-            named = re.escape(_FIRST.get(file, file))
+            size, disk = _pages(finished / file), _OWN_DISK.get(file, Path())
+            apply = partial(_full, disk, size // 2 + (0 if file in _OWN_DISK else before))
+            named, disks = re.escape(_FIRST.get(file, file)), list(dict.fromkeys((Path(), disk)))
             yield Fault(f"disk full in {file}", stage, apply, named, disks=disks)
             before += size
         yield Fault(f"disk full after {stage}", stage, partial(_full, Path(), before), _FULL)
@@ -148,12 +144,6 @@ def clocks() -> Iterator[Fault]:
             yield Fault(what, stage, _clock_set_back, disks=(), variables=_FAKETIME | variables)
 
 
-def others() -> Iterator[Fault]:
-    """Start another DVC while a stage runs."""
-    for stage in STAGES:
-        yield Fault("two DVCs at once", stage, _another, _LOCKED, disks=())
-
-
 @contextmanager
 def _clock_set_back(clone: Path) -> Iterator[None]:
     (clone.parent / "clock").write_text("-365d")
@@ -191,23 +181,12 @@ def _pages(path: Path) -> int:
 def _read_only(place: Path, clone: Path) -> Iterator[None]:
     """Refuse writing and removing below a folder, which is made if need be."""
     folder = clone / place
-    with nullcontext() if folder.is_mount() else _mount(folder, "--bind", str(folder)):
-        call("mount", "-o", "remount,bind,ro", str(folder), cwd=_TOP)
+    with nullcontext() if folder.is_mount() else mounted(folder, "--bind", str(folder)):
+        call("mount", "-o", "remount,bind,ro", str(folder), cwd=folder.parent)
         try:
             yield
         finally:
-            call("mount", "-o", "remount,bind,rw", str(folder), cwd=_TOP)
-
-
-@contextmanager
-def _mount(folder: Path, *options: str) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    call("mount", *options, str(folder), cwd=_TOP)
-    try:
-        yield
-    finally:
-        # A lazy unmount does not fail if a process still has a file open.
-        call("umount", "--lazy", str(folder), cwd=_TOP)
+            call("mount", "-o", "remount,bind,rw", str(folder), cwd=folder.parent)
 
 
 def own_mounts() -> str:
@@ -216,22 +195,13 @@ def own_mounts() -> str:
         return "no Linux"
     if ctypes.CDLL(None, use_errno=True).unshare(_NEW_MOUNTS) != 0:
         return f"unshare: {os.strerror(ctypes.get_errno())}"
-    ending = ending_of("mount", "--make-rprivate", "/", cwd=_TOP)
+    ending = ending_of("mount", "--make-rprivate", "/", cwd=Path("/"))
     return ending.said.strip() if ending.status else ""
 
 
 def trial(fault: Fault, finished: Path) -> tuple[str, str]:
     """Run a stage under a fault in a copy of a finished clone; return what was lost and the end."""
-
-    @contextmanager
-    def mounted(clone: Path) -> Iterator[None]:
-        with ExitStack() as disks:
-            for place in fault.disks:
-                tmpfs = ("-t", "tmpfs", "-o", f"size={_DISK}", "tmpfs")
-                disks.enter_context(_mount(clone / place, *tmpfs))
-            yield
-
-    with clones.copy_of(finished, mounted, linked=set(fault.disks) <= _UNLINKED) as clone:
+    with clones.copy_of(finished, fault.disks) as clone:
         lock, before = (clone / LOCK).read_bytes(), clones.written(clone)
         clones.forget(clone, fault.stage)
         try:

@@ -16,19 +16,19 @@ import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from logging import INFO, getLogger
 from logging.handlers import BufferingHandler
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from iic.core.errors import InputError
 from tools.chaos import crafted
 from tools.chaos.clones import Count
 from tools.chaos.crafted import Content
-from tools.chaos.entries import ENTRIES, Entry, check_line
+from tools.chaos.entries import ENTRIES, Entry, wrong_line
 from tools.chaos.valid_files import arrays, model, pictures
 
 # Variants of each valid file.
@@ -57,7 +57,7 @@ def judge(entry: Entry, folder: Path, limits: tuple[float, float] | None = None)
             entry(folder)
             outcome = ACCEPTED
         except InputError as error:
-            outcome = _wrong_line(str(error)) or REFUSED
+            outcome = wrong_line(str(error)) or REFUSED
         except BaseException as error:
             outcome = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
     if (grown := _memory("VmHWM") - before) > memory:
@@ -65,14 +65,6 @@ def judge(entry: Entry, folder: Path, limits: tuple[float, float] | None = None)
     if (passed := time.monotonic() - begin) >= seconds:
         seen.append(f"took {passed:.0f} s")
     return f"{outcome}, but {seen[0]}" if seen else outcome
-
-
-def _wrong_line(text: str) -> str:
-    try:
-        check_line(text)
-    except AssertionError as error:
-        return str(error)
-    return ""
 
 
 @contextmanager
@@ -95,7 +87,7 @@ def _watching() -> Iterator[list[str]]:
         _seen = None
         ours.removeHandler(listener)
         ours.setLevel(level)
-        seen += filter(None, (_wrong_line(record.getMessage()) for record in listener.buffer))
+        seen += filter(None, (wrong_line(record.getMessage()) for record in listener.buffer))
 
 
 @cache
@@ -122,7 +114,7 @@ def _memory(key: str) -> float:
     return sum(int(row.split()[1]) * 1024 / 1e6 for row in rows if row.startswith(f"{key}:"))
 
 
-class Worker:
+class Worker(AbstractContextManager["Worker"]):
     """A process that judges one trial after the other, and is replaced when it dies."""
 
     def __init__(self) -> None:
@@ -147,10 +139,6 @@ class Worker:
             for process in list((pool._processes or {}).values()):
                 process.kill()
             pool.shutdown(wait=True)
-
-    def __enter__(self) -> Self:
-        """Return the worker; leaving the block ends its process."""
-        return self
 
     def __exit__(self, *_: object) -> None:
         """End the process and remove the scratch folder."""
@@ -179,14 +167,12 @@ class HostileFiles(NamedTuple):
     files: Mapping[str, Content]
 
 
-def files(numbers: random.Random, each: int = DAMAGED) -> Iterator[Count]:
-    """Try all crafted files, then as many damaged variants of each valid file."""
+def files(numbers: random.Random) -> Iterator[Count]:
+    """Try all crafted files, then damaged variants of each valid file."""
+    kinds = {"made to do harm": crafted_trials(), "damaged": damaged(numbers, DAMAGED)}
     count = Count()
     with Worker() as worker:
-        for made, trials in (
-            ("made to do harm", crafted_trials()),
-            ("damaged", damaged(numbers, each)),
-        ):
+        for made, trials in kinds.items():
             for trial in trials:
                 outcome = outcome_of(trial, worker)
                 is_fine = outcome in (ACCEPTED, REFUSED)
@@ -209,7 +195,7 @@ def outcome_of(trial: HostileFiles, worker: Worker) -> str:
 def crafted_trials() -> Iterator[HostileFiles]:
     """Yield all files that are crafted to do harm."""
     for name, content in crafted.images().items():
-        yield _among_others(name, Path(name.split(":")[0]).suffix, content)
+        yield _among_others(name, content)
     for name, content in (crafted.npz_files() | crafted.idx_files()).items():
         yield HostileFiles(name, "array", {name.split(":")[0]: content})
     for name, content in crafted.packages().items():
@@ -231,15 +217,14 @@ def damaged(numbers: random.Random, each: int) -> Iterator[HostileFiles]:
             says, bad = f"{name}: damaged no. {number}", damaged_content(content, numbers)
             others = model() if name in model() else {}
             entry = known.get(name, "model" if others else "array")
-            is_image = name in pictures()
-            suffix, files = Path(name).suffix, {**others, name: bad}
-            yield _among_others(says, suffix, bad) if is_image else HostileFiles(says, entry, files)
+            one = HostileFiles(says, entry, {**others, name: bad})
+            yield _among_others(says, bad) if name in pictures() else one
 
 
-def _among_others(name: str, suffix: str, content: Content) -> HostileFiles:
-    good = pictures()["grey.png"]
-    several = {"0.png": good, f"bad{suffix}": content, "1.png": good, "2.png": good}
-    return HostileFiles(name, "image", several)
+def _among_others(name: str, content: Content) -> HostileFiles:
+    """An image of a kind that the first word of the name says, among valid ones."""
+    good, bad = pictures()["grey.png"], f"bad{Path(name.split(':')[0]).suffix}"
+    return HostileFiles(name, "image", {"0.png": good, bad: content, "1.png": good, "2.png": good})
 
 
 def damaged_content(content: bytes, numbers: random.Random) -> bytes:
@@ -259,11 +244,9 @@ def _with_checksums(content: bytes) -> bytes:
     """Correct the checksums of a PNG file, so that readers look at the damaged chunks."""
     if not content.startswith(_PNG):
         return content
-    corrected, place = bytearray(content), len(_PNG)
-    while place + 12 <= len(content):
-        end = place + 8 + int.from_bytes(content[place : place + 4], "big")
-        if end + 4 > len(content):
-            break
-        corrected[end : end + 4] = zlib.crc32(content[place + 4 : end]).to_bytes(4, "big")
+    place = len(_PNG)
+    while (end := place + 8 + int.from_bytes(content[place : place + 4], "big")) < len(content) - 3:
+        checksum = zlib.crc32(content[place + 4 : end]).to_bytes(4, "big")
         place = end + 4
-    return bytes(corrected)
+        content = content[:end] + checksum + content[place:]
+    return content

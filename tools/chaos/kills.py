@@ -19,6 +19,9 @@ from iic.pipeline.paths import LOCK
 from tools.chaos.clones import CACHE, Count, finished_clone, lost, make_repro
 from tools.command import start
 
+# What the next run has to repair, by what it says then.
+_REPAIRS = {"resuming after epoch": "training went on", "half-written": "lock file repaired"}
+
 
 def on_digits(numbers: random.Random) -> Iterator[Count]:
     """Kill each of the six stages five times, on 1,797 digits."""
@@ -44,12 +47,8 @@ def _killed(
                 time.sleep(numbers.uniform(0, seconds[stage]))
                 os.killpg(process.pid, signal.SIGKILL)
             ending = make_repro(clone)
-            details = {
-                f"killed in {stage}": True,
-                "training went on": "resuming after epoch" in ending.said,
-                "lock file repaired": "half-written" in ending.said,
-            }
-            count.add(lost(clone, lock, ending), *(what for what in details if details[what]))
+            repairs = [what for said, what in _REPAIRS.items() if said in ending.said]
+            count.add(lost(clone, lock, ending), f"killed in {stage}", *repairs)
             yield count
 
 

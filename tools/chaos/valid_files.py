@@ -55,11 +55,8 @@ def pictures() -> Mapping[str, bytes]:
     """Return image files by name."""
     found = {}
     for name, (mode, kind, options) in _PICTURES.items():
-        stroke = pixels()[0]
-        grey = Image.fromarray(stroke)
-        image = Image.fromarray(stroke.astype(np.uint16)) if mode == "I;16" else grey.convert(mode)
         content = io.BytesIO()
-        image.save(content, kind, **options)
+        Image.fromarray(pixels()[0]).convert(mode).save(content, kind, **options)
         found[name] = content.getvalue()
     return found
 

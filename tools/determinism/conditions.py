@@ -1,22 +1,21 @@
 """What may differ between two runs of the same code, data and parameters, and how to set it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from iic.experiments.sweep.task import THREADS
 
 
-@dataclass(frozen=True)
-class Condition:
+class Condition(NamedTuple):
     """One difference from the reference run; `{top}` stands for a folder of the run's own."""
 
     what: str  # what differs, for the table
     how: str = ""  # how it is set, for the table
-    variables: Mapping[str, str] = field(default_factory=dict)  # environment variables
+    variables: Mapping[str, str] = {}  # environment variables
     command: tuple[str, ...] = ()  # command that starts Python
-    files: Mapping[str, str] = field(default_factory=dict)  # contents to write below {top}, by name
+    files: Mapping[str, str] = {}  # contents to write below {top}, by name
     locale: str = ""  # locale to make below {top}/locale, by its name in the system's sources
     needs: tuple[str, ...] = ()  # instructions of the processor, as Linux names them
     cores: int = 1  # cores that the machine must have
@@ -25,16 +24,15 @@ class Condition:
     terminal: bool = False  # whether the stages write to a terminal
     jobs: int = 1  # pipelines at once
     umask: int = 0o022  # file mode mask of the stages
-    settings: tuple[str, ...] = ()  # other parameters
+    settings: Mapping[str, object] = {}  # other parameters, as in a recipe
 
 
-@dataclass(frozen=True)
-class Level:
+class Level(NamedTuple):
     """A pipeline that is run under conditions."""
 
     title: str  # name of the data, for the table
     recipe: str  # name of a recipe
-    settings: tuple[str, ...]  # settings on top of it
+    settings: Mapping[str, object]  # other parameters, as in a recipe
     conditions: tuple[str, ...]  # names of the conditions
 
 
@@ -44,10 +42,9 @@ _BEYOND_AVX2 = " ".join(name for name in _FOUND if name.startswith(("AVX512", "X
 _TWO = dict.fromkeys(THREADS, "2")
 _ONEDNN = "ONEDNN_MAX_CPU_ISA"
 _NUMPY = {"NPY_DISABLE_CPU_FEATURES": _BEYOND_AVX2}
-_OPENBLAS = {"OPENBLAS_CORETYPE": "Haswell"}
-_XLA = {"XLA_FLAGS": "--xla_cpu_max_isa=AVX2"}
-AVX2 = {_ONEDNN: "AVX2", **_XLA, **_NUMPY, **_OPENBLAS}
-_NO_FMA = "glibc.cpu.hwcaps=-FMA,-FMA4,-AVX2"
+_OPENBLAS = ("OPENBLAS_CORETYPE", "Haswell")
+_XLA = ("XLA_FLAGS", "--xla_cpu_max_isa=AVX2")
+_AVX2 = dict([(_ONEDNN, "AVX2"), _XLA, _OPENBLAS]) | _NUMPY
 _WIDE = ("avx512f",)
 _KERAS = '{"floatx": "float64", "image_data_format": "channels_first", "epsilon": 0.01}'
 _MATPLOTLIB = "font.size: 20\naxes.facecolor: yellow\n"
@@ -61,13 +58,8 @@ _ZONE = {"TZ": "Pacific/Chatham"}
 _ONE_CORE = ("taskset", "-c", "0")
 
 
-def _onednn(what: str, instructions: str, needs: str) -> Condition:
-    how = f"`{_ONEDNN}={instructions}`"
-    return Condition(what, how, {_ONEDNN: instructions}, needs=(needs,))
-
-
-def _switch(what: str, variable: str, value: str) -> Condition:
-    return Condition(what, f"`{variable}={value}`", {variable: value})
+def _switch(what: str, variable: str, value: str, *needs: str) -> Condition:
+    return Condition(what, f"`{variable}={value}`", {variable: value}, needs=needs)
 
 
 CONDITIONS: Mapping[str, Condition] = {
@@ -84,20 +76,20 @@ CONDITIONS: Mapping[str, Condition] = {
     "one-core-two-threads": Condition(
         "one core of two, two threads", "`taskset -c 0`, the three variables = 2", _TWO,
         _ONE_CORE, cores=2),
-    "onednn-amx-off": _onednn("oneDNN without AMX", "AVX512_CORE_FP16", "amx_tile"),
-    "onednn-bf16": _onednn(
-        "oneDNN with AVX-512 and bfloat16, no half precision", "AVX512_CORE_BF16", "avx512_bf16"),
-    "onednn-avx512": _onednn("oneDNN with plain AVX-512", "AVX512_CORE", *_WIDE),
-    "onednn-avx2": _onednn("oneDNN with AVX2", "AVX2", *_WIDE),
+    "onednn-amx-off": _switch("oneDNN without AMX", _ONEDNN, "AVX512_CORE_FP16", "amx_tile"),
+    "onednn-bf16": _switch("oneDNN with AVX-512 and bfloat16, no half precision", _ONEDNN,
+                           "AVX512_CORE_BF16", "avx512_bf16"),
+    "onednn-avx512": _switch("oneDNN with plain AVX-512", _ONEDNN, "AVX512_CORE", *_WIDE),
+    "onednn-avx2": _switch("oneDNN with AVX2", _ONEDNN, "AVX2", *_WIDE),
     "onednn-off": _switch("TensorFlow's own convolutions", "TF_ENABLE_ONEDNN_OPTS", "0"),
-    "xla-avx2": Condition("XLA (the transform of images) with AVX2",
-                          f"`XLA_FLAGS={_XLA['XLA_FLAGS']}`", _XLA, needs=_WIDE),
+    "xla-avx2": _switch("XLA (the transform of images) with AVX2", *_XLA, *_WIDE),
     "numpy-avx2": Condition(
         "NumPy with AVX2", "`NPY_DISABLE_CPU_FEATURES`, all beyond", _NUMPY, needs=_WIDE),
-    "openblas-avx2": Condition("OpenBLAS (NumPy, SciPy, scikit-learn) with AVX2",
-                               "`OPENBLAS_CORETYPE=Haswell`", _OPENBLAS, needs=_WIDE),
-    "avx2": Condition("all four with AVX2", "the four switches together", AVX2, needs=_WIDE),
-    "no-fma": _switch("the C library without FMA", "GLIBC_TUNABLES", _NO_FMA),
+    "openblas-avx2": _switch(
+        "OpenBLAS (NumPy, SciPy, scikit-learn) with AVX2", *_OPENBLAS, *_WIDE),
+    "avx2": Condition("all four with AVX2", "the four switches together", _AVX2, needs=_WIDE),
+    "no-fma": _switch(
+        "the C library without FMA", "GLIBC_TUNABLES", "glibc.cpu.hwcaps=-FMA,-FMA4,-AVX2"),
     "terminal": Condition("progress bars on a terminal", terminal=True),
     "turkish": Condition("a Turkish locale", "`LC_ALL=tr_TR.UTF-8`", _TURKISH, locale="tr_TR"),
     "german": Condition("a German locale", "`LC_ALL=de_DE.UTF-8`", _GERMAN, locale="de_DE"),
@@ -122,7 +114,7 @@ CONDITIONS: Mapping[str, Condition] = {
         folder=_LONG, terminal=True, umask=0o077),
     **{f"python-{version}": Condition(f"Python {version}", python=version)
        for version in ("3.11", "3.12", "3.13")},
-    "seed": Condition("for scale: another seed", "`seed: 1`", settings=("seed=1",)),
+    "seed": Condition("for scale: another seed", "`seed: 1`", settings={"seed": 1}),
 }  # fmt: skip
 
 # What this machine cannot show.
@@ -132,14 +124,13 @@ ELSEWHERE = {
     "macOS": "no such machine",
     "a GPU": "no such machine; the pinned TensorFlow is the one for processors",
 }
-_PROCESSOR = ("onednn-amx-off", "onednn-bf16", "onednn-avx512", "onednn-avx2", "onednn-off")
-_BFLOAT16 = ("train.epochs=8", "train.precision=mixed_bfloat16")
+_BFLOAT16 = {"train": {"epochs": 8, "precision": "mixed_bfloat16"}}
 LEVELS: Mapping[str, Level] = {
-    "digits": Level("digits", "tour", ("train.epochs=8",), tuple(CONDITIONS)),
-    "bfloat16": Level(
-        "digits, bfloat16", "tour", _BFLOAT16, ("again", "threads-1", *_PROCESSOR, "seed")
-    ),
-    "mnist": Level("MNIST", "fast", (), (
+    "digits": Level("digits", "tour", {"train": {"epochs": 8}}, tuple(CONDITIONS)),
+    "bfloat16": Level("digits, bfloat16", "tour", _BFLOAT16, (
+        *("again", "threads-1", "onednn-amx-off", "onednn-bf16", "onednn-avx512", "onednn-avx2"),
+        *("onednn-off", "seed"))),
+    "mnist": Level("MNIST", "fast", {}, (
         *("again", "seed", "threads-1", "avx2", "onednn-amx-off", "surroundings"),
         *("python-3.13", "one-core-two-threads", "two-at-once"))),
 }  # fmt: skip

@@ -9,7 +9,6 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import shutil
 import sys
 import tempfile
@@ -30,7 +29,7 @@ from iic.core.params import Params
 from iic.data.datasets import COLLECTIONS, IdxFile
 from iic.data.download import Origin, fetch, origins_of
 from iic.evaluation.paths import CLASS_COLUMNS, METRICS, PREDICTIONS
-from iic.experiments.recipes import read_settings, recipe_params, with_overrides
+from iic.experiments.recipes import recipe_params, with_overrides
 from iic.experiments.scratch import STAGES, copy_code, write_params
 from iic.model.matching import contingency_table, hungarian_match
 from iic.pipeline.costs import COSTS, read_costs
@@ -39,7 +38,7 @@ from tools.command import call, ending_of, run_main
 from tools.determinism.conditions import CONDITIONS, LEVELS, Condition
 
 DETERMINISM = MEASUREMENTS / "determinism.json"
-_TRIED = ("same", "others", "failed")
+_THIS_PYTHON = "{}.{}".format(*sys.version_info)
 # Prints Python's version, then those of the packages that compute and draw.
 _VERSIONS = """
 import sys
@@ -82,9 +81,9 @@ def versions_of(python: str) -> tuple[str, str]:
 
 def run_level(level: str, wanted: Sequence[str], pythons: Mapping[str, str]) -> None:
     """Run the reference, then each condition that is wanted or missing; keep each result."""
-    params = _with(recipe_params(LEVELS[level].recipe), LEVELS[level].settings)
     if not _waiting(level, wanted, pythons):
         return
+    params = with_overrides(recipe_params(LEVELS[level].recipe), LEVELS[level].settings, level)
     with tempfile.TemporaryDirectory() as name_of_folder:
         code, data = (Path(name_of_folder) / name for name in ("code", "data"))
         data.mkdir()
@@ -96,32 +95,26 @@ def run_level(level: str, wanted: Sequence[str], pythons: Mapping[str, str]) -> 
             for name in _waiting(level, wanted, pythons):
                 row = _row(name, code, params, reference, pythons)
                 sys.stderr.write(f"{level}, {name}: {row['outcome']}\n")
-                _keep(level, {name: row})
-
-
-def _with(params: Params, settings: Sequence[str]) -> Params:
-    return with_overrides(params, read_settings(list(settings)), "settings")
+                with _updated(level) as kept:
+                    kept["conditions"][name] = row
 
 
 def _waiting(level: str, wanted: Sequence[str], pythons: Mapping[str, str]) -> list[str]:
     """Names of the conditions to run; those that cannot be tried are noted at once."""
     rows = read_results().get(level, {}).get("conditions", {})
-    tried = {name for name, row in rows.items() if row["outcome"] in _TRIED}
+    tried = {name for name, row in rows.items() if row["outcome"] != "not tried"}
     waiting = []
     for name in LEVELS[level].conditions:
-        is_reference = CONDITIONS[name].python == _version_of_reference()
+        is_reference = CONDITIONS[name].python == _THIS_PYTHON
         if is_reference or (name not in wanted if wanted else name in tried):
             continue
         reason = why_not(CONDITIONS[name], instructions(), usable_cores(), pythons)
         if not reason:
             waiting.append(name)
         elif name not in tried:
-            _keep(level, {name: {"outcome": "not tried", "reason": reason}})
+            with _updated(level) as kept:
+                kept["conditions"][name] = {"outcome": "not tried", "reason": reason}
     return waiting
-
-
-def _version_of_reference() -> str:
-    return ".".join(platform.python_version_tuple()[:2])
 
 
 def _row(
@@ -129,15 +122,11 @@ def _row(
 ) -> dict[str, Any]:
     """Run a condition and compare it; of several runs at once, the worst counts."""
     condition, outputs = CONDITIONS[name], declared_outputs(PIPELINE)
-    other = _with(params, condition.settings)
+    other = with_overrides(params, condition.settings, name)
     python = pythons.get(condition.python, sys.executable)
     try:
         with finished_runs(code, other, condition, python) as folders:
-            rows = [
-                difference(reference, folder, outputs)
-                | {"train_seconds": _seconds_of_training(folder)}
-                for folder in folders
-            ]
+            rows = [difference(reference, folder, outputs) for folder in folders]
     except InputError as error:
         return {"outcome": "failed", "reason": str(error)}
     return next((row for row in rows if row["outcome"] != "same"), rows[-1])
@@ -150,27 +139,28 @@ def read_results() -> dict[str, Any]:
 
 def _keep_reference(level: str, reference: Path) -> None:
     """Keep the reference and the machine; drop rows that were compared with other bytes."""
-    before, here = read_results().get(level, {}).get("reference", {}), machine()
-    digest = digest_of_all(digests(reference, declared_outputs(PIPELINE)))
-    if is_other := before.get("digest", digest) != digest:
-        sys.stderr.write(f"{level}: the reference has other bytes than before, all is run again\n")
-    machines = [] if is_other else before.get("machines", [])
-    found = {
-        "digest": digest,
-        "metrics": metrics_of(reference),
-        "train_seconds": _seconds_of_training(reference),
-        "machines": machines if here in machines else [*machines, here],
-    }
-    _keep(level, reference=found, **({"conditions": {}} if is_other else {}))
+    digest, here = digest_of_all(digests(reference, declared_outputs(PIPELINE))), machine()
+    with _updated(level) as kept:
+        if kept["reference"].get("digest", digest) != digest:
+            sys.stderr.write(f"{level}: the reference has other bytes than before, all run again\n")
+            kept.update(reference={}, conditions={})
+        machines = kept["reference"].get("machines", [])
+        kept["reference"] = {
+            "digest": digest,
+            "metrics": metrics_of(reference),
+            "train_seconds": _seconds_of_training(reference),
+            "machines": machines if here in machines else [*machines, here],
+        }
 
 
-def _keep(level: str, rows: Mapping[str, Any] | None = None, **parts: Mapping[str, Any]) -> None:
-    """Write rows of conditions, or other parts of a level, into the file beside the others."""
+@contextmanager
+def _updated(level: str) -> Iterator[dict[str, Any]]:
+    """Yield the results of a level to change, then write them into the file beside the others."""
     results = read_results()
-    kept = {"reference": {}, "conditions": {}} | results.get(level, {}) | parts
-    rows = kept["conditions"] | (rows or {})
+    kept = results.setdefault(level, {"reference": {}, "conditions": {}})
+    yield kept
+    rows = kept["conditions"]
     kept["conditions"] = {name: rows[name] for name in LEVELS[level].conditions if name in rows}
-    results[level] = kept
     in_order = {known: results[known] for known in LEVELS if known in results}
     write_text(DETERMINISM, json.dumps(in_order, indent=1, ensure_ascii=False) + "\n")
 
@@ -182,10 +172,8 @@ def finished_runs(
     """Run copied code under a condition; yield the folders of its runs, or raise InputError."""
     with tempfile.TemporaryDirectory() as name:
         tops = [Path(name) / str(number) for number in range(condition.jobs)]
-        for top in tops:
-            _prepare(top, code, params, condition)
         with ThreadPoolExecutor(len(tops)) as pool:
-            list(pool.map(lambda top: _run_stages(top, condition, python), tops))
+            list(pool.map(lambda top: _run(top, code, params, condition, python), tops))
         yield [top / condition.folder for top in tops]
 
 
@@ -198,30 +186,15 @@ def keep_data(params: Params, folder: Path) -> Params:
     if params.data.name not in COLLECTIONS:
         return params
     collection = COLLECTIONS[params.data.name]
-    local = Path(params.data.local_dir) if params.data.local_dir else None
 
     def read(origin: Origin, file: IdxFile) -> bytes:
         content = origin.read(file)
         (folder / file.name).write_bytes(content)
         return content
 
-    origins = origins_of(collection, local)
+    origins = origins_of(collection, Path(params.data.local_dir) if params.data.local_dir else None)
     fetch(collection, [Origin(origin.name, partial(read, origin)) for origin in origins])
     return params.with_values(data={"local_dir": str(folder)})
-
-
-def _prepare(top: Path, code: Path, params: Params, condition: Condition) -> None:
-    (top / "home").mkdir(parents=True)
-    shutil.copytree(code, top / condition.folder)
-    write_params(top / condition.folder, params)
-    for name, content in condition.files.items():
-        (top / name).parent.mkdir(parents=True, exist_ok=True)
-        (top / name).write_text(content, "utf-8")
-    if name := condition.locale:
-        (top / "locale").mkdir()
-        target = str(top / f"locale/{name}.UTF-8")
-        # `--no-archive` needs no rights over the system's own locales.
-        call("localedef", "--no-archive", "-i", name, "-f", "UTF-8", target, cwd=top)
 
 
 def environment(top: Path, condition: Condition) -> dict[str, str]:
@@ -233,14 +206,23 @@ def environment(top: Path, condition: Condition) -> dict[str, str]:
     return plain | own | {"DVC_NO_ANALYTICS": "1"}
 
 
-def _run_stages(top: Path, condition: Condition, python: str) -> None:
+def _run(top: Path, code: Path, params: Params, condition: Condition, python: str) -> None:
+    (top / "home").mkdir(parents=True)
+    shutil.copytree(code, top / condition.folder)
+    write_params(top / condition.folder, params)
+    for name, content in condition.files.items():
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_text(content, "utf-8")
+    if name := condition.locale:
+        (top / "locale").mkdir()
+        target = str(top / f"locale/{name}.UTF-8")
+        # `--no-archive` needs no rights over the system's own locales.
+        call("localedef", "--no-archive", "-i", name, "-f", "UTF-8", target, cwd=top)
+    folder, env = top / condition.folder, environment(top, condition)
     for stage in STAGES:
+        command = (*condition.command, python, "-m", f"stages.{stage}")
         status, said = ending_of(
-            *(*condition.command, python, "-m", f"stages.{stage}"),
-            cwd=top / condition.folder,
-            env=environment(top, condition),
-            umask=condition.umask,
-            terminal=condition.terminal,
+            *command, cwd=folder, env=env, umask=condition.umask, terminal=condition.terminal
         )
         if status != 0:
             raise InputError(f"{stage}: exit status {status}: {' '.join(said.split())[-300:]}")
@@ -296,21 +278,16 @@ def difference(reference: Path, other: Path, outputs: list[str]) -> dict[str, An
     """List outputs whose bytes differ, how far metrics moved, and images in another cluster."""
     before, after = digests(reference, outputs), digests(other, outputs)
     differs = [output for output in outputs if before[output] != after[output]]
-    if not differs:
-        return {"outcome": "same", "digest": digest_of_all(after)}
-    was, now = metrics_of(reference), metrics_of(other)
-    changed, images = changed_clusters(*(
-        read_table(folder / PREDICTIONS, CLASS_COLUMNS)["cluster"].astype(np.int64)
-        for folder in (reference, other)
-    ))  # fmt: skip
-    return {
-        "outcome": "others",
-        "digest": digest_of_all(after),
-        "differs": differs,
-        "moved": {name: round(abs(now[name] - was[name]), 6) for name in MOVED},
-        "changed": changed,
-        "images": images,
-    }
+    found: dict[str, Any] = {"outcome": "others" if differs else "same"}
+    found["digest"] = digest_of_all(after)
+    if differs:
+        runs = (reference, other)
+        was, now = map(metrics_of, runs)
+        tables = [read_table(folder / PREDICTIONS, CLASS_COLUMNS) for folder in runs]
+        changed, images = changed_clusters(*(table["cluster"].astype(np.int64) for table in tables))
+        moved = {name: round(abs(now[name] - was[name]), 6) for name in MOVED}
+        found |= {"differs": differs, "moved": moved, "changed": changed, "images": images}
+    return found | {"train_seconds": _seconds_of_training(other)}
 
 
 def changed_clusters(first: np.ndarray, second: np.ndarray) -> tuple[int, int]:

@@ -44,8 +44,7 @@ def main(arguments: list[str]) -> None:
 
 def _digests_with(variables: dict[str, str]) -> dict[str, str]:
     said = run_module("tools.determinism.operations", "digests", environment=variables)
-    found: dict[str, str] = json.loads(said.splitlines()[-1])
-    return found
+    return json.loads(said.splitlines()[-1])
 
 
 def digests() -> dict[str, str]:

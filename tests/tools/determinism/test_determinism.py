@@ -71,6 +71,7 @@ def test_one_different_byte_is_a_difference(tmp_path):
         "moved": {"acc": 0.25, "nmi": 0.0, "loss": 0.0},
         "changed": 1,
         "images": 3,
+        "train_seconds": 12.3,
     }
 
 
@@ -206,11 +207,11 @@ def tiny_level(monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
     results = tmp_path / "determinism.json"
     names = ("again", "threads-1", "python-3.13", "nice")
-    level = Level("tiny", "tour", ("train.epochs=8",), names)
+    level = Level("tiny", "tour", {"train": {"epochs": 8}}, names)
     for module in (determinism, reproducibility):
         monkeypatch.setattr(module, "LEVELS", {"mnist": level})
     monkeypatch.setattr(determinism, "DETERMINISM", results)
-    monkeypatch.setattr(determinism, "_version_of_reference", lambda: "3.11")
+    monkeypatch.setattr(determinism, "_THIS_PYTHON", "3.11")
     monkeypatch.setattr(determinism, "declared_outputs", lambda path: FILES)
     monkeypatch.setattr(determinism, "copy_code", lambda folder: None)
     queue: list[list[int] | str] = []
