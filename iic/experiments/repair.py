@@ -9,10 +9,10 @@ import json
 import os
 import re
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import psutil
@@ -59,7 +59,7 @@ def _repair_lock_files() -> None:
     broken = [path for path in (RWLOCK, LOCK) if not _is_complete(path)]
     if broken:
         # A living DVC may be writing them.
-        time.sleep(_WRITE_SECONDS)
+        sleep(_WRITE_SECONDS)
     for path in broken:
         if not _is_complete(path):
             sys.stderr.write(f"{path}: half-written, since DVC was killed; repaired\n")
