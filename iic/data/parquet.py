@@ -16,6 +16,10 @@ from iic.data.table_lines import label_columns, listed
 
 log = logging.getLogger(__name__)
 
+# Columns of bytes, also as a field `bytes` of a structure or by number.
+_IMAGE_TYPE = re.compile(
+    r"(struct<(.*, )?bytes: |dictionary<values=)?((large_)?binary|fixed_size_binary)"
+)
 _IMAGE_WORDS = ("image", "img", "images", "picture", "pixels", "bytes")
 
 
@@ -87,7 +91,7 @@ def _read_parquet(
         labels += columns[labels_at] if labels_at else ()
     if not contents:
         raise InputError(f"{path}: contains no images")
-    if not labels_at:
+    if not labels_at or all(label is None for label in labels):
         return contents, None
     names = _class_names(schema.metadata or {}, labels_at)
     return contents, _parquet_labels(labels, names, f"{path}: {reason_of(labels_at)}")
@@ -95,11 +99,7 @@ def _read_parquet(
 
 def _parquet_columns(path: Path, kinds: dict[str, str]) -> tuple[str, str | None]:
     """Return the names of the columns of images and of labels."""
-    images = [
-        name
-        for name, kind in kinds.items()
-        if re.match(r"(large_)?binary|fixed_size_binary|struct<(.*, )?bytes: (large_)?binary", kind)
-    ]
+    images = [name for name, kind in kinds.items() if _IMAGE_TYPE.match(kind)]
     preferred = [name for word in _IMAGE_WORDS for name in images if name.lower() == word]
     if not images or (len(images) > 1 and not preferred):
         raise InputError(
@@ -132,8 +132,9 @@ def _class_names(metadata: dict[bytes, bytes], column: str) -> list[str]:
         names = feature["names"]
     except (KeyError, TypeError, ValueError, RecursionError):
         return []
-    are_names = isinstance(names, list) and all(isinstance(n, str) for n in names)
-    return [name[:LONGEST] for name in names] if are_names else []
+    if not isinstance(names, list):
+        return []
+    return names if all(isinstance(name, str) and len(name) <= LONGEST for name in names) else []
 
 
 def _parquet_labels(labels: list[Any], names: list[str], place: str) -> np.ndarray:
@@ -147,6 +148,8 @@ def _parquet_labels(labels: list[Any], names: list[str], place: str) -> np.ndarr
     longest = max((len(label) for label in labels if isinstance(label, str | bytes)), default=0)
     if longest > LONGEST:
         raise InputError(f"{place}: a label has {longest:,} characters; at most {LONGEST} are read")
-    if kinds == {int} and names:
-        return np.array([names[k] if 0 <= k < len(names) else str(k) for k in labels], np.str_)
+    if kinds == {int}:
+        # In an array, large integers could become floats.
+        texts = [names[k] if 0 <= k < len(names) else str(k) for k in labels]
+        return np.array(texts, np.str_)
     return np.array(label_texts(np.array(labels), len(labels), place), np.str_)

@@ -12,6 +12,7 @@ from iic.core.errors import InputError
 from iic.data.tables import parquet_images
 
 FILES = [b"first", b"second", b"third"]
+DICTIONARY = "dictionary<values=binary, indices=int32, ordered=0>"
 STRUCT = "struct<bytes: binary, path: string>"
 HUGGING_FACE = [{"bytes": content, "path": f"{k}.png"} for k, content in enumerate(FILES)]
 
@@ -83,13 +84,15 @@ def refused(path: Path, **limits: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("kind", "values"), [(STRUCT, HUGGING_FACE), ("binary", FILES), ("large_binary", FILES)]
+    ("kind", "values"),
+    [(STRUCT, HUGGING_FACE), ("binary", FILES), ("large_binary", FILES), (DICTIONARY, FILES)],
 )
 @pytest.mark.parametrize(
     ("labels", "names"),
     [
         ([7, 3, 7], ["7", "3", "7"]),
         ([7.0, 3.0, 7.0], ["7", "3", "7"]),
+        ([1, 2**64 - 1, -1], ["1", "18446744073709551615", "-1"]),
         (["cat", "dog", "cat"], ["cat", "dog", "cat"]),
         ([b"cat", b"dog", b"cat"], ["cat", "dog", "cat"]),
         ([True, False, True], ["True", "False", "True"]),
@@ -104,7 +107,13 @@ def test_images_and_labels(stand_in, kind, values, labels, names):
 def test_names_of_classes_come_from_the_metadata(stand_in):
     columns = {"image": (STRUCT, HUGGING_FACE), "label": ("int64", [1, 0, -1])}
     assert read(stand_in(columns, metadata(["cat", "dog"])))[1].tolist() == ["dog", "cat", "-1"]
-    for damaged in (metadata([1, 2]), metadata(None), {b"huggingface": b"{"}, {}):
+    for damaged in (
+        metadata([1, 2]),
+        metadata(["x" * 256]),
+        metadata(None),
+        {b"huggingface": b"{"},
+        {},
+    ):
         assert read(stand_in(columns, damaged))[1].tolist() == ["1", "0", "-1"]
 
 
@@ -113,6 +122,11 @@ def test_no_labels_and_columns_that_are_not_read(stand_in, caplog):
     path = stand_in({"img": (STRUCT, HUGGING_FACE), "fine_label": ("int64", [1, 0, 1])})
     assert read(path) == (FILES, None)
     assert "columns that are not read: 'fine_label'" in caplog.text
+
+
+def test_empty_labels_are_none(stand_in):
+    path = stand_in({"image": ("binary", FILES), "label": ("null", [None] * 3)})
+    assert read(path) == (FILES, None)
 
 
 def test_column_called_image_is_chosen(stand_in):
