@@ -4,20 +4,21 @@ from pathlib import Path
 
 import numpy as np
 
-from iic.core.files import write_arrays
+from iic.core.files import write_arrays, write_text
 from iic.core.params import DataParams, Params
 from iic.data.custom import custom_dataset
 from iic.data.datasets import COLLECTIONS, Dataset, digits_dataset
 from iic.data.download import fetch, origins_of
 from iic.data.images import Reading
-from iic.pipeline.paths import IMAGES, LABELS
+from iic.pipeline.paths import APPEARANCE, IMAGES, LABELS
 from iic.pipeline.stage import run
 
 
 def main(params: Params) -> None:
     """Store images and labels in two files, so that training depends on the images alone.
 
-    Class names and paths of images reveal labels, so they are stored with the labels.
+    Class names and paths of images reveal labels, so they are stored with the labels. A third file
+    says how custom images looked, so that `iic predict` treats new images in the same way.
     """
     dataset = _load(params.data)
     write_arrays(IMAGES, {"train_images": dataset.train_images, "test_images": dataset.test_images})
@@ -31,6 +32,8 @@ def main(params: Params) -> None:
             "test_paths": np.array(dataset.test_paths, np.str_),
         },
     )
+    looks = dataset.appearance
+    write_text(APPEARANCE, f"{looks.model_dump_json(indent=2) if looks else 'null'}\n")
 
 
 def _load(data: DataParams) -> Dataset:

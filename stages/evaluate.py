@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 
+from iic.core.appearance import read_appearance
 from iic.core.files import read_arrays, read_table, write_table, write_text
 from iic.core.params import Params
 from iic.evaluation.card import ModelCard, write_card
@@ -19,7 +20,7 @@ from iic.evaluation.scores import (
     stability,
 )
 from iic.model.store import hash_of_weights, load_network
-from iic.pipeline.paths import HISTORY, IMAGES, LABELS, MODEL, SNAPSHOTS
+from iic.pipeline.paths import APPEARANCE, HISTORY, IMAGES, LABELS, MODEL, SNAPSHOTS
 from iic.pipeline.quiet import quiet
 from iic.pipeline.stage import run
 
@@ -63,6 +64,8 @@ def main(params: Params) -> None:
         data=params.data.name,
         size=params.data.size,
         ink=params.data.ink,
+        appearance=read_appearance(APPEARANCE),
+        ink_share=_ink_share(),
         labels=names.tolist(),
         clusters=clusters,
         overclusters=overclusters,
@@ -80,6 +83,16 @@ def _assign(known: dict[str, np.ndarray]) -> dict[str, Split]:
         split: Split(predict(network, images[f"{split}_images"]), known[f"{split}_labels"])
         for split in ("train", "test")
     }
+
+
+def _ink_share() -> tuple[float, float]:
+    """Return mean and standard deviation of the ink of the training images.
+
+    `iic predict` recognises images of another kind by them.
+    """
+    images = read_arrays(IMAGES, ["train_images"])["train_images"]
+    ink = images.reshape(len(images), -1).mean(axis=1) / 255
+    return round(float(ink.mean()), 4), round(float(ink.std()), 4)
 
 
 if __name__ == "__main__":

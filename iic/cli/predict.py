@@ -12,10 +12,14 @@ import click
 
 from iic.cli.options import model_option
 from iic.core.errors import InputError
+from iic.core.text import counted
 from iic.pipeline.quiet import quiet
 
 if TYPE_CHECKING:
-    from iic.data.images import ImageSource
+    import keras
+
+    from iic.core.appearance import Appearance
+    from iic.data.images import ImageSource, Reading
     from iic.evaluation.card import ModelCard
     from iic.model.assignments import Assignments
 
@@ -61,53 +65,86 @@ def predict(
 ) -> None:
     """Assign IMAGES to the clusters of a trained model.
 
-    IMAGES are PNG, JPEG, BMP, TIFF or WebP files, folders of them, NPZ or IDX files. The output
-    has one row per image with its cluster, its overcluster and the probability of the cluster. If
-    labels were known at evaluation, it also has the label that the cluster stands for.
+    IMAGES are image files (PNG, JPEG, BMP, TIFF, WebP, GIF, PNM), folders of them, or NPZ, NPY,
+    IDX, CSV and Parquet files. The output has one row per image with its cluster, its overcluster
+    and the probability of the cluster. If labels were known at evaluation, it also has the label
+    that the cluster stands for.
     """
     if out is not None and out.suffix not in _WRITERS:
         raise click.UsageError(f"--out {out}: a name that ends in .csv or .jsonl is needed")
-    from tqdm import tqdm
-
-    from iic.data.images import Reading, describe_skipped, ground_of
+    from iic.data.examine import examine
+    from iic.data.images import Reading
     from iic.evaluation.card import card_of, card_path
 
     card = card_of(model)
     if card is None:
-        click.echo(
+        _say(
             f"{card_path(model)}: not found, so clusters have no names; size fit and ink auto "
-            "unless you say otherwise",
-            err=True,
+            "unless you say otherwise"
         )
     reading = Reading(
         size=size or (card.size if card else "fit"),  # type: ignore[arg-type] # click has checked
         ink=ink or (card.ink if card else "auto"),  # type: ignore[arg-type] # click has checked
         broken="skip" if skip_broken else "refuse",
     )
-    sources = _sources(images, max_images)
-    grounds = [ground_of([source], reading) for source in sources]
-    for source, ground in zip(sources, grounds, strict=True):
-        click.echo(f"{source.title}: {len(source.names):,} images, {ground}", err=True)
+    sources = _sources(images, max_images, skip_broken=skip_broken)
+    examination = examine(sources, reading.ink, card.appearance if card else None)
+    for source in sources:
+        _say(f"{source.title}: {counted(len(source.names), 'image')}, {examination}")
+    for warning in examination.warnings:
+        _say(f"warning: {warning}")
 
     # After the images have been found, since TensorFlow takes seconds to import.
     with quiet():
         from iic.model.store import load_network
-        from iic.serving.predict import predict_source
 
         network = load_network(model)
     labels = _labels(card, network.outputs[0].shape[1])
-    skipped: list[InputError] = []
-    total = sum(len(source.names) for source in sources)
-    with _opened(out) as file, tqdm(total=total, unit="image", leave=False, disable=None) as bar:
+    with _opened(out) as file:
         write = _WRITERS[out.suffix if out else ".csv"](file, labels is not None)
-        for source, ground in zip(sources, grounds, strict=True):
-            for batch in predict_source(network, source, ground, reading, skipped.append):
-                write(_rows([source.names[index] for index in batch.indices], batch.soft, labels))
+        batches = _assigned(network, sources, examination.appearance, reading, card)
+        for names, soft in batches:
+            write(_rows(names, soft, labels))
+    if out is not None:
+        _say(str(out))
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _assigned(
+    network: "keras.Model",
+    sources: "Sequence[ImageSource]",
+    appearance: "Appearance",
+    reading: "Reading",
+    card: "ModelCard | None",
+) -> "Iterator[tuple[list[str], Assignments]]":
+    """Yield names and assignments in batches; say what was skipped and what is doubtful."""
+    from tqdm import tqdm
+
+    from iic.data.check import ImageCheck, Ink, assignment_warnings
+    from iic.data.images import describe_skipped
+    from iic.serving.predict import predict_source
+
+    skipped: list[InputError] = []
+    check = ImageCheck(reading.size)
+    clusters: list[int] = []
+    confidence: list[float] = []
+    total = sum(len(source.names) for source in sources)
+    with tqdm(total=total, unit="image", leave=False, disable=None) as bar:
+        for source in sources:
+            for batch in predict_source(network, source, appearance, reading, skipped.append):
+                check.add(batch.images)
+                clusters += batch.soft.hard_cluster.tolist()
+                confidence += batch.soft.probability.tolist()
+                yield [source.names[index] for index in batch.indices], batch.soft
                 bar.update(len(batch.indices))
     for line in describe_skipped(skipped, total):
-        click.echo(line, err=True)
-    if out is not None:
-        click.echo(str(out), err=True)
+        _say(line)
+    known = Ink(*card.ink_share) if card and card.ink_share else None
+    for line in [*check.warnings(known), *assignment_warnings(clusters, confidence)]:
+        _say(f"warning: {line}")
 
 
 def _labels(card: "ModelCard | None", clusters: int) -> list[str | None] | None:
@@ -124,22 +161,23 @@ def _labels(card: "ModelCard | None", clusters: int) -> list[str | None] | None:
     return card.cluster_names()
 
 
-def _sources(paths: Sequence[Path], max_images: int) -> "list[ImageSource]":
-    """Return the sources of images; single files form one source, like those of a folder."""
-    from iic.data.images import SUFFIXES, FileSource
-    from iic.data.readers import check_name, sources_of
+def _sources(paths: Sequence[Path], max_images: int, *, skip_broken: bool) -> "list[ImageSource]":
+    """Return the sources of images; single image files form one source, like those of a folder."""
+    from iic.data.found import find_parts
+    from iic.data.images import FileSource
 
-    files = [path for path in paths if path.is_file() and path.suffix.lower() in SUFFIXES]
+    files: list[str] = []
     sources: list[ImageSource] = []
-    for path in files:
-        check_name(path)
-    if files:
-        title = str(files[0]) if len(files) == 1 else f"{len(files):,} files"
-        sources.append(FileSource(title, files))
-    others = set(paths) - set(files)
     for path in paths:
-        if path in others:
-            sources += sources_of(path, max_images)
+        parts = find_parts(path, max_images, with_labels=False, skip_broken=skip_broken)
+        found = [part.source for part in parts.values()]
+        if path.is_file() and isinstance(found[0], FileSource):
+            files += found[0].names
+        else:
+            sources += found
+    if files:
+        title = files[0] if len(files) == 1 else f"{len(files):,} files"
+        sources.insert(0, FileSource(title, [Path(name) for name in files]))
     return sources
 
 

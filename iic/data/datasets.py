@@ -1,7 +1,9 @@
 """Published data sets in IDX format, with mirrors and checksums, and a small offline data set."""
 
+import difflib
 import hashlib
 import math
+import re
 import struct
 import zlib
 from collections.abc import Mapping
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from iic.core.appearance import Appearance
 from iic.core.constants import IMAGE_SIZE
 from iic.core.errors import InputError
 
@@ -50,6 +53,7 @@ class Dataset:
         names: Names of the classes.
         train_paths: Path of each training image; empty if its index identifies it.
         test_paths: Path of each test image; empty if its index identifies it.
+        appearance: How custom images look; None for published data sets.
     """
 
     train_images: np.ndarray
@@ -59,6 +63,7 @@ class Dataset:
     names: tuple[str, ...]
     train_paths: tuple[str, ...] = ()
     test_paths: tuple[str, ...] = ()
+    appearance: Appearance | None = None
 
 
 @dataclass(frozen=True)
@@ -216,6 +221,9 @@ def parse_idx(content: bytes, file: IdxFile) -> np.ndarray:
 def read_local_file(folder: Path, file: IdxFile) -> bytes:
     """Read a file from a folder, uncompressed or gzipped (`.gz`).
 
+    The file may also have another name, with a dot instead of a hyphen or any other, or lie one
+    folder deeper, as archives of data sets leave it: then its size and checksum tell.
+
     Args:
         folder: Folder of the file.
         file: Description of the uncompressed file.
@@ -226,17 +234,51 @@ def read_local_file(folder: Path, file: IdxFile) -> bytes:
     Raises:
         InputError: The folder contains neither form, or the file cannot be read.
     """
-    plain, packed = folder / file.name, folder / f"{file.name}.gz"
     try:
-        if plain.is_file():
-            with plain.open("rb") as stream:
-                return stream.read(file.size + 1)
-        if packed.is_file():
-            with packed.open("rb") as stream:
-                return gunzip(stream.read(packed_limit(file) + 1), file, str(folder))
+        candidates = _candidates(folder, file)
+        for path in candidates:
+            content = _unpacked(path, file)
+            if path == candidates[-1] or hashlib.sha256(content).hexdigest() == file.sha256:
+                return content
     except OSError as error:
         raise InputError(f"{file.name} from {folder}: {error.strerror}") from error
-    raise InputError(f"{file.name}: neither this file nor {packed.name} is in {folder}")
+    raise InputError(
+        f"{file.name}: neither this file nor {file.name}.gz is in {folder}{_near(folder, file)}"
+    )
+
+
+def _candidates(folder: Path, file: IdxFile) -> list[Path]:
+    """List the files that may be `file`: by its name first, then by a similar name or its size."""
+    named = [folder / name for name in (file.name, f"{file.name}.gz") if (folder / name).is_file()]
+    if named:
+        return named[:1]
+    files = sorted(path for path in (*folder.glob("*"), *folder.glob("*/*")) if path.is_file())
+    similar = [path for path in files if _plain_name(path) == _plain_name(Path(file.name))]
+    sized = [path for path in files if path.stat().st_size == file.size and path not in similar]
+    # A similar name is read even if its checksum is wrong, so that the error tells.
+    return [*sized, *similar] if similar else [p for p in sized if _has_checksum(p, file)]
+
+
+def _plain_name(path: Path) -> str:
+    return re.sub(r"\W+", "-", path.name.removesuffix(".gz").lower())
+
+
+def _has_checksum(path: Path, file: IdxFile) -> bool:
+    return hashlib.sha256(_unpacked(path, file)).hexdigest() == file.sha256
+
+
+def _unpacked(path: Path, file: IdxFile) -> bytes:
+    with path.open("rb") as stream:
+        if path.suffix == ".gz":
+            return gunzip(stream.read(packed_limit(file) + 1), file, str(path.parent))
+        return stream.read(file.size + 1)
+
+
+def _near(folder: Path, file: IdxFile) -> str:
+    """Name the file with the most similar name, for an error; empty if there is none."""
+    names = [path.name for path in (*folder.glob("*"), *folder.glob("*/*")) if path.is_file()]
+    nearest = difflib.get_close_matches(file.name, names, n=1)
+    return f"; {nearest[0]} is similar: rename or unpack it" if nearest else ""
 
 
 def idx_dataset(contents: Mapping[str, bytes], collection: Collection) -> Dataset:

@@ -1,31 +1,29 @@
 """Images from files or arrays: reading in batches, polarity, conversion to the network's input."""
 
 import hashlib
+import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from iic.core.appearance import Appearance, Numbers
 from iic.core.errors import InputError, reason_of
 from iic.core.files import check_plain
 from iic.core.params import Fitting, Ink
-from iic.data.fitting import as_bytes, border_of, grey_of, is_colorful, resized
+from iic.data import arrays
+from iic.data.arrays import image_array, too_large
+from iic.data.fitting import resized
+from iic.data.kinds import FORMATS, READABLE, Kind, kind_of, refusal
+from iic.data.pictures import Picture, decoded, is_colorful, light_ink, with_opacity
+from iic.data.values import BYTES, extremes_of, numbers_of, range_of, scaled
 
-_T = TypeVar("_T")
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
-# A page at 600 dpi has 35 million pixels; a larger image is a mistake or an attack.
-MAX_PIXELS = 64_000_000
-# Images whose borders are examined to find the polarity.
-_EXAMINED = 200
-# Share of them that may disagree before the log advises to set the polarity.
-_MOST_OPPOSITE = 0.2
 # Images in memory at once. Equal to the batch size of iic.model.network.predict, so that the same
 # images in the same order give the same numbers.
 BATCH_SIZE = 500
@@ -35,12 +33,18 @@ _TASK = 125
 _LARGE = 32_768
 # Largest number of bytes of a file that are hashed: more than any readable image has.
 _HASHED = 1 << 26
+# Kinds of files whose names say nothing about a remedy.
+_PLAIN_KINDS = (Kind.TEXT, Kind.EMPTY, Kind.UNKNOWN, Kind.IMAGE)
 # Largest number of skipped images whose errors are shown.
 _NAMED = 5
 
 
 class UnreadableImageError(InputError):
     """A file is not an image or is damaged; `data.broken: skip` skips it."""
+
+
+class _UnknownFormatError(UnreadableImageError):
+    """A file is in none of the formats that are read."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,11 @@ class ImageSource(Protocol):
     def threads(self) -> int:
         """Number of threads that speed reading up."""
 
-    def read(self, index: int) -> Image.Image:
+    @property
+    def keeps_order(self) -> bool:
+        """Whether the order has a meaning, as in an array; the order of files has none."""
+
+    def read(self, index: int) -> Picture:
         """Decode one image; raise an UnreadableImageError that names it."""
 
     def digest(self, index: int) -> bytes:
@@ -91,6 +99,8 @@ class ImageSource(Protocol):
 
 class FileSource:
     """Image files."""
+
+    keeps_order = False
 
     def __init__(self, title: str, paths: Sequence[Path]) -> None:
         """Store the paths.
@@ -110,40 +120,36 @@ class FileSource:
         except OSError:
             return 1
 
-    def read(self, index: int) -> Image.Image:
+    def read(self, index: int) -> Picture:
         """Decode a file and apply its EXIF orientation.
 
         Raises:
             UnreadableImageError: The file is not an image, damaged, has several pages or too many
-                pixels.
+                pixels, or is a link to nothing.
         """
         name = self.names[index]
+        path = Path(name)
+        if path.is_symlink() and not path.exists():
+            target = reason_of(path.readlink())
+            raise UnreadableImageError(
+                f"{name}: a broken link to {target}; restore or remove it, or set data.broken to "
+                "skip (iic predict --skip-broken)"
+            )
         try:
-            check_plain(Path(name))
-            with Image.open(name, formats=_FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise UnreadableImageError(
-                        f"{name}: {_too_large(image.height, image.width)}; scale the image down"
-                    )
-                # `n_frames` would make Pillow walk through all pages, possibly a million.
-                if getattr(image, "is_animated", False):
-                    raise UnreadableImageError(
-                        f"{name}: several images in one file; save each in its own file"
-                    )
-                image.load()
-                return _upright(image)
-        except UnreadableImageError:
-            raise
+            check_plain(path)
         except InputError as error:
             raise UnreadableImageError(str(error)) from error
-        except UnidentifiedImageError as error:
+        except OSError as error:
             raise UnreadableImageError(
-                f"{name}: not a PNG, JPEG, BMP, TIFF or WebP image"
+                f"{name}: cannot be read as an image ({error.strerror})"
             ) from error
-        except Exception as error:
-            # Damaged headers can raise almost any exception.
-            reason = reason_of(getattr(error, "strerror", None) or error)
-            raise UnreadableImageError(f"{name}: cannot be read as an image ({reason})") from error
+        try:
+            return _decode(name, name)
+        except _UnknownFormatError as error:
+            # A photo of a phone is often HEIC under a name that ends in .jpg.
+            kind = kind_of(path)
+            known = kind not in READABLE and kind not in _PLAIN_KINDS
+            raise (UnreadableImageError(refusal(path, kind)) if known else error) from error
 
     def digest(self, index: int) -> bytes:
         """SHA-256 of the file; empty if it is not a regular file, which reading it reports."""
@@ -156,8 +162,58 @@ class FileSource:
             return b""
 
 
-def _too_large(height: int, width: int) -> str:
-    return f"{width}×{height} pixels exceed the limit of {MAX_PIXELS:,}"
+class EncodedSource:
+    """Image files in memory, as in a Parquet file."""
+
+    keeps_order = False
+    threads = 1
+
+    def __init__(self, title: str, contents: Sequence[bytes]) -> None:
+        """Store the contents.
+
+        Args:
+            title: Name of the source; names of its images begin with it.
+            contents: Contents of the image files.
+        """
+        self.title = title
+        self.names = [f"{title}[{index}]" for index in range(len(contents))]
+        self._contents = contents
+
+    def read(self, index: int) -> Picture:
+        """Decode one image; raise an UnreadableImageError that names it."""
+        return _decode(io.BytesIO(self._contents[index]), self.names[index])
+
+    def digest(self, index: int) -> bytes:
+        """SHA-256 of the encoded image."""
+        return hashlib.sha256(self._contents[index]).digest()
+
+
+def _decode(file: str | io.BytesIO, name: str) -> Picture:
+    """Decode an image file; raise an UnreadableImageError that names it."""
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            if image.width * image.height > arrays.MAX_PIXELS:
+                raise UnreadableImageError(
+                    f"{name}: {too_large(image.height, image.width)}; scale the image down"
+                )
+            # `n_frames` would make Pillow walk through all pages, possibly a million. The further
+            # images of an MPO are a camera's previews of the first.
+            if getattr(image, "is_animated", False) and image.format != "MPO":
+                raise UnreadableImageError(
+                    f"{name}: several images in one file; save each in its own file"
+                )
+            image.load()
+            return decoded(_upright(image))
+    except UnreadableImageError:
+        raise
+    except UnidentifiedImageError as error:
+        raise _UnknownFormatError(
+            f"{name}: not a PNG, JPEG, BMP, TIFF, WebP, GIF or PNM image"
+        ) from error
+    except Exception as error:
+        # Damaged headers can raise almost any exception.
+        reason = reason_of(getattr(error, "strerror", None) or error)
+        raise UnreadableImageError(f"{name}: cannot be read as an image ({reason})") from error
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -171,134 +227,84 @@ def _upright(image: Image.Image) -> Image.Image:
 class ArraySource:
     """Images of one array."""
 
-    def __init__(self, title: str, array: np.ndarray, where: str = "") -> None:
-        """Check an array and convert it to bytes.
+    keeps_order = True
+    threads = 1
+
+    def __init__(self, title: str, array: np.ndarray, place: str = "") -> None:
+        """Check the shape and the type of an array.
 
         Args:
             title: Name of the array; names of its images begin with it.
-            array: Images (n, h, w) or (n, h, w, channels) with 1, 3 or 4 channels, values from 0 to
-                255 or from 0 to 1.
-            where: Path of the array's file, for errors; empty if the title contains it.
+            array: Images (n, h, w) or (n, h, w, channels) with 1, 3 or 4 channels, also (n, side²)
+                and (n, 1, h, w); numbers of any range.
+            place: File and name of the array, for errors; empty = `title`.
 
         Raises:
-            InputError: The array has another shape or other values.
+            InputError: The array has another shape, or values that are not finite numbers.
         """
         self.title = title
-        place = f"{where}: {title}" if where else title
-        self._images = _checked(array, place)
-        self.names = [f"{title}[{index}]" for index in range(len(array))]
+        self._images = image_array(array, place or title)
+        try:
+            self._extremes = extremes_of(self._images[..., :3] if array.ndim == 4 else self._images)
+        except ValueError as error:
+            raise InputError(f"{place or title}: {error}") from error
+        self.names = [f"{title}[{index}]" for index in range(len(self._images))]
 
-    @property
-    def threads(self) -> int:
-        """One, since nothing is decoded."""
-        return 1
+    def extremes(self) -> tuple[Numbers, float, float]:
+        """Return the type of the numbers, and the smallest and the largest of them."""
+        return (numbers_of(self._images.dtype), *self._extremes)
 
-    def read(self, index: int) -> Image.Image:
+    def read(self, index: int) -> Picture:
         """Return one image of the array."""
-        return Image.fromarray(self._images[index])
+        image = self._images[index]
+        if image.ndim == 3 and image.shape[2] == 4:
+            limits = range_of(*self.extremes())
+            return with_opacity(image[..., :3], scaled(image[..., 3], limits))
+        return Picture(image)
 
     def digest(self, index: int) -> bytes:
-        """SHA-256 of the image's pixels."""
+        """SHA-256 of the image's values."""
         return hashlib.sha256(self._images[index].tobytes()).digest()
 
 
-def _checked(array: np.ndarray, place: str) -> np.ndarray:
-    """Return images (n, h, w) or (n, h, w, 3 or 4), uint8."""
-    if array.ndim == 4 and array.shape[3] == 1:
-        array = array[..., 0]
-    if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] not in (3, 4)):
-        raise InputError(
-            f"{place}: an array of shape {array.shape}; expected (n, height, width) or "
-            "(n, height, width, channels) with 1, 3 or 4 channels"
-        )
-    if 0 in array.shape:
-        raise InputError(f"{place}: an array of shape {array.shape} contains no images")
-    if array.shape[1] * array.shape[2] > MAX_PIXELS:
-        raise InputError(f"{place}: {_too_large(*array.shape[1:3])}; scale the images down")
-    try:
-        return as_bytes(array)
-    except ValueError as error:
-        raise InputError(f"{place}: {error}") from error
+class JoinedSource:
+    """Images of several sources, one after another."""
 
+    def __init__(self, sources: Sequence[ImageSource]) -> None:
+        """Store the sources, at least one."""
+        self.sources = sources
+        self.title = " and ".join(source.title for source in sources)
+        self.names = [name for source in sources for name in source.names]
+        self.threads = max(source.threads for source in sources)
+        self.keeps_order = any(source.keeps_order for source in sources)
+        self._starts = np.cumsum([0, *(len(source.names) for source in sources)])
 
-@dataclass(frozen=True)
-class Ground:
-    """Polarity of images.
+    def read(self, index: int) -> Picture:
+        """Decode one image; raise an UnreadableImageError that names it."""
+        source, inside = self._at(index)
+        return source.read(inside)
 
-    Attributes:
-        is_dark_ink: Whether the ink is dark on light paper; such images are inverted.
-        examined: Number of images whose borders were examined; 0 if the polarity was given.
-        opposite: Number of these images with the opposite polarity.
-    """
+    def digest(self, index: int) -> bytes:
+        """Hash of an image's content."""
+        source, inside = self._at(index)
+        return source.digest(inside)
 
-    is_dark_ink: bool
-    examined: int = 0
-    opposite: int = 0
-
-    def __str__(self) -> str:
-        """Describe the polarity and how it was found."""
-        found = "dark ink on light paper" if self.is_dark_ink else "light ink on dark paper"
-        if not self.examined:
-            return f"{found}, as given"
-        doubt = f", {self.opposite:,} of {self.examined:,} disagree" if self.opposite else ""
-        advice = "; uncertain, set the ink to light or dark" if self._is_unclear else ""
-        return f"{found}, by the borders{doubt}{advice}"
-
-    @property
-    def _is_unclear(self) -> bool:
-        return self.opposite > _MOST_OPPOSITE * self.examined
-
-
-def ground_of(
-    sources: Sequence[ImageSource], reading: Reading, *, by_content: bool = False
-) -> Ground:
-    """Find the polarity of images: light on dark or dark on light, the same for all of them.
-
-    The border of a single image may have more ink than paper (a coat that fills the frame), so the
-    majority of up to 200 images decides.
-
-    Args:
-        sources: Sources that share one polarity.
-        reading: How images are converted; a polarity given there is returned.
-        by_content: Whether to choose the examined images by a hash of their content, which takes
-            longer, instead of evenly by position, which may depend on labels.
-
-    Returns:
-        The polarity, with the numbers of examined and of disagreeing images.
-
-    Raises:
-        InputError: No image can be read.
-    """
-    if reading.ink != "auto":
-        return Ground(reading.ink == "dark")
-    places = [(source, index) for source in sources for index in range(len(source.names))]
-    if by_content and len(places) > _EXAMINED:
-        places.sort(key=lambda place: place[0].digest(place[1]))
-        chosen = places[:_EXAMINED]
-    else:
-        spread = np.unique(np.linspace(0, len(places) - 1, _EXAMINED).round().astype(int))
-        chosen = [places[number] for number in spread] if places else []
-    votes, failure = [], None
-    for source, index in chosen:
-        try:
-            votes.append(border_of(_grey(source, index)) > 127)
-        except InputError as error:
-            failure = error
-    if not votes:
-        raise failure or InputError("there are no images")
-    dark = sum(votes)
-    is_dark_ink = 2 * dark > len(votes)
-    return Ground(is_dark_ink, len(votes), len(votes) - dark if is_dark_ink else dark)
+    def _at(self, index: int) -> tuple[ImageSource, int]:
+        number = int(np.searchsorted(self._starts, index, "right")) - 1
+        return self.sources[number], index - int(self._starts[number])
 
 
 def read_images(
-    source: ImageSource, ground: Ground, reading: Reading, skipped: Callable[[InputError], None]
+    source: ImageSource,
+    appearance: Appearance,
+    reading: Reading,
+    skipped: Callable[[InputError], None],
 ) -> Iterator[ImageBatch]:
     """Read and convert all images of a source, in order and in batches of BATCH_SIZE.
 
     Args:
         source: Source of the images.
-        ground: Polarity of the images.
+        appearance: Value ranges, ink and paper of the set.
         reading: How images are converted.
         skipped: Function called with the error of each skipped image.
 
@@ -311,7 +317,7 @@ def read_images(
     """
 
     def prepare(indices: range) -> list[np.ndarray | InputError]:
-        return [_prepared_or_error(source, index, ground, reading) for index in indices]
+        return [_prepared_or_error(source, index, appearance, reading) for index in indices]
 
     with ThreadPoolExecutor(source.threads) as pool:
         for start in range(0, len(source.names), BATCH_SIZE):
@@ -324,36 +330,39 @@ def read_images(
 
 
 def _prepared_or_error(
-    source: ImageSource, index: int, ground: Ground, reading: Reading
+    source: ImageSource, index: int, appearance: Appearance, reading: Reading
 ) -> np.ndarray | InputError:
     try:
-        return _prepared(source, index, ground, reading)
+        return _prepared(source, index, appearance, reading)
     except InputError as error:
         return error
 
 
-def _prepared(source: ImageSource, index: int, ground: Ground, reading: Reading) -> np.ndarray:
+def _prepared(
+    source: ImageSource, index: int, appearance: Appearance, reading: Reading
+) -> np.ndarray:
     name = source.names[index]
-    if reading.color == "refuse" and _converted(is_colorful, source, index):
-        raise InputError(f"{name}: has colours; set data.color to grey")
-    grey = _grey(source, index)
+    picture = source.read(index)
     try:
-        return resized(255 - grey if ground.is_dark_ink else grey, reading.size)
-    except ValueError as error:
-        raise InputError(f"{name}: {error}") from error
-
-
-def _grey(source: ImageSource, index: int) -> np.ndarray:
-    return _converted(grey_of, source, index)
-
-
-def _converted(convert: Callable[[Image.Image], _T], source: ImageSource, index: int) -> _T:
-    try:
-        return convert(source.read(index))
+        is_refused = reading.color == "refuse" and is_colorful(
+            picture, appearance.limits(picture.numbers) or BYTES
+        )
+        grey = light_ink(picture, appearance)
     except (ValueError, MemoryError) as error:
         raise UnreadableImageError(
-            f"{source.names[index]}: cannot be converted to grey ({reason_of(error)})"
+            f"{name}: cannot be converted to grey ({reason_of(error)})"
         ) from error
+    if is_refused:
+        raise InputError(f"{name}: has colours; set data.color to grey")
+    if appearance.limits(picture.numbers) is None:
+        raise UnreadableImageError(
+            f"{name}: values of another type ({picture.values.dtype}) than the images examined; "
+            "save all images with 8 bits"
+        )
+    try:
+        return resized(grey, reading.size, appearance)
+    except ValueError as error:
+        raise InputError(f"{name}: {error}") from error
 
 
 def _batch_of(

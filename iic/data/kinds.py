@@ -22,7 +22,7 @@ _READS_AVIF = bool(features.check("avif"))
 _READS_JPEG_2000 = bool(features.check("jpg_2000"))
 # Pillow's names of the formats that are read as Kind.IMAGE.
 FORMATS = (
-    *("PNG", "JPEG", "MPO", "GIF", "BMP", "TIFF", "WEBP", "PPM"),
+    *("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"),
     *(["AVIF"] if _READS_AVIF else []),
     *(["JPEG2000"] if _READS_JPEG_2000 else []),
 )

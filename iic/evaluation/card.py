@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
+from iic.core.appearance import Appearance
 from iic.core.errors import InputError
 from iic.core.files import is_writable_name, read_text, write_text
 from iic.core.params import Fitting, Ink, Section
@@ -41,6 +42,10 @@ class ModelCard(Section):
         data: Name of the data set.
         size: How images of other sizes were converted to the network's input size.
         ink: Which grey values were taken for ink in custom images.
+        appearance: How the custom images of the training looked; None for published data sets, and
+            in cards of earlier versions.
+        ink_share: Mean and standard deviation of the ink of the training images, as a share of full
+            ink; None in cards of earlier versions.
         labels: Names of the classes; empty if the data have no labels.
         clusters: Class of each cluster as an index into `labels`, or None.
         overclusters: Most frequent class of each overcluster as an index into `labels`, or None.
@@ -53,6 +58,8 @@ class ModelCard(Section):
     data: Name
     size: Fitting
     ink: Ink
+    appearance: Appearance | None = None
+    ink_share: tuple[float, float] | None = None
     labels: list[Name]
     clusters: list[int | None]
     overclusters: list[int | None]

@@ -8,6 +8,7 @@ LOCK = Path("dvc.lock")
 
 IMAGES = Path("data/images.npz")
 LABELS = Path("data/labels.npz")
+APPEARANCE = Path("data/appearance.json")
 DRAWS = Path("data/draws.npz")
 NEIGHBORS = Path("data/neighbors.npz")
 SNAPSHOTS = Path("data/snapshots.npz")

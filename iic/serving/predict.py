@@ -6,9 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
 import keras
+import numpy as np
 
+from iic.core.appearance import Appearance
 from iic.core.errors import InputError
-from iic.data.images import Ground, ImageSource, Reading, read_images
+from iic.data.images import ImageSource, Reading, read_images
 from iic.model.assignments import Assignments
 from iic.model.network import as_input
 
@@ -22,17 +24,19 @@ class AssignedBatch(NamedTuple):
 
     Attributes:
         indices: Index of each image in the source.
+        images: Images (n, 28, 28), uint8, as the network sees them.
         soft: Soft assignments of the images.
     """
 
     indices: list[int]
+    images: np.ndarray
     soft: Assignments
 
 
 def predict_source(
     network: keras.Model,
     source: ImageSource,
-    ground: Ground,
+    appearance: Appearance,
     reading: Reading,
     skipped: Callable[[InputError], None],
 ) -> Iterator[AssignedBatch]:
@@ -41,7 +45,7 @@ def predict_source(
     Args:
         network: Network from `iic.model.network.build_network`.
         source: Source of the images.
-        ground: Polarity of the images.
+        appearance: Value ranges, ink and paper of the set.
         reading: How images are converted.
         skipped: Function that is called with the error of each skipped image.
 
@@ -51,9 +55,9 @@ def predict_source(
     Raises:
         InputError: An image is unreadable or does not fit, and `reading.broken` is "refuse".
     """
-    for batch in _ahead(read_images(source, ground, reading, skipped)):
+    for batch in _ahead(read_images(source, appearance, reading, skipped)):
         soft = network.predict_on_batch(as_input(batch.images))
-        yield AssignedBatch(batch.indices, Assignments(*soft))
+        yield AssignedBatch(batch.indices, batch.images, Assignments(*soft))
 
 
 def _ahead(items: Iterator[_Item]) -> Iterator[_Item]:

@@ -20,8 +20,9 @@ from iic.core.files import parse_table, read_arrays, table_cell
 from iic.data.custom import custom_dataset
 from iic.data.datasets import Dataset, IdxFile, parse_idx, verify_sha256
 from iic.data.download import local_origin, npm_origin
-from iic.data.images import Reading, ground_of, read_images
-from iic.data.readers import sources_of
+from iic.data.examine import examine
+from iic.data.found import find_parts
+from iic.data.images import Reading, read_images
 from iic.evaluation.card import card_of
 from iic.render.html import page_json
 from iic.serving.info import count_images, describe
@@ -121,9 +122,10 @@ def _check_own_arrays(path: Path) -> None:
 
 
 def _check_predictions(path: Path) -> None:
-    for source in sources_of(path, _MOST):
-        ground = ground_of([source], Reading())
-        for batch in read_images(source, ground, Reading(), lambda _: None):
+    sources = [part.source for part in find_parts(path, _MOST, with_labels=False).values()]
+    appearance = examine(sources, "auto").appearance
+    for source in sources:
+        for batch in read_images(source, appearance, Reading(), lambda _: None):
             _check_images(batch.images)
 
 

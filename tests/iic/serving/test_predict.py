@@ -177,7 +177,7 @@ def test_a_name_that_cannot_be_written_to_a_table_is_refused(
     ("arguments", "message"),
     [
         (["predict", "nowhere.png"], "error: nowhere.png: not found"),
-        (["predict", "params.yaml"], "error: params.yaml: not an image (PNG, JPEG, BMP"),
+        (["predict", "params.yaml"], "error: params.yaml: text, which is not read"),
         (["predict", "data/labels.npz"], "error: data/labels.npz: contains the arrays"),
         (["predict", "data/images.npz", "--model", "none"], "error: none/model.json: not found"),
         (["predict", "data/images.npz", "--out", "x.txt"], "a name that ends in .csv or .jsonl"),
@@ -225,7 +225,9 @@ def test_a_closed_standard_output_is_not_an_error(pipeline_run):
 
 
 def test_only_a_few_batches_are_read_ahead(pipeline_run):
-    from iic.data.images import BATCH_SIZE, Ground, Reading
+    from iic.core.appearance import Appearance
+    from iic.data.images import BATCH_SIZE, Reading
+    from iic.data.pictures import Picture
     from iic.model.assignments import Assignments
     from iic.serving.predict import predict_source
 
@@ -237,13 +239,14 @@ def test_only_a_few_batches_are_read_ahead(pipeline_run):
 
         def read(self, index):
             self.most = max(self.most, index)
-            return Image.fromarray(np.zeros((28, 28), np.uint8))
+            return Picture(np.zeros((28, 28), np.uint8))
 
     class Network:
         def predict_on_batch(self, images):
             return Assignments(np.ones((len(images), 2)), np.ones((len(images), 3)))
 
     source = Endless()
-    batches = predict_source(Network(), source, Ground(False), Reading(), lambda _: None)
+    light = Appearance(ranges={"bytes": (0, 255)}, ink="light")
+    batches = predict_source(Network(), source, light, Reading(), lambda _: None)
     assert next(batches).indices == list(range(BATCH_SIZE))
     assert source.most < 30 * BATCH_SIZE

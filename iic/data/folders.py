@@ -1,0 +1,370 @@
+"""Images in folders: finding the files, splits and labels by the names of folders."""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path, PurePath
+
+from iic.core.errors import InputError, reason_of
+from iic.core.text import counted
+from iic.data.idx import idx_parts, rank_of
+from iic.data.images import FileSource
+from iic.data.kinds import Kind, kind_of, refusal
+from iic.data.parts import Labels, Part, check_name, used_splits
+from iic.data.splits import SPLITS, Split, split_of
+from iic.data.tables import labels_by_name
+
+log = logging.getLogger(__name__)
+
+# Files with these suffixes are images unless reading shows otherwise; others are opened to see.
+SUFFIXES = frozenset(
+    {
+        *(".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".mpo", ".bmp", ".tif", ".tiff", ".webp"),
+        *(".gif", ".pgm", ".ppm", ".pbm", ".pnm", ".avif"),
+    }
+)
+# Default of data.path, which DVC needs to exist.
+_PLACEHOLDER = Path("stages/no-images")
+# Largest number of names in a message.
+_NAMED = 5
+_TABLES = (Kind.CSV,)
+_ARRAYS = (Kind.NPY, Kind.NPZ, Kind.PARQUET)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Visible files below a folder.
+
+    Attributes:
+        images: Image files, sorted.
+        others: All other files, by kind.
+        links: Links that lead out of the folder.
+    """
+
+    images: list[Path] = field(default_factory=list)
+    others: dict[Kind, list[Path]] = field(default_factory=dict)
+    links: list[Path] = field(default_factory=list)
+
+    def of(self, *kinds: Kind) -> list[Path]:
+        """Return the files of some kinds, sorted."""
+        return sorted(path for kind in kinds for path in self.others.get(kind, []))
+
+
+def contents_of(folder: Path, max_images: int, *, skip_broken: bool = False) -> Contents:
+    """List the visible files in a folder and its subfolders, by kind.
+
+    Args:
+        folder: Folder to search.
+        max_images: Largest number of images allowed.
+        skip_broken: Whether to leave out links to nothing, with a warning.
+
+    Returns:
+        The files.
+
+    Raises:
+        InputError: There are more than `max_images`, a folder cannot be read, the name of an image
+            is not printable, or a link leads nowhere.
+    """
+    found = Contents()
+    broken = []
+    for path in _walk(folder, found.links, os.path.realpath(folder)):
+        if path.is_symlink() and not path.exists():
+            broken.append(path)
+            continue
+        kind = Kind.IMAGE if path.suffix.lower() in SUFFIXES else kind_of(path)
+        if kind is not Kind.IMAGE:
+            found.others.setdefault(kind, []).append(path)
+            continue
+        check_name(path)
+        found.images.append(path)
+        if len(found.images) > max_images:
+            raise InputError(
+                f"{folder}: more than {max_images:,} images; choose a smaller folder, "
+                "or allow more (data.max_images)"
+            )
+    if broken:
+        _report_broken(folder, broken, skip=skip_broken)
+    found.images.sort()
+    return found
+
+
+def _report_broken(folder: Path, broken: Sequence[Path], *, skip: bool) -> None:
+    """Warn about links to nothing, or refuse them."""
+    names = _shown([f"{link.relative_to(folder)} → {link.readlink()}" for link in broken])
+    line = f"{folder}: {counted(len(broken), 'broken link')}: {names}"
+    if not skip:
+        raise InputError(
+            f"{line}; restore or remove them, or set data.broken to skip (iic predict "
+            "--skip-broken)"
+        )
+    log.warning("%s; skipped", line)
+
+
+def _walk(folder: Path, links: list[Path], real_folder: str) -> Iterator[Path]:
+    """Yield the visible files below a folder; follow links, but enter each folder once."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: {error.strerror}") from error
+
+    seen: set[str] = set()
+    for top, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        real = os.path.realpath(top)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
+        links += [Path(top, name) for name in folders if _leads_out(Path(top, name), real_folder)]
+        for name in files:
+            # macOS writes a companion file ._NAME for each file.
+            if not name.startswith("."):
+                yield Path(top, name)
+
+
+def _leads_out(path: Path, real_folder: str) -> bool:
+    return path.is_symlink() and not PurePath(os.path.realpath(path)).is_relative_to(real_folder)
+
+
+def folder_images(folder: Path, contents: Contents, max_images: int) -> dict[str, Part]:
+    """Find the images of a folder, whatever its subfolders mean.
+
+    Args:
+        folder: Folder of images or of IDX files.
+        contents: Its files.
+        max_images: Largest number of images allowed.
+
+    Returns:
+        Parts by split for IDX files, otherwise a single part named "".
+
+    Raises:
+        InputError: There are no images or too many.
+    """
+    _report(folder, contents)
+    if idx := _idx_files(folder, contents):
+        return idx_parts(folder, idx, max_images)
+    if not contents.images:
+        raise _nothing(folder, contents)
+    return {"": Part(FileSource(str(folder), contents.images), None, f"{folder}/")}
+
+
+def folder_parts(folder: Path, contents: Contents, max_images: int) -> dict[str, Part]:
+    """Find the images of a folder, with splits and labels by the names of its subfolders.
+
+    Args:
+        folder: Folder of images, with subfolders for splits, for labels, for both or for neither,
+            or folder of IDX files.
+        contents: Its files.
+        max_images: Largest number of images allowed.
+
+    Returns:
+        Parts named "train" and "test", or a single part named "".
+
+    Raises:
+        InputError: There are no images or too many, or the folders are ambiguous.
+    """
+    if idx := _idx_files(folder, contents):
+        _report(folder, contents)
+        return idx_parts(folder, idx, max_images)
+    if not contents.images:
+        raise _nothing(folder, contents)
+    parts = _split_parts(folder, contents.images)
+    tables = contents.of(*_TABLES)
+    used: list[Path] = []
+    if tables and all(part.labels is None for part in parts.values()):
+        parts = _with_tables(parts, tables, used)
+    elif tables:
+        names = ", ".join(reason_of(table.relative_to(folder)) for table in tables[:_NAMED])
+        log.warning("%s: folders are the labels; labels are not read from %s", folder, names)
+        used = tables
+    _report(folder, contents, used)
+    return parts
+
+
+def _idx_files(folder: Path, contents: Contents) -> list[Path]:
+    """Return the IDX files if some are images: those in the folder and one level below."""
+    near = [p for p in contents.of(Kind.IDX) if len(p.relative_to(folder).parts) <= 2]
+    return near if any(rank_of(path) == 3 for path in near) else []
+
+
+def _split_parts(folder: Path, images: Sequence[Path]) -> dict[str, Part]:
+    """Divide image files by the folders of splits, or return a single part named ""."""
+    top = _unwrapped(folder, images)
+    if top != folder:
+        log.info("%s: looked through to %s, the only folder", folder, top.relative_to(folder))
+    folders, others = _split_folders(top)
+    others = [path for path in others if any(image.is_relative_to(path) for image in images)]
+    # With other names, such as "bus" and "car", "train" is a label.
+    if len(folders) < 2 or (others and not {"train", "test"} <= folders.keys()):
+        return {"": _labelled_part(top, images, top)}
+    names = " and ".join(reason_of(folders[split].name) for split in SPLITS if split in folders)
+    loose = [image for image in images if image.parent == top]
+    for path in (*others, *loose):
+        noun = "image" if path in loose else "folder"
+        raise InputError(
+            f"{top}: {noun} {reason_of(path.name)} is next to {names}; move it into one of them"
+        )
+    return used_splits(_labelled_splits(folders, images), top, f"{top}/")
+
+
+def _split_folders(top: Path) -> tuple[dict[Split, Path], list[Path]]:
+    """Return the folders of splits, and all other folders."""
+    folders: dict[Split, Path] = {}
+    others = []
+    for path in _subfolders(top):
+        split = split_of(path.name)
+        if split is None:
+            others.append(path)
+        elif split in folders:
+            raise InputError(
+                f"{top}: folders {reason_of(folders[split].name)} and {reason_of(path.name)} both "
+                f"mean the {split} split; join them"
+            )
+        else:
+            folders[split] = path
+    return folders, others
+
+
+def _labelled_splits(folders: dict[Split, Path], images: Sequence[Path]) -> dict[Split, Part]:
+    files = {split: [i for i in images if i.is_relative_to(f)] for split, f in folders.items()}
+    inner = {split: _unwrapped(folder, files[split]) for split, folder in folders.items()}
+    # A lone folder of one split is a label unless all splits have the same one.
+    relative = {inner[split].relative_to(folder) for split, folder in folders.items()}
+    if len(relative) > 1:
+        inner = folders
+    return {
+        split: _labelled_part(inner[split], files[split], folders[split])
+        for split in SPLITS
+        if split in folders
+    }
+
+
+def _unwrapped(folder: Path, images: Sequence[Path]) -> Path:
+    """Look through folders that contain a single folder and no images beside it."""
+    while len(inside := _subfolders(folder)) == 1 and all(i.parent != folder for i in images):
+        if not any(image.is_relative_to(inside[0]) for image in images):
+            break
+        folder = inside[0]
+    return folder
+
+
+def _labelled_part(folder: Path, files: Sequence[Path], title: Path) -> Part:
+    """Return the images of a folder; names of its subfolders are their labels."""
+    if not files:
+        raise InputError(f"{reason_of(folder)}: contains no images; put PNG or JPEG files there")
+    source = FileSource(str(title), files)
+    inside = [file.relative_to(folder) for file in files]
+    loose = [file for file in inside if len(file.parts) == 1]
+    if len(loose) == len(files):
+        return Part(source, None, f"{folder}/")
+    if loose:
+        raise InputError(
+            f"{folder}: {loose[0]} is next to the folders of labels; "
+            "move it into one of them, or move all images out of them"
+        )
+    labels = [file.parts[0] for file in inside]
+    for subfolder in _subfolders(folder):
+        if subfolder.name not in labels:
+            raise InputError(f"{reason_of(subfolder)}: contains no images; add some or remove it")
+    names = sorted(set(labels))
+    log.info("%s: labels are the folders in it: %s", folder, _shown(names))
+    return Part(source, lambda: labels, f"{folder}/")
+
+
+def _with_tables(
+    parts: dict[str, Part], tables: Sequence[Path], used: list[Path]
+) -> dict[str, Part]:
+    """Read labels from tables of file names beside the images; warn about other tables."""
+    paths = {split: [Path(name) for name in part.source.names] for split, part in parts.items()}
+    together = [path for some in paths.values() for path in some]
+    for table in tables:
+        used.append(table)
+        try:
+            labels = dict(zip(together, labels_by_name(table, together), strict=True))
+        except InputError as error:
+            log.warning("%s; labels are not read from it", error)
+            continue
+        log.info("%s: labels are read from it", table)
+        return {
+            split: Part(part.source, _lookup(labels, paths[split]), part.root)
+            for split, part in parts.items()
+        }
+    return parts
+
+
+def _lookup(labels: dict[Path, str], paths: Sequence[Path]) -> Labels:
+    return partial(list, [labels[path] for path in paths])
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(
+        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))
+    )
+
+
+def _shown(names: Sequence[object]) -> str:
+    shown = ", ".join(reason_of(name) for name in names[:_NAMED])
+    return f"{shown}, …" if len(names) > _NAMED else shown
+
+
+def _report(folder: Path, contents: Contents, used: Sequence[Path] = ()) -> None:
+    """Warn about files that are not used, and about links that DVC does not follow."""
+    idx = _idx_files(folder, contents)
+    left = [
+        path
+        for files in contents.others.values()
+        for path in files
+        if path not in used and path not in idx
+    ]
+    if idx:
+        left += contents.images
+    total = len(contents.images) + sum(map(len, contents.others.values()))
+    if left:
+        suffixes = Counter(path.suffix.lower() or "without a suffix" for path in left)
+        counts = ", ".join(f"{n:,} {reason_of(suffix)}" for suffix, n in suffixes.most_common())
+        log.warning("%s: %d of %s left out: %s", folder, len(left), counted(total, "file"), counts)
+        for remedy in _remedies(contents):
+            log.warning("%s", remedy)
+    if contents.links:
+        log.warning(
+            "%s: DVC does not see changes behind links to other folders: %s; after a change, run "
+            "`dvc repro -f -s download`, or set data.path to a folder without links",
+            folder,
+            _shown([link.relative_to(folder) for link in contents.links]),
+        )
+
+
+def _remedies(contents: Contents) -> list[str]:
+    """Return how to make images of files in formats that are not read, one line per format."""
+    silent = (Kind.TEXT, Kind.EMPTY, Kind.UNKNOWN, Kind.CSV, Kind.IDX, *_ARRAYS)
+    kinds = [kind for kind in contents.others if kind not in silent]
+    return [refusal(contents.others[kind][0], kind) for kind in kinds]
+
+
+def _nothing(folder: Path, contents: Contents) -> InputError:
+    """Return the error for a folder without images, which says what is there instead."""
+    if folder == _PLACEHOLDER:
+        return InputError(
+            f"data.path: {folder} is the default, which contains no images; set data.path to your "
+            "images"
+        )
+    if files := contents.of(*_ARRAYS, *_TABLES):
+        names, first = _shown([file.relative_to(folder) for file in files]), files[0]
+        suffixes = "/".join(sorted({file.suffix for file in files}))
+        one = f"set data.path to {first}" if len(files) == 1 else "put all arrays into one file: "
+        if len(files) > 1:
+            one += (
+                "numpy.savez('all.npz', train_images=…, train_labels=…, test_images=…, "
+                "test_labels=…) with numpy.load of each, and set data.path to it"
+            )
+        return InputError(f"{folder}: contains {suffixes} files, but no images: {names}; {one}")
+    if remedies := _remedies(contents):
+        return InputError(f"{folder}: contains no images that can be read; {remedies[0]}")
+    relative = (
+        ""
+        if folder.is_absolute()
+        else ". An experiment outside the workspace (--temp, --queue) needs an absolute data.path"
+    )
+    return InputError(f"{folder}: contains no images; put PNG or JPEG files there{relative}")
