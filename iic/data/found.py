@@ -173,6 +173,11 @@ def _table_parts(path: Path, max_images: int) -> dict[str, Part]:
         check_name(file)
     if len(files) > max_images:
         raise InputError(f"{path}: more than {max_images:,} images (data.max_images)")
+    log.warning(
+        "%s: DVC sees changes of this table, but not of the images that it names; after a change, "
+        "run `dvc repro -f -s download`",
+        path,
+    )
     source_of_files = FileSource(str(path), files)
     return {"": Part(source_of_files, partial(labels_by_name, path, files), f"{path.parent}/")}
 
