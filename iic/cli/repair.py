@@ -13,6 +13,7 @@ import click
 @click.option(
     "--stage",
     metavar="NAME",
+    show_default="all stages",
     help="Only put back the outputs of this stage, after it has failed; stages do this themselves.",
 )
 def repair(everything: bool, stage: str | None) -> None:

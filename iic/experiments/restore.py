@@ -12,6 +12,7 @@ from dvc.output import Output
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
 
+from iic.core.files import write_bytes
 from iic.pipeline.inputs import md5_of
 from iic.pipeline.outputs import KEPT
 from iic.pipeline.paths import PIPELINE
@@ -71,8 +72,10 @@ def _stored(out: Output) -> Path | None:
     if not out.use_cache and kept.exists() and md5_of(kept) == out.hash_info.value:
         return kept
     stored = Path(out.local_cache.oid_to_path(out.hash_info.value))
-    is_complete = not out.changed_cache() if out.use_cache else stored.is_file()
-    return stored if is_complete else None
+    if out.use_cache:
+        return None if out.changed_cache() else stored
+    # The run-cache keeps files that DVC does not cache otherwise, but no folders.
+    return stored if stored.is_file() and not out.hash_info.isdir else None
 
 
 def _check_out(out: Output, stored: Path) -> None:
@@ -83,8 +86,5 @@ def _check_out(out: Output, stored: Path) -> None:
     path = Path(out.fs_path)
     if path.is_dir():
         shutil.rmtree(path)
-    if stored.is_dir():
-        shutil.copytree(stored, path)
-    else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(stored, path)
+    for file in [*stored.rglob("*")] if stored.is_dir() else [stored]:
+        write_bytes(path / file.relative_to(stored), file.read_bytes())
