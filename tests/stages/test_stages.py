@@ -18,7 +18,7 @@ from iic.model.matching import contingency_table, hungarian_accuracy, purity
 from iic.pairs.neighbors import nearest_neighbors
 from iic.pipeline.stage import one_line_errors
 
-STAGES = ["download", "augment", "neighbors", "train", "evaluate", "report"]
+STAGES = ["source", "download", "augment", "neighbors", "train", "evaluate", "report"]
 EPOCHS = TINY["train.epochs"]
 OVERCLUSTERS = TINY["model.overclusters"]
 WEIGHTS = "model/model.weights.h5"

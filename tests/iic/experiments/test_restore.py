@@ -53,7 +53,7 @@ def is_up_to_date() -> bool:
 
 
 @pytest.mark.parametrize(
-    "stage", ["download", "augment", "neighbors", "train", "evaluate", "report"]
+    "stage", ["source", "download", "augment", "neighbors", "train", "evaluate", "report"]
 )
 def test_outputs_of_every_stage_come_back_with_their_bytes(clone, stage):
     own = [
