@@ -70,10 +70,21 @@ lock: ## pin the requirements again (needs uv; see docs/CONTRIBUTING.md)
 clean: ## remove the environment and caches of tools, but no result
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build docs/_build docs/api dvclive iic.egg-info
 
+# Why $(VENV), if there is one, must be made anew: half-made, without its Python, moved or copied.
+CHECK = if [ -e $(VENV) ] || [ -L $(VENV) ]; then $(BIN)/python -I tools/environment.py '$(ASKED)' \
+        2>/dev/null || echo its Python does not start; fi
+ASKED := $(if $(filter command environment,$(origin PYTHON)),$(PYTHON))
+FAULT := $(if $(filter-out help lock clean,$(MAKECMDGOALS)),$(shell $(CHECK)))
+ifneq ($(FAULT),)
+.PHONY: $(BIN)/python
+endif
+
 $(BIN)/python:
+	$(if $(FAULT),$(info $(VENV) is made anew: $(FAULT)))
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; ok = (3, 11) <= v < (3, 14); \
 	  sys.exit(0 if ok else "Python 3.11 to 3.13 is needed, %s is %d.%d; choose one: make PYTHON=python3.12" % (sys.executable, *v))'
-	$(PYTHON) -m venv $(VENV)
+	@rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # An empty file in $(VENV) for each file of requirements that is installed there.
 $(VENV)/.run: $(BIN)/python requirements/run.txt pyproject.toml

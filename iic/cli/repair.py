@@ -10,13 +10,23 @@ import click
     is_flag=True,
     help="Check all of DVC's cache, not only the files in dvc.lock.",
 )
-def repair(everything: bool) -> None:
+@click.option(
+    "--stage",
+    metavar="NAME",
+    show_default="all stages",
+    help="Only put back the outputs of this stage, after it has failed; stages do this themselves.",
+)
+def repair(everything: bool, stage: str | None) -> None:
     """Repair DVC's files after a kill or a disk failure.
 
     Restores DVC's lock files if they are half-written, removes locks whose processes have ended,
-    and removes damaged files from DVC's cache; `dvc repro` then makes them again. `make repro`
-    runs this command first.
+    removes damaged files from DVC's cache, and puts missing outputs of the last successful run
+    back; `dvc repro` then makes the others again. `make repro` runs this command first.
     """
     from iic.experiments.repair import repair_repository
+    from iic.experiments.restore import restore_failed
 
-    repair_repository(everything=everything)
+    if stage is not None:
+        restore_failed(stage)
+    else:
+        repair_repository(everything=everything)

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from iic.core.files import write_bytes, write_table
+from iic.core.links import files_below
 from iic.experiments.grid import Experiment
 from iic.experiments.queue import remove_results, run_missing
 from iic.experiments.reading import columns_of, metrics_of
@@ -113,11 +114,11 @@ def pairs_of_runs(
 
 
 def _fingerprint(path: Path) -> str:
-    """Return a short hash of the names, sizes and times of the files at a path."""
-    files = sorted(file for file in path.rglob("*") if file.is_file()) or [path]
+    """Return a hash of the names, sizes and times of the files at a path, also behind links."""
+    files = sorted(files_below(path)) if path.is_dir() else [path]
     content = hashlib.sha256()
     for file in files:
-        if file.exists():
+        if file.is_file():
             about = file.stat()
             name = file.relative_to(path).as_posix()
             content.update(f"{name} {about.st_size} {about.st_mtime_ns}\n".encode(errors="replace"))

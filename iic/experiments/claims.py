@@ -7,6 +7,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy import stats
 
+from iic.core.plurals import counted
+
 CONFIDENCE = 0.95
 HOLDS, FAILS, OPEN = "holds", "does not hold", "undecided"
 UNMEASURED = "not measured"
@@ -129,7 +131,7 @@ def judge(claim: Claim, column: Column) -> list[Finding]:
         ]
     true = sum(_is_true(claim, value) for value in sample)
     verdict = HOLDS if true == len(sample) else FAILS if true == 0 else OPEN
-    return [Finding(measured, f"{verdict}: {true} of {len(sample)} seeds")]
+    return [Finding(measured, f"{verdict}: {true} of {counted(len(sample), 'seed')}")]
 
 
 def _is_true(claim: Claim, value: float) -> bool:

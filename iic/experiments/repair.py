@@ -27,8 +27,11 @@ from voluptuous import Invalid
 
 from iic.core.errors import InputError
 from iic.experiments.commands import try_to_run
+from iic.experiments.datapath import check_data_path
+from iic.experiments.restore import restore_missing
 from iic.pipeline.inputs import md5_of, outputs_in
-from iic.pipeline.paths import LOCK
+from iic.pipeline.paths import LOCK, PARAMS
+from iic.pipeline.stage import read_params
 
 # Lists which process reads or writes which path. Without it, DVC treats all paths as unlocked.
 RWLOCK = Path(".dvc/tmp/rwlock")
@@ -41,18 +44,23 @@ _RUN_NAME = re.compile(r"[0-9a-f]{64}")
 
 
 def repair_repository(*, everything: bool) -> None:
-    """Repair DVC's lock files and remove damaged files from its cache; report each on stderr.
+    """Repair DVC's lock files, its cache and missing outputs; report each change on stderr.
 
     Args:
         everything: Whether to check all objects in the cache instead of those in dvc.lock.
 
     Raises:
-        InputError: The working directory is not the top folder of a DVC repository.
+        InputError: The working directory is not the top folder of a DVC repository, or DVC cannot
+            run with params.yaml.
     """
     _repair_lock_files()
     _remove_stale_locks()
     for file in remove_damaged(everything=everything):
         sys.stderr.write(f"{file}: damaged; removed, `dvc repro` makes it again\n")
+    if not _is_running():
+        for name in restore_missing():
+            sys.stderr.write(f"{name}: missing; put back from DVC's cache\n")
+    check_data_path(Path(read_params(PARAMS).data.path))
 
 
 def _repair_lock_files() -> None:
@@ -98,6 +106,11 @@ def _remove_stale_locks() -> None:
         written, owners = RWLOCK.stat().st_mtime, [*_owners(json.loads(RWLOCK.read_text()))]
         if owners and not any(_existed(process, written) for process in owners):
             RWLOCK.unlink()
+
+
+def _is_running() -> bool:
+    """Return whether a process holds a lock to write a file."""
+    return RWLOCK.exists() and bool(json.loads(RWLOCK.read_text()).get("write"))
 
 
 def _owners(locks: dict[str, dict[str, Any]]) -> Iterator[int]:

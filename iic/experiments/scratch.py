@@ -11,7 +11,7 @@ from iic.pipeline.paths import PARAMS
 from iic.report.paths import BENCHMARK
 
 # All stages, in the order of dvc.yaml.
-STAGES = ("download", "augment", "neighbors", "train", "evaluate", "report")
+STAGES = ("source", "download", "augment", "neighbors", "train", "evaluate", "report")
 
 
 def copy_code(folder: Path) -> None:

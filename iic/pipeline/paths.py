@@ -6,6 +6,7 @@ PARAMS = Path("params.yaml")
 PIPELINE = Path("dvc.yaml")
 LOCK = Path("dvc.lock")
 
+SOURCE = Path("data/source.json")
 IMAGES = Path("data/images.npz")
 LABELS = Path("data/labels.npz")
 APPEARANCE = Path("data/appearance.json")

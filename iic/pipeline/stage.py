@@ -14,6 +14,7 @@ from iic.core.params import Params, parse_params
 from iic.core.yaml_text import MAX_CHARACTERS
 from iic.pipeline.costs import note_cost
 from iic.pipeline.inputs import check_inputs
+from iic.pipeline.outputs import outputs_kept
 from iic.pipeline.paths import PARAMS
 
 _MEMORY_REMEDY = (
@@ -24,11 +25,13 @@ _MEMORY_REMEDY = (
 def run(stage: Callable[[Params], None]) -> None:
     """Run a stage with the validated parameters; exit with status 1 and one line on an error.
 
+    After an error, the outputs of the last successful run are put back.
+
     Args:
         stage: Main function of the stage.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    with one_line_errors("no output is incomplete"):
+    with outputs_kept(), one_line_errors("no output is incomplete"):
         params, start = read_params(PARAMS), time.perf_counter()
         check_inputs()
         stage(params)

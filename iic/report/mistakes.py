@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from iic.core.plurals import counted
 from iic.evaluation.paths import PREDICTIONS
 from iic.pipeline.paths import IMAGES
 from iic.render import matrices, mosaics
@@ -28,7 +29,8 @@ def most_confident(run: Run) -> Picture:
         "Most confident errors",
         "Misclassified test images in order of confidence, highest first: label, predicted class "
         "and confidence. The predicted class is the class matched to the image's cluster.",
-        f"{len(chosen)} misclassified test images with label, predicted class and confidence.",
+        f"{counted(len(chosen), 'misclassified test image')} with label, predicted class "
+        "and confidence.",
         f"{IMAGES}, {PREDICTIONS}",
         run.seed,
         sharp_png(mosaics.gallery_figure(run.test_images[chosen], titles, GALLERY_COLUMNS)),
@@ -78,8 +80,8 @@ def crossed_sevens(run: Run) -> Picture:
         "Crossed sevens",
         f"Crossed sevens of the test images, one row for each overcluster that contains some, at "
         f"most {ROWS} rows; misclassified images are framed.",
-        f"{len(rows)} rows of sevens with a bar through the stem; the first row's overcluster has "
-        f"{counts.max():,} of {len(found):,}.",
+        f"{counted(len(rows), 'row')} of sevens with a bar through the stem; the first row's "
+        f"overcluster has {counts.max():,} of {len(found):,}.",
         f"{IMAGES}, {PREDICTIONS}",
         run.seed,
         sharp_png(mosaics.samples_figure(rows, SAMPLES)),
@@ -94,7 +96,7 @@ def least_confident(run: Run) -> Picture:
         "uncertain.png",
         "Least confident images",
         "Test images in order of confidence, lowest first: cluster and confidence.",
-        f"{len(chosen)} test images with cluster and confidence.",
+        f"{counted(len(chosen), 'test image')} with cluster and confidence.",
         f"{IMAGES}, {PREDICTIONS}",
         run.seed,
         sharp_png(mosaics.gallery_figure(run.test_images[chosen], titles, GALLERY_COLUMNS)),

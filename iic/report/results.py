@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from iic.core.constants import Head
+from iic.core.plurals import counted
 from iic.evaluation.paths import ACCURACY, PREDICTIONS
 from iic.model.matching import contingency_table, majority_match
 from iic.pipeline.paths import HISTORY, IMAGES, SNAPSHOTS
@@ -60,7 +61,7 @@ def training(run: Run) -> Picture:
         "The two panels of the previous figure over training. "
         + ("Clusters are ordered by the class matched after training. " if run.is_labelled else "")
         + "The colour scale of P ends at its largest value.",
-        f"The panels of the previous figure at {len(frames)} of {epochs} epochs.",
+        f"The panels of the previous figure at {len(frames)} of {counted(epochs, 'epoch')}.",
         _joint_source(run),
         run.seed,
         content,
@@ -81,9 +82,9 @@ def accuracy(run: Run) -> Picture:
         "Test accuracy, measured with the labels after training: with clusters matched one to one "
         "to classes (Hungarian), and with overclusters counted as their majority class. No epoch "
         "is selected by it; the last one is the result.",
-        f"Two curves over {len(acc)} epochs: the clustering head goes from {100 * acc[0]:.1f} to "
-        f"{100 * acc[-1]:.1f} %, the overclustering head from {100 * over_acc[0]:.1f} to "
-        f"{100 * over_acc[-1]:.1f} %.",
+        f"Two curves over {counted(len(acc), 'epoch')}: the clustering head goes from "
+        f"{100 * acc[0]:.1f} to {100 * acc[-1]:.1f} %, the overclustering head from "
+        f"{100 * over_acc[0]:.1f} to {100 * over_acc[-1]:.1f} %.",
         f"{ACCURACY}",
         run.seed,
         sharp_png(figures.accuracy_figure(run.accuracy["epoch"], curves)),
@@ -104,7 +105,7 @@ def losses(run: Run) -> Picture:
         "since alpha weights its terms. Right: mutual information of the joint matrix of all pairs "
         "of an epoch, which does not depend on alpha. It is lower while some pairs are nearest "
         "neighbours.",
-        f"Two panels of curves over {len(run.history['epoch'])} epochs, loss and mutual "
+        f"Two panels of curves over {counted(len(run.history['epoch']), 'epoch')}, loss and mutual "
         "information of both heads; the mutual information of the clustering head goes from "
         f"{first:.2f} to {last:.2f} nats.",
         f"{HISTORY}",
@@ -157,7 +158,7 @@ def samples(run: Run, label: str) -> Picture:
     rows = []
     for overcluster in chosen:
         inside = np.flatnonzero(hard == overcluster)
-        title = f"overcluster {overcluster}\n{len(inside)} images"
+        title = f"overcluster {overcluster}\n{counted(len(inside), 'image')}"
         rows.append(run.image_row(title, inside, run.labels != wanted))
     missing = (
         ""
@@ -170,7 +171,8 @@ def samples(run: Run, label: str) -> Picture:
         f"{missing}{which}, one row for each, at most {ROWS} rows: an even sample of the members "
         "from the test images, with other classes framed. The rows differ in style, such as slant "
         "or stroke width, which the network found without labels.",
-        f"{len(rows)} rows of images of {name}, one overcluster per row, alike within a row.",
+        f"{counted(len(rows), 'row')} of images of {name}, one overcluster per row, alike "
+        "within a row.",
         f"{IMAGES}, {SNAPSHOTS} (overcluster_test), {PREDICTIONS}",
         run.seed,
         sharp_png(mosaics.samples_figure(rows, SAMPLES)),
@@ -197,14 +199,14 @@ def members(run: Run) -> Picture:
     rows = []
     for cluster in order:
         inside = np.flatnonzero(run.clusters == cluster)
-        title = f"cluster {cluster}\n{len(inside)} images"
+        title = f"cluster {cluster}\n{counted(len(inside), 'image')}"
         rows.append(run.image_row(title, inside, unframed))
     return Picture(
         "samples.png",
         "Members of the clusters",
         f"One row for each cluster, largest first, at most {ROWS} rows: an even sample of the "
         "members from the test images.",
-        f"{len(rows)} rows of images, one cluster per row, alike within a row.",
+        f"{counted(len(rows), 'row')} of images, one cluster per row, alike within a row.",
         f"{IMAGES}, {PREDICTIONS}",
         run.seed,
         sharp_png(mosaics.samples_figure(rows, SAMPLES)),

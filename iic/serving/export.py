@@ -21,6 +21,7 @@ from keras import layers
 from iic.core.constants import IMAGE_SIZE
 from iic.core.errors import InputError
 from iic.core.files import read_arrays, write_text
+from iic.core.plurals import counted
 from iic.evaluation.card import ModelCard, card_of
 from iic.model.assignments import Assignments
 from iic.model.network import predict
@@ -223,7 +224,7 @@ def _images(path: Path) -> tuple[np.ndarray, str]:
     if path.exists():
         images = read_arrays(path, ["test_images"])["test_images"][:_CHECKED]
         if len(images):
-            return images, f"{len(images)} test images of {path}"
+            return images, f"{counted(len(images), 'test image')} of {path}"
     return generated_images(_CHECKED), f"{_CHECKED} generated images"
 
 

@@ -173,7 +173,7 @@ def test_stages_and_tools_import_in_one_direction():
                 assert other.parts[0] in {package, *others}, f"{path} imports {other}"
 
 
-@pytest.mark.parametrize("stage", ["download", "augment", "neighbors", "report"])
+@pytest.mark.parametrize("stage", ["source", "download", "augment", "neighbors", "report"])
 def test_stages_without_a_network_do_not_import_tensorflow(stage):
     code = (
         f"import sys, stages.{stage}\n"

@@ -18,7 +18,7 @@ from iic.model.matching import contingency_table, hungarian_accuracy, purity
 from iic.pairs.neighbors import nearest_neighbors
 from iic.pipeline.stage import one_line_errors
 
-STAGES = ["download", "augment", "neighbors", "train", "evaluate", "report"]
+STAGES = ["source", "download", "augment", "neighbors", "train", "evaluate", "report"]
 EPOCHS = TINY["train.epochs"]
 OVERCLUSTERS = TINY["model.overclusters"]
 WEIGHTS = "model/model.weights.h5"
@@ -183,7 +183,8 @@ def test_report_is_one_page_without_external_links(pipeline_run):
 def test_output_has_no_line_that_looks_like_an_error(pipeline_run):
     """TensorFlow writes such lines on machines without a GPU, and its log level is not set here."""
     output = (pipeline_run.parent / "output.txt").read_text("utf-8")
-    assert "Running stage 'evaluate'" in output
+    assert re.findall(r"Running stage '(.+)'", output) == STAGES
+    assert not re.findall(r"^(?:[IWE]\d{4} |WARNING: All log).*", output, re.MULTILINE)
     for note in ("E0000", "I0000", "W0000", "cuInit", "oneDNN", "absl", "rebuild TensorFlow"):
         assert note not in output
     assert re.search(r"^training on the (CPU|GPU .+)$", output, re.MULTILINE)

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from iic.core.errors import InputError
 from iic.core.files import read_text, write_text
+from iic.core.plurals import counted
 from iic.experiments.grid import Experiment, experiments_of, read_grid
 from iic.experiments.sweep.cluster import (
     Needs,
@@ -91,7 +92,7 @@ def run_sweep(path: Path, settings: SweepSettings, *, dry_run: bool = False) -> 
     finished = finished_in(checkout)
     missing = [e for e in experiments if e.name not in finished]
     _say(
-        f"{len(experiments)} experiments on {checkout.commit[:7]}: "
+        f"{counted(len(experiments), 'experiment')} on {checkout.commit[:7]}: "
         f"{len(experiments) - len(missing)} have results, {len(missing)} to run"
     )
     if dry_run:
@@ -242,7 +243,7 @@ def _run(
 
 def _pull(names: Sequence[str], checkout: Checkout, settings: SweepSettings) -> None:
     """Pull experiments with their files from the DVC remote."""
-    _say(f"pulling {len(names)} experiments; `dvc exp show` lists them")
+    _say(f"pulling {counted(len(names), 'experiment')}; `dvc exp show` lists them")
     options = ["--remote", checkout.remote, *(["--run-cache"] if checkout.run_cache else [])]
     # In parts, since the length of a command line is limited. Experiments that are already here
     # are pulled too, since an interrupted pull may have left files out.

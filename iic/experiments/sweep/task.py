@@ -25,7 +25,7 @@ from pathlib import Path
 # Variables for the number of threads of TensorFlow and its libraries.
 THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 # Stages whose outputs most variants share.
-SHARED_STAGES = ("download", "augment", "neighbors")
+SHARED_STAGES = ("source", "download", "augment", "neighbors")
 # Attempts while a server is busy or restarting; the pauses take 78 to 155 seconds in total.
 _TRIES = 6
 _PAUSE_SECONDS = 5.0

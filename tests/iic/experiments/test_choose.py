@@ -1,6 +1,7 @@
 """`iic choose`: the experiments for each number of clusters, the table and the figure."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,6 +36,33 @@ def test_each_number_has_its_own_pairs_of_seeds():
     assert "train.second_seed=4" in wanted[0].options
     other = pairs_of_runs([5], "default", ["seed=3", "data.name=digits", "loss.alpha=2"], pairs=1)
     assert other[0].name != wanted[0].name
+
+
+def name_for(images: Path) -> str:
+    settings = ["data.name=custom", f"data.path={images}"]
+    (wanted,) = pairs_of_runs([5], "default", settings, pairs=1)
+    return wanted.name
+
+
+def test_new_images_behind_links_need_new_runs(tmp_path):
+    """As in a folder of links to the folders of the classes, where DVC sees no change."""
+    farm, elsewhere = tmp_path / "farm", tmp_path / "elsewhere"
+    farm.mkdir()
+    for label in "01":
+        (elsewhere / label).mkdir(parents=True)
+        (elsewhere / label / "old.png").write_bytes(b"old")
+        (farm / label).symlink_to(elsewhere / label)
+    names = [name_for(farm)]
+    (elsewhere / "1/new.png").write_bytes(b"new")
+    names.append(name_for(farm))
+    (elsewhere / "1/new.png").write_bytes(b"newer")
+    names.append(name_for(farm))
+    assert len({*names}) == 3
+    # Broken links and loops are no images.
+    (farm / "2").symlink_to("missing")
+    (farm / "loop").symlink_to("loop")
+    (elsewhere / "0/up").symlink_to(farm)
+    assert name_for(farm) == names[-1]
 
 
 def test_wrong_settings_are_named():

@@ -32,7 +32,8 @@ def test_a_half_written_lock_file_is_repaired(clone, name, share, capsys):
     (clone / RWLOCK).write_text(json.dumps({"write": {}, "read": {"/x": [{"pid": 1, "cmd": "a"}]}}))
     before = (clone / LOCK).read_bytes()
     content = (clone / name).read_bytes()
-    (clone / name).write_bytes(content[: int(share * len(content))])
+    # Cut off between two lines, a lock file may be valid.
+    (clone / name).write_bytes(content[: int(share * len(content))].rstrip(b"\n"))
     repair_repository(everything=False)
     assert capsys.readouterr().err == f"{name}: half-written, since DVC was killed; repaired\n"
     assert (clone / LOCK).read_bytes() == before
