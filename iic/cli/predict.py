@@ -12,7 +12,7 @@ import click
 
 from iic.cli.options import model_option
 from iic.core.errors import InputError
-from iic.core.text import counted
+from iic.core.plurals import counted
 from iic.pipeline.quiet import quiet
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from iic.core.params import Fitting
-from iic.core.text import counted
+from iic.core.plurals import counted
 
 # Contrast, in grey values, below which an image is blank: more than noise of ±15.
 _BLANK = 40

@@ -13,7 +13,7 @@ from iic.core.appearance import Appearance
 from iic.core.constants import IMAGE_SIZE
 from iic.core.errors import InputError
 from iic.core.ordering import natural_order
-from iic.core.text import counted
+from iic.core.plurals import counted
 from iic.data.check import ImageCheck
 from iic.data.datasets import Dataset
 from iic.data.examine import examine

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path, PurePath
 
 from iic.core.errors import InputError, reason_of
-from iic.core.text import counted
+from iic.core.plurals import counted
 from iic.data.idx import idx_parts, rank_of
 from iic.data.images import FileSource
 from iic.data.kinds import Kind, kind_of, refusal

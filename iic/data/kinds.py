@@ -275,14 +275,14 @@ _REMEDIES = {
         "make PNG of it: `pip install pillow-heif`, then `import pillow_heif, PIL.Image; "
         "pillow_heif.register_heif_opener(); PIL.Image.open({name}).save({png})`"
     ),
-    Kind.JPEG_XL: "make PNG of it: `djxl {shell} {shell_stem}.png`",
-    Kind.SVG: "draw it as pixels: `rsvg-convert -o {shell_stem}.png {shell}`",
-    Kind.PDF: "make pictures of its pages: `pdftoppm -png -r 300 {shell} {shell_stem}`",
+    Kind.JPEG_XL: "make PNG of it: `djxl {quoted} {quoted_stem}.png`",
+    Kind.SVG: "draw it as pixels: `rsvg-convert -o {quoted_stem}.png {quoted}`",
+    Kind.PDF: "make pictures of its pages: `pdftoppm -png -r 300 {quoted} {quoted_stem}`",
     Kind.DICOM: (
         "make an NPZ file of its pixels: `import numpy, pydicom; d = pydicom.dcmread({name}); "
         "numpy.savez({npz}, images=d.pixel_array[None])`"
     ),
-    Kind.VIDEO: "save its frames as pictures: `ffmpeg -i {shell} {shell_stem}-%05d.png`",
+    Kind.VIDEO: "save its frames as pictures: `ffmpeg -i {quoted} {quoted_stem}-%05d.png`",
     Kind.MATLAB: (
         "make an NPZ file of it: `import numpy, scipy.io; m = scipy.io.loadmat({name}); "
         "numpy.savez({npz}, images=m['X'], labels=m['y'].ravel())` (m.keys() are the names; "
@@ -307,9 +307,9 @@ _REMEDIES = {
         "save its sheet as CSV (UTF-8): `import pandas; "
         "pandas.read_excel({name}).to_csv({csv}, index=False)`"
     ),
-    Kind.ZIP: "unpack it with `python -m zipfile -e {shell} {shell_stem}` and give the folder",
-    Kind.TAR: "unpack it with `python -m tarfile -e {shell} {shell_stem}` and give the folder",
-    Kind.ARCHIVE: "unpack it with `7z x -o{shell_stem} {shell}` and give the folder",
+    Kind.ZIP: "unpack it with `python -m zipfile -e {quoted} {quoted_stem}` and give the folder",
+    Kind.TAR: "unpack it with `python -m tarfile -e {quoted} {quoted_stem}` and give the folder",
+    Kind.ARCHIVE: "unpack it with `7z x -o{quoted_stem} {quoted}` and give the folder",
     Kind.COMPRESSED: "unpack it first (gunzip, bunzip2, unxz or unzstd)",
     Kind.EMPTY: "remove it, or copy it again",
     Kind.TEXT: (
@@ -338,8 +338,8 @@ def refusal(path: Path, kind: Kind) -> str:
     remedy = _REMEDIES.get(kind, _OTHERS).format(
         name=repr(name),
         **{suffix: repr(f"{stem}.{suffix}") for suffix in ("csv", "npy", "npz", "png")},
-        shell=shlex.quote(name),
-        shell_stem=shlex.quote(stem),
+        quoted=shlex.quote(name),
+        quoted_stem=shlex.quote(stem),
         load=_loading(name),
     )
     return f"{path}: {kind}, which is not read; {remedy}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from iic.core.errors import InputError
 from iic.core.files import is_writable_name
-from iic.core.text import counted
+from iic.core.plurals import counted
 from iic.data.images import ImageSource, JoinedSource
 from iic.data.splits import Split
 

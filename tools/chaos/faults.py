@@ -28,7 +28,8 @@ from tools.command import Ending, call, ending_of, start
 
 # The files and folders that each stage writes, in this order.
 WRITTEN: Mapping[str, Sequence[str]] = {
-    "download": ["data/images.npz", "data/labels.npz"],
+    "source": ["data/source.json"],
+    "download": ["data/images.npz", "data/labels.npz", "data/appearance.json"],
     "augment": ["data/draws.npz"],
     "neighbors": ["data/neighbors.npz"],
     "train": ["model/model.json", "model/model.weights.h5", "reports/history.csv",

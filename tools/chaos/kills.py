@@ -24,7 +24,7 @@ _REPAIRS = {"resuming after epoch": "training went on", "half-written": "lock fi
 
 
 def on_digits(numbers: random.Random) -> Iterator[Count]:
-    """Kill each of the six stages five times, on 1,797 digits."""
+    """Kill each stage five times, on 1,797 digits."""
     return _killed("tour", ["train.epochs=24"], STAGES * 5, numbers)
 
 

@@ -2,7 +2,7 @@
 
 Invalid files must be refused in one line for each mistake, which names the key or the line and
 contains no control characters, in little time and memory. Invalid overrides must end `dvc exp run`
-before any work. Odd but valid parameters go through all six stages on the 1,797 digits: a run must
+before any work. Odd but valid parameters go through all stages on the 1,797 digits: a run must
 end with all outputs and finite numbers, or be refused in one line, with no output of that stage.
 """
 

@@ -174,7 +174,7 @@ def test_stage_costs_are_measured_in_a_copy_of_the_code(
     monkeypatch.setattr(stage_costs, "run_stage", run_stage)
     *_, stages = stage_costs.measure_stages()
     assert list(stages) == list(stage_costs.STAGES)
-    assert all(0 < stages[stage]["seconds"] < 60 for stage in SHARED_STAGES)
+    assert all(0 <= stages[stage]["seconds"] < 60 for stage in SHARED_STAGES)
     assert all(20 < stages[stage]["peak_mb"] < 500 for stage in SHARED_STAGES)
     assert stages["train"] == {"seconds": 5.0, "peak_mb": 500.0}
 
