@@ -7,11 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from iic.render.figures import BLUE, ORANGE, name_ticks
+from iic.render.figures import BLUE, ORANGE, most_names, name_ticks
 
 _PALE = "#9CC9E3"
-# Notes over more bars than this would overlap.
-_MAX_NOTES = 20
+# Notes over more bars than this, or with more letters if all were as long as the longest, would
+# overlap.
+_MAX_NOTES, _MAX_LETTERS = 20, 100
 
 
 def sizes_figure(
@@ -25,6 +26,20 @@ def sizes_figure(
         labels: Labels of the x axis and of the y axis.
         equal: Height of the dashed line, in the unit of the counts.
     """
+
+    def draw(most: int) -> Figure:
+        return _sizes(names, parts, labels, equal, most)
+
+    return draw(most_names(draw))
+
+
+def _sizes(
+    names: Sequence[str],
+    parts: Mapping[str, np.ndarray],
+    labels: tuple[str, str],
+    equal: float,
+    most: int,
+) -> Figure:
     figure, axis = _wide(labels)
     bottom = np.zeros(len(names))
     for (part, counts), color in zip(parts.items(), (BLUE, ORANGE), strict=False):
@@ -34,7 +49,7 @@ def sizes_figure(
     _note(axis, bottom, [f"{total:,.0f}" for total in bottom])
     axis.set_ylim(0, 1.3 * max(bottom.max(initial=0), equal, 1))
     axis.legend(loc="upper right", ncols=3, fontsize=9)
-    name_ticks(axis, names, None)
+    name_ticks(axis, names, None, most)
     return figure
 
 
@@ -55,6 +70,21 @@ def shares_figure(
         notes: Texts over the k bars; by default, the shares in per cent.
         marks: Name and values (k,) of a second series, drawn as diamonds.
     """
+
+    def draw(most: int) -> Figure:
+        return _shares(names, shares, labels, notes, marks, most)
+
+    return draw(most_names(draw))
+
+
+def _shares(
+    names: Sequence[str],
+    shares: np.ndarray,
+    labels: tuple[str, str],
+    notes: Sequence[str] | None,
+    marks: tuple[str, np.ndarray] | None,
+    most: int,
+) -> Figure:
     figure, axis = _wide(labels)
     heights = np.nan_to_num(shares)
     axis.bar(range(len(names)), heights, color=_PALE if marks else BLUE, label=labels[1])
@@ -67,7 +97,7 @@ def shares_figure(
     axis.set_ylim(0, 1.3)
     axis.set_yticks(np.linspace(0, 1, 6))
     axis.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
-    name_ticks(axis, names, None)
+    name_ticks(axis, names, None, most)
     return figure
 
 
@@ -86,7 +116,7 @@ def _wide(labels: tuple[str, str]) -> tuple[Figure, Axes]:
 
 def _note(axis: Axes, heights: np.ndarray, notes: Sequence[str]) -> None:
     """Write a note over each bar, if there is room."""
-    if len(notes) > _MAX_NOTES:
+    if len(notes) > _MAX_NOTES or len(notes) * max(map(len, notes)) > _MAX_LETTERS:
         return
     for x, (height, note) in enumerate(zip(heights, notes, strict=True)):
         axis.annotate(

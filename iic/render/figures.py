@@ -3,16 +3,20 @@
 The colours are the Okabe-Ito set and Matplotlib's cividis, which suit colour-blind readers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 
 BLUE, ORANGE = "#0072B2", "#D55E00"
 # Tick labels with more letters than this together would overlap unless they are rotated.
 _LETTERS_IN_A_ROW = 70
+# Most names on an axis, if there is room for them, and pixels between two of them.
+MOST_NAMES = 60
+_GAP = 1.0
 
 
 def variants_figure(
@@ -100,11 +104,55 @@ def accuracy_figure(epochs: np.ndarray, curves: dict[str, np.ndarray]) -> Figure
     return figure
 
 
-def name_ticks(axis: Axes, x: Sequence[str] | None, y: Sequence[str] | None) -> None:
-    """Label the ticks by name, at most 60 of them evenly spaced; None leaves an axis unchanged."""
+def name_ticks(
+    axis: Axes, x: Sequence[str] | None, y: Sequence[str] | None, most: int = MOST_NAMES
+) -> None:
+    """Label the ticks by name; None leaves an axis unchanged.
+
+    Args:
+        axis: Axis of the figure.
+        x: Names of the places 0, 1, 2 … on the x axis.
+        y: Names of the places on the y axis.
+        most: Largest number of names to show on each of both, evenly spaced.
+    """
     for names, set_ticks in ((x, axis.set_xticks), (y, axis.set_yticks)):
         if names is not None:
-            step = 1 + (len(names) - 1) // 60
-            set_ticks(range(0, len(names), step), names[::step])
+            step = -(-len(names) // max(1, most))
+            set_ticks(range(0, len(names), max(1, step)), names[:: max(1, step)])
     if x is not None and sum(map(len, x)) > _LETTERS_IN_A_ROW:
         axis.tick_params(axis="x", rotation=90)
+
+
+def most_names(draw: Callable[[int], Figure]) -> int:
+    """Find how many names the axes of a figure have room for.
+
+    Args:
+        draw: Function that draws the figure with at most so many names per axis (`name_ticks`).
+
+    Returns:
+        The largest number of names, up to MOST_NAMES, that do not overlap.
+    """
+    most = MOST_NAMES
+    while most > 1:
+        figure = draw(most)
+        figure.draw_without_rendering()
+        crowding = max(map(_crowding, figure.axes))
+        if crowding <= 1:
+            break
+        # Fewer names leave the axes another size, so the next figure is measured again.
+        most = min(most - 1, int(most / crowding))
+    return max(1, most)
+
+
+def _crowding(axis: Axes) -> float:
+    """Largest size of two neighbouring names as a share of their distance, over both axes."""
+    shares = [0.0]
+    for place, ticks in enumerate((axis.xaxis, axis.yaxis)):
+        if not isinstance(ticks.get_major_locator(), FixedLocator):
+            continue
+        boxes = [label.get_window_extent() for label in ticks.get_ticklabels()]
+        for one, other in pairwise([(box.min[place], box.max[place]) for box in boxes]):
+            size = (one[1] - one[0] + other[1] - other[0]) / 2 + _GAP
+            distance = abs(one[0] + one[1] - other[0] - other[1]) / 2
+            shares.append(size / max(distance, 1e-9))
+    return max(shares)

@@ -50,8 +50,10 @@ def training(run: Run) -> Picture:
     """Animate the two panels of `joint` over the epochs."""
     epochs = len(run.history["epoch"])
     shown = np.unique(np.linspace(0, epochs - 1, min(epochs, MAX_FRAMES)).round().astype(int))
+    # Measured once, since all frames have the same names.
+    most = figures.most_names(lambda most: _joint_of_epoch(run, -1, most))
     content, frames = animation(
-        [(_epoch_title(run, int(epoch)), _joint_of_epoch(run, int(epoch))) for epoch in shown],
+        [(_epoch_title(run, epoch), _joint_of_epoch(run, epoch, most)) for epoch in shown.tolist()],
         FRAME_BYTES,
     )
     return Picture(
@@ -70,20 +72,20 @@ def training(run: Run) -> Picture:
 
 def accuracy(run: Run) -> Picture:
     """Draw the test accuracy of both heads by epoch."""
-    acc, over_acc = run.accuracy["acc"], run.accuracy["over_acc"]
+    acc, purity = run.accuracy["acc"], run.accuracy["over_purity"]
     curves = {
         "clustering head (Hungarian)": acc,
-        "overclustering head (majority class)": over_acc,
+        "overclustering head (purity)": purity,
     }
     return Picture(
         "accuracy.png",
         "Accuracy by epoch",
         "Test accuracy, measured with the labels after training: with clusters matched one to one "
-        "to classes (Hungarian), and with overclusters counted as their majority class. No epoch "
-        "is selected by it; the last one is the result.",
+        "to classes (Hungarian), and with overclusters counted as the majority class of the same "
+        "test images (purity). No epoch is selected by it; the last one is the result.",
         f"Two curves over {len(acc)} epochs: the clustering head goes from {100 * acc[0]:.1f} to "
-        f"{100 * acc[-1]:.1f} %, the overclustering head from {100 * over_acc[0]:.1f} to "
-        f"{100 * over_acc[-1]:.1f} %.",
+        f"{100 * acc[-1]:.1f} %, the overclustering head from {100 * purity[0]:.1f} to "
+        f"{100 * purity[-1]:.1f} %.",
         f"{ACCURACY}",
         run.seed,
         sharp_png(figures.accuracy_figure(run.accuracy["epoch"], curves)),
@@ -224,11 +226,11 @@ def _epoch_title(run: Run, epoch: int) -> str:
     return f"{title}: mutual information {information:.3f} nats"
 
 
-def _joint_of_epoch(run: Run, epoch: int) -> Figure:
+def _joint_of_epoch(run: Run, epoch: int, most: int | None = None) -> Figure:
     order, names = run.cluster_order()
     p_ij, title = run.snapshots[f"{Head.CLUSTER}_joint"][epoch], _epoch_title(run, epoch)
     if run.is_labelled:
         table = run.confusion(Head.CLUSTER, epoch)
-        return matrices.joint_figure(p_ij, table, order, (run.short_names, names), title)
-    largest = int(run.sizes.max())
-    return matrices.joint_and_sizes_figure(p_ij, run.sizes[epoch], order, names, title, largest)
+        return matrices.joint_figure(p_ij, table, order, (run.short_names, names), title, most)
+    sizes, largest = run.sizes[epoch], int(run.sizes.max())
+    return matrices.joint_and_sizes_figure(p_ij, sizes, order, names, title, largest, most)
