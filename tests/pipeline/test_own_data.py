@@ -52,11 +52,15 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_folders_are_labels(clone, scans):
     metrics = json.loads((clone / "reports/metrics.json").read_text())
-    assert list(metrics) == ["acc", "nmi", "ari", "over_acc", "train_acc", "loss", "stability"]
+    scores = [name for name in metrics if not name.endswith("_chance")]
+    assert scores == ["acc", "nmi", "ari", "over_acc", "train_acc", "loss", "stability"]
+    # 45 test images in twelve clusters fit any labels.
+    assert 0.2 < metrics["acc_chance"] < 0.45
     card = json.loads((clone / "model-card.json").read_text())
     assert card["labels"] == [f"= digit {digit}" for digit in range(10)]
-    # Two of the twelve clusters have no label.
-    assert sorted(c for c in card["clusters"] if c is not None) == list(range(10))
+    # Two of the twelve clusters have no label, and more if no image of the class lies in them.
+    named = [label for label in card["clusters"] if label is not None]
+    assert len(set(named)) == len(named) <= 10
     assert card["data"] == "custom"
     found = {row["path"]: row for row in rows(clone / "reports/assignments.csv")}
     # Names that a spreadsheet would run as formulas get an apostrophe.
