@@ -7,12 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from iic.render.figures import BLUE, ORANGE, most_names, name_ticks
+from iic.render.figures import BLUE, ORANGE, Room, fitted, name_ticks
 
 _PALE = "#9CC9E3"
-# Notes over more bars than this, or with more letters if all were as long as the longest, would
-# overlap.
-_MAX_NOTES, _MAX_LETTERS = 20, 100
+# Notes over more bars than this would be too many to read.
+_MAX_NOTES = 20
 
 
 def sizes_figure(
@@ -27,10 +26,10 @@ def sizes_figure(
         equal: Height of the dashed line, in the unit of the counts.
     """
 
-    def draw(most: int) -> Figure:
-        return _sizes(names, parts, labels, equal, most)
+    def draw(room: Room) -> Figure:
+        return _sizes(names, parts, labels, equal, room)
 
-    return draw(most_names(draw))
+    return fitted(draw)
 
 
 def _sizes(
@@ -38,7 +37,7 @@ def _sizes(
     parts: Mapping[str, np.ndarray],
     labels: tuple[str, str],
     equal: float,
-    most: int,
+    room: Room,
 ) -> Figure:
     figure, axis = _wide(labels)
     bottom = np.zeros(len(names))
@@ -46,10 +45,10 @@ def _sizes(
         axis.bar(range(len(names)), counts, bottom=bottom, color=color, label=part)
         bottom = bottom + counts
     axis.axhline(equal, color="black", ls="--", lw=1, label=f"equal sizes: {equal:,.0f}")
-    _note(axis, bottom, [f"{total:,.0f}" for total in bottom])
+    _note(axis, bottom, [f"{total:,.0f}" for total in bottom], room)
     axis.set_ylim(0, 1.3 * max(bottom.max(initial=0), equal, 1))
     axis.legend(loc="upper right", ncols=3, fontsize=9)
-    name_ticks(axis, names, None, most)
+    name_ticks(axis, names, None, room)
     return figure
 
 
@@ -71,10 +70,10 @@ def shares_figure(
         marks: Name and values (k,) of a second series, drawn as diamonds.
     """
 
-    def draw(most: int) -> Figure:
-        return _shares(names, shares, labels, notes, marks, most)
+    def draw(room: Room) -> Figure:
+        return _shares(names, shares, labels, notes, marks, room)
 
-    return draw(most_names(draw))
+    return fitted(draw)
 
 
 def _shares(
@@ -83,7 +82,7 @@ def _shares(
     labels: tuple[str, str],
     notes: Sequence[str] | None,
     marks: tuple[str, np.ndarray] | None,
-    most: int,
+    room: Room,
 ) -> Figure:
     figure, axis = _wide(labels)
     heights = np.nan_to_num(shares)
@@ -93,11 +92,11 @@ def _shares(
         axis.plot(range(len(names)), marks[1], "D", color=ORANGE, ms=7, label=marks[0])
         axis.legend(loc="upper left", ncols=2, fontsize=9)
         top = np.maximum(heights, np.nan_to_num(marks[1]))
-    _note(axis, top, notes or [_percent(share) for share in shares])
+    _note(axis, top, notes or [_percent(share) for share in shares], room)
     axis.set_ylim(0, 1.3)
     axis.set_yticks(np.linspace(0, 1, 6))
     axis.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
-    name_ticks(axis, names, None, most)
+    name_ticks(axis, names, None, room)
     return figure
 
 
@@ -114,9 +113,9 @@ def _wide(labels: tuple[str, str]) -> tuple[Figure, Axes]:
     return figure, axis
 
 
-def _note(axis: Axes, heights: np.ndarray, notes: Sequence[str]) -> None:
+def _note(axis: Axes, heights: np.ndarray, notes: Sequence[str], room: Room) -> None:
     """Write a note over each bar, if there is room."""
-    if len(notes) > _MAX_NOTES or len(notes) * max(map(len, notes)) > _MAX_LETTERS:
+    if len(notes) > _MAX_NOTES or not room.notes:
         return
     for x, (height, note) in enumerate(zip(heights, notes, strict=True)):
         axis.annotate(

@@ -5,6 +5,7 @@ The colours are the Okabe-Ito set and Matplotlib's cividis, which suit colour-bl
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +16,7 @@ BLUE, ORANGE = "#0072B2", "#D55E00"
 # Tick labels with more letters than this together would overlap unless they are rotated.
 _LETTERS_IN_A_ROW = 70
 # Most names on an axis, if there is room for them, and pixels between two of them.
-MOST_NAMES = 60
+_MOST_NAMES = 60
 _GAP = 1.0
 
 
@@ -104,44 +105,59 @@ def accuracy_figure(epochs: np.ndarray, curves: dict[str, np.ndarray]) -> Figure
     return figure
 
 
-def name_ticks(
-    axis: Axes, x: Sequence[str] | None, y: Sequence[str] | None, most: int = MOST_NAMES
-) -> None:
-    """Label the ticks by name; None leaves an axis unchanged.
+class Room(NamedTuple):
+    """What a figure has room for.
+
+    Attributes:
+        names: Largest number of names on each axis.
+        notes: Whether numbers are written into cells or over bars.
+    """
+
+    names: int
+    notes: bool
+
+
+def name_ticks(axis: Axes, x: Sequence[str] | None, y: Sequence[str] | None, room: Room) -> None:
+    """Label the ticks by name, evenly spaced; None leaves an axis unchanged.
 
     Args:
         axis: Axis of the figure.
         x: Names of the places 0, 1, 2 … on the x axis.
         y: Names of the places on the y axis.
-        most: Largest number of names to show on each of both, evenly spaced.
+        room: What the figure has room for.
     """
     for names, set_ticks in ((x, axis.set_xticks), (y, axis.set_yticks)):
         if names is not None:
-            step = -(-len(names) // max(1, most))
-            set_ticks(range(0, len(names), max(1, step)), names[:: max(1, step)])
+            step = max(1, -(-len(names) // room.names))
+            set_ticks(range(0, len(names), step), names[::step])
     if x is not None and sum(map(len, x)) > _LETTERS_IN_A_ROW:
         axis.tick_params(axis="x", rotation=90)
 
 
-def most_names(draw: Callable[[int], Figure]) -> int:
-    """Find how many names the axes of a figure have room for.
+def measure_room(draw: Callable[[Room], Figure]) -> Room:
+    """Find the most names and notes with which a figure has no overlapping text.
 
     Args:
-        draw: Function that draws the figure with at most so many names per axis (`name_ticks`).
-
-    Returns:
-        The largest number of names, up to MOST_NAMES, that do not overlap.
+        draw: Function that draws the figure for some room.
     """
-    most = MOST_NAMES
-    while most > 1:
-        figure = draw(most)
+    room = Room(_MOST_NAMES, notes=True)
+    while True:
+        figure = draw(room)
         figure.draw_without_rendering()
         crowding = max(map(_crowding, figure.axes))
-        if crowding <= 1:
-            break
-        # Fewer names leave the axes another size, so the next figure is measured again.
-        most = min(most - 1, int(most / crowding))
-    return max(1, most)
+        if crowding > 1 and room.names > 1:
+            # Fewer names leave the axes another size, so the next figure is measured again.
+            fewer = min(room.names - 1, int(room.names / crowding))
+            room = room._replace(names=max(1, fewer))
+        elif room.notes and any(map(_notes_overlap, figure.axes)):
+            room = room._replace(notes=False)
+        else:
+            return room
+
+
+def fitted(draw: Callable[[Room], Figure], room: Room | None = None) -> Figure:
+    """Draw a figure for the given room, or for as much as it has."""
+    return draw(room or measure_room(draw))
 
 
 def _crowding(axis: Axes) -> float:
@@ -156,3 +172,14 @@ def _crowding(axis: Axes) -> float:
             distance = abs(one[0] + one[1] - other[0] - other[1]) / 2
             shares.append(size / max(distance, 1e-9))
     return max(shares)
+
+
+def _notes_overlap(axis: Axes) -> bool:
+    """Whether two of the texts in an axis overlap."""
+    texts = [text for text in axis.texts if text.get_text()]
+    if len(texts) < 2:
+        return False
+    extents = np.array([text.get_window_extent().extents for text in texts])
+    low, high = extents[:, None, :2], extents[:, None, 2:]
+    overlaps = ((low < extents[:, 2:]) & (extents[:, :2] < high)).all(axis=2)
+    return bool(overlaps.sum() > len(texts))

@@ -8,14 +8,11 @@ from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from iic.render.figures import BLUE, most_names, name_ticks
+from iic.render.figures import BLUE, Room, fitted, name_ticks
 
 COLOR_MAP = "cividis"
-# Counts are written into the cells of matrices of up to this size, and of up to so many digits in a
-# row, if all counts were as long as the longest; in larger ones they overlap.
-_MAX_ANNOTATED, _MAX_DIGITS = 20, 44
-# The same for the matrix of overclusters, whose figure is wider.
-_MAX_WIDE_DIGITS = 120
+# Counts are written into the cells of matrices of up to this size; in larger ones they overlap.
+_MAX_ANNOTATED = 20
 
 
 def joint_figure(
@@ -24,7 +21,7 @@ def joint_figure(
     order: np.ndarray,
     names: tuple[Sequence[str], Sequence[str]],
     title: str,
-    most: int | None = None,
+    room: Room | None = None,
 ) -> Figure:
     """Draw the joint matrix P and the confusion matrix, with the clusters in the same order.
 
@@ -34,16 +31,16 @@ def joint_figure(
         order: Clusters (k,) in the order of the axes.
         names: Names of the classes, and names of the k clusters in that order.
         title: Title over both panels.
-        most: Largest number of names on an axis; None for as many as there is room for.
+        room: What the figure has room for; None to measure it.
     """
 
-    def draw(most: int) -> Figure:
-        figure, right = _joint_beside(p_ij, order, names[1], title, most)
-        _draw_confusion(figure, right, table[:, order], names, "cluster (matched class)", most)
+    def draw(room: Room) -> Figure:
+        figure, right = _joint_beside(p_ij, order, names[1], title, room)
+        _draw_confusion(figure, right, table[:, order], names, "cluster (matched class)", room)
         right.set_title("confusion matrix")
         return figure
 
-    return draw(most or most_names(draw))
+    return fitted(draw, room)
 
 
 def joint_and_sizes_figure(
@@ -53,7 +50,7 @@ def joint_and_sizes_figure(
     names: Sequence[str],
     title: str,
     largest: int,
-    most: int | None = None,
+    room: Room | None = None,
 ) -> Figure:
     """Draw the joint matrix P and the sizes of the clusters, for data without labels.
 
@@ -64,18 +61,18 @@ def joint_and_sizes_figure(
         names: Names of the k clusters in that order.
         title: Title over both panels.
         largest: Largest size that the y axis shows; equal for all frames of an animation.
-        most: Largest number of names on an axis; None for as many as there is room for.
+        room: What the figure has room for; None to measure it.
     """
 
-    def draw(most: int) -> Figure:
-        figure, right = _joint_beside(p_ij, order, names, title, most)
+    def draw(room: Room) -> Figure:
+        figure, right = _joint_beside(p_ij, order, names, title, room)
         right.bar(range(len(order)), sizes[order], color=BLUE)
         right.set(title="cluster sizes", xlabel="cluster", ylabel="test images")
         right.set_ylim(0, 1.05 * max(1, largest))
-        name_ticks(right, names, None, most)
+        name_ticks(right, names, None, room)
         return figure
 
-    return draw(most or most_names(draw))
+    return fitted(draw, room)
 
 
 def confusion_figure(table: np.ndarray, names: Sequence[str], title: str) -> Figure:
@@ -87,14 +84,14 @@ def confusion_figure(table: np.ndarray, names: Sequence[str], title: str) -> Fig
         title: Title of the figure.
     """
 
-    def draw(most: int) -> Figure:
+    def draw(room: Room) -> Figure:
         figure = Figure(figsize=(5.0, 4.4), layout="constrained")
         axis = figure.subplots()
-        _draw_confusion(figure, axis, table, (names, names), "predicted class", most)
+        _draw_confusion(figure, axis, table, (names, names), "predicted class", room)
         axis.set_title(title, fontsize=10)
         return figure
 
-    return draw(most_names(draw))
+    return fitted(draw)
 
 
 def overclusters_figure(
@@ -110,16 +107,15 @@ def overclusters_figure(
     """
     columns, label = [str(cluster) for cluster in order], f"overcluster, grouped by majority {rows}"
 
-    def draw(most: int) -> Figure:
+    def draw(room: Room) -> Figure:
         figure = Figure(figsize=(12.5, 4.0), layout="constrained")
         axis = figure.subplots()
         both = names, columns
-        digits = _MAX_WIDE_DIGITS
-        _draw_confusion(figure, axis, table[:, order], both, label, most, rows=rows, digits=digits)
+        _draw_confusion(figure, axis, table[:, order], both, label, room, rows)
         axis.tick_params(axis="x", labelsize=min(10, 450 / len(axis.get_xticks())), rotation=90)
         return figure
 
-    return draw(most_names(draw))
+    return fitted(draw)
 
 
 def errors_figure(table: np.ndarray, names: tuple[Sequence[str], Sequence[str]]) -> Figure:
@@ -130,13 +126,13 @@ def errors_figure(table: np.ndarray, names: tuple[Sequence[str], Sequence[str]])
         names: Names of the rows and of the columns.
     """
 
-    def draw(most: int) -> Figure:
-        return _errors(table, names, most)
+    def draw(room: Room) -> Figure:
+        return _errors(table, names, room)
 
-    return draw(most_names(draw))
+    return fitted(draw)
 
 
-def _errors(table: np.ndarray, names: tuple[Sequence[str], Sequence[str]], most: int) -> Figure:
+def _errors(table: np.ndarray, names: tuple[Sequence[str], Sequence[str]], room: Room) -> Figure:
     # Square cells, and room for the names of the rows.
     size = max(4.6, 1.6 + 0.46 * min(len(table), _MAX_ANNOTATED))
     figure = Figure(figsize=(size + 1.4, size), layout="constrained")
@@ -147,25 +143,14 @@ def _errors(table: np.ndarray, names: tuple[Sequence[str], Sequence[str]], most:
         image, ax=axis, label="test images", shrink=0.8, ticks=MaxNLocator(6, integer=True)
     )
     axis.set(xlabel="predicted class", ylabel="label")
-    name_ticks(axis, names[1], names[0], most)
-    if max(table.shape) <= _MAX_ANNOTATED + 1:
+    name_ticks(axis, names[1], names[0], room)
+    if room.notes and max(table.shape) <= _MAX_ANNOTATED + 1:
         _write_counts(axis, table, table / max(1, table.max()))
     return figure
 
 
-def is_annotated(table: np.ndarray, digits: int = _MAX_WIDE_DIGITS) -> bool:
-    """Whether counts are written into the cells; if not, the colours use a square-root scale.
-
-    Args:
-        table: Counts (rows, columns).
-        digits: Digits that there is room for in a row; by default, in the figure of overclusters.
-    """
-    fits = table.shape[1] * len(str(table.max(initial=0))) <= digits
-    return fits and max(table.shape) <= _MAX_ANNOTATED
-
-
 def _joint_beside(
-    p_ij: np.ndarray, order: np.ndarray, names: Sequence[str], title: str, most: int
+    p_ij: np.ndarray, order: np.ndarray, names: Sequence[str], title: str, room: Room
 ) -> tuple[Figure, Axes]:
     """Draw P in the left panel; return the figure and its empty right panel."""
     # A fixed size, equal for all frames of an animation.
@@ -177,7 +162,7 @@ def _joint_beside(
     left.set(
         title="joint matrix P", xlabel="cluster of one view", ylabel="cluster of the other view"
     )
-    name_ticks(left, names, names, most)
+    name_ticks(left, names, names, room)
     return figure, right
 
 
@@ -187,20 +172,21 @@ def _draw_confusion(
     table: np.ndarray,
     names: tuple[Sequence[str], Sequence[str]],
     columns: str,
-    most: int,
-    *,
+    room: Room,
     rows: str = "label",
-    digits: int = _MAX_DIGITS,
 ) -> None:
-    """Draw counts as shares of their row, since classes differ in size."""
+    """Draw counts as shares of their row, since classes differ in size.
+
+    If there is no room for the counts in the cells, the colours use a square-root scale.
+    """
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    annotated = is_annotated(table, digits)
+    annotated = room.notes and max(table.shape) <= _MAX_ANNOTATED
     # In many columns the shares are small; a linear scale would show nearly all of them as dark.
     norm = Normalize(0, 100) if annotated else PowerNorm(0.5, 0, 100)
     image = axis.imshow(100 * shares, cmap=COLOR_MAP, norm=norm, aspect="auto")
     figure.colorbar(image, ax=axis, label=f"share of the {rows}'s images (%)", shrink=0.8)
     axis.set(xlabel=columns, ylabel=rows)
-    name_ticks(axis, names[1], names[0], most)
+    name_ticks(axis, names[1], names[0], room)
     if annotated:
         _write_counts(axis, table, shares)
 

@@ -51,9 +51,9 @@ def training(run: Run) -> Picture:
     epochs = len(run.history["epoch"])
     shown = np.unique(np.linspace(0, epochs - 1, min(epochs, MAX_FRAMES)).round().astype(int))
     # Measured once, since all frames have the same names.
-    most = figures.most_names(lambda most: _joint_of_epoch(run, -1, most))
+    room = figures.measure_room(lambda room: _joint_of_epoch(run, -1, room))
     content, frames = animation(
-        [(_epoch_title(run, epoch), _joint_of_epoch(run, epoch, most)) for epoch in shown.tolist()],
+        [(_epoch_title(run, epoch), _joint_of_epoch(run, epoch, room)) for epoch in shown.tolist()],
         FRAME_BYTES,
     )
     return Picture(
@@ -129,9 +129,8 @@ def overclusters(run: Run) -> Picture:
         source = f"{SNAPSHOTS} (cluster_test, overcluster_test)"
     order = np.lexsort((-table.max(axis=0), majority_match(table)))
     used = int((table.sum(axis=0) > 0).sum())
-    cells = (
-        "numbers are counts" if matrices.is_annotated(table) else "colours on a square-root scale"
-    )
+    figure = matrices.overclusters_figure(table, order, names, rows)
+    cells = "numbers are counts" if figure.axes[0].texts else "colours on a square-root scale"
     return Picture(
         "overclusters.png",
         f"Overclusters by {whole}",
@@ -142,7 +141,7 @@ def overclusters(run: Run) -> Picture:
         f"form steps: most images of an overcluster belong to one {whole}.",
         source,
         run.seed,
-        sharp_png(matrices.overclusters_figure(table, order, names, rows)),
+        sharp_png(figure),
     )
 
 
@@ -226,11 +225,11 @@ def _epoch_title(run: Run, epoch: int) -> str:
     return f"{title}: mutual information {information:.3f} nats"
 
 
-def _joint_of_epoch(run: Run, epoch: int, most: int | None = None) -> Figure:
+def _joint_of_epoch(run: Run, epoch: int, room: figures.Room | None = None) -> Figure:
     order, names = run.cluster_order()
     p_ij, title = run.snapshots[f"{Head.CLUSTER}_joint"][epoch], _epoch_title(run, epoch)
     if run.is_labelled:
         table = run.confusion(Head.CLUSTER, epoch)
-        return matrices.joint_figure(p_ij, table, order, (run.short_names, names), title, most)
+        return matrices.joint_figure(p_ij, table, order, (run.short_names, names), title, room)
     sizes, largest = run.sizes[epoch], int(run.sizes.max())
-    return matrices.joint_and_sizes_figure(p_ij, sizes, order, names, title, largest, most)
+    return matrices.joint_and_sizes_figure(p_ij, sizes, order, names, title, largest, room)
