@@ -15,8 +15,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 BLUE, ORANGE = "#0072B2", "#D55E00"
 # Tick labels with more letters than this together would overlap unless they are rotated.
 _LETTERS_IN_A_ROW = 70
-# Most names on an axis, if there is room for them, and pixels between two of them.
-_MOST_NAMES = 60
+# Pixels between two names on an axis.
 _GAP = 1.0
 
 
@@ -109,12 +108,16 @@ class Room(NamedTuple):
     """What a figure has room for.
 
     Attributes:
-        names: Largest number of names on each axis.
+        x: Largest number of names on an x axis.
+        y: Largest number of names on a y axis.
+        rotated: Whether the names of the x axis need rotation.
         notes: Whether numbers are written into cells or over bars.
     """
 
-    names: int
-    notes: bool
+    x: int = 60
+    y: int = 60
+    rotated: bool = False
+    notes: bool = True
 
 
 def name_ticks(axis: Axes, x: Sequence[str] | None, y: Sequence[str] | None, room: Room) -> None:
@@ -126,11 +129,11 @@ def name_ticks(axis: Axes, x: Sequence[str] | None, y: Sequence[str] | None, roo
         y: Names of the places on the y axis.
         room: What the figure has room for.
     """
-    for names, set_ticks in ((x, axis.set_xticks), (y, axis.set_yticks)):
+    for names, most, set_ticks in ((x, room.x, axis.set_xticks), (y, room.y, axis.set_yticks)):
         if names is not None:
-            step = max(1, -(-len(names) // room.names))
+            step = max(1, -(-len(names) // most))
             set_ticks(range(0, len(names), step), names[::step])
-    if x is not None and sum(map(len, x)) > _LETTERS_IN_A_ROW:
+    if x is not None and (room.rotated or sum(map(len, x)) > _LETTERS_IN_A_ROW):
         axis.tick_params(axis="x", rotation=90)
 
 
@@ -140,19 +143,24 @@ def measure_room(draw: Callable[[Room], Figure]) -> Room:
     Args:
         draw: Function that draws the figure for some room.
     """
-    room = Room(_MOST_NAMES, notes=True)
+    room = Room()
     while True:
         figure = draw(room)
         figure.draw_without_rendering()
-        crowding = max(map(_crowding, figure.axes))
-        if crowding > 1 and room.names > 1:
-            # Fewer names leave the axes another size, so the next figure is measured again.
-            fewer = min(room.names - 1, int(room.names / crowding))
-            room = room._replace(names=max(1, fewer))
+        x, y = (max(_crowding(axis, place) for axis in figure.axes) for place in (0, 1))
+        # Any change gives the axes another size, so the next figure is measured again.
+        if x > 1 and not room.rotated:
+            room = room._replace(rotated=True)
+        elif (x > 1 and room.x > 1) or (y > 1 and room.y > 1):
+            room = room._replace(x=_fewer(room.x, x), y=_fewer(room.y, y))
         elif room.notes and any(map(_notes_overlap, figure.axes)):
             room = room._replace(notes=False)
         else:
             return room
+
+
+def _fewer(most: int, crowding: float) -> int:
+    return most if crowding <= 1 else max(1, min(most - 1, int(most / crowding)))
 
 
 def fitted(draw: Callable[[Room], Figure], room: Room | None = None) -> Figure:
@@ -160,17 +168,17 @@ def fitted(draw: Callable[[Room], Figure], room: Room | None = None) -> Figure:
     return draw(room or measure_room(draw))
 
 
-def _crowding(axis: Axes) -> float:
-    """Largest size of two neighbouring names as a share of their distance, over both axes."""
+def _crowding(axis: Axes, place: int) -> float:
+    """Largest size of two neighbours on the x (0) or y (1) axis, as a share of their distance."""
+    ticks = (axis.xaxis, axis.yaxis)[place]
+    if not isinstance(ticks.get_major_locator(), FixedLocator):
+        return 0.0
+    boxes = [label.get_window_extent() for label in ticks.get_ticklabels()]
     shares = [0.0]
-    for place, ticks in enumerate((axis.xaxis, axis.yaxis)):
-        if not isinstance(ticks.get_major_locator(), FixedLocator):
-            continue
-        boxes = [label.get_window_extent() for label in ticks.get_ticklabels()]
-        for one, other in pairwise([(box.min[place], box.max[place]) for box in boxes]):
-            size = (one[1] - one[0] + other[1] - other[0]) / 2 + _GAP
-            distance = abs(one[0] + one[1] - other[0] - other[1]) / 2
-            shares.append(size / max(distance, 1e-9))
+    for one, other in pairwise([(box.min[place], box.max[place]) for box in boxes]):
+        size = (one[1] - one[0] + other[1] - other[0]) / 2 + _GAP
+        distance = abs(one[0] + one[1] - other[0] - other[1]) / 2
+        shares.append(size / max(distance, 1e-9))
     return max(shares)
 
 

@@ -172,3 +172,11 @@ def test_as_many_names_are_shown_as_there_is_room_for():
     axis = overclusters_figure(table, np.arange(50), names[:10], "label").axes[0]
     assert [label.get_text() for label in axis.get_xticklabels()] == names
     assert [label.get_text() for label in axis.get_yticklabels()] == names[:10]
+
+
+def test_names_that_are_too_wide_are_rotated_before_any_is_left_out():
+    names = [f"{cluster} (none)" for cluster in range(10)]
+    figure = joint_and_sizes_figure(np.eye(10) / 10, np.arange(10), np.arange(10), names, "t", 9)
+    for axis in figure.axes[:2]:
+        assert [label.get_text() for label in axis.get_xticklabels()] == names
+        assert axis.get_xticklabels()[0].get_rotation() == 90
