@@ -142,7 +142,8 @@ def with_chance(
     for name, value in found.items():
         result[name] = value
         if name in CHANCE_SCORES:
-            chance = float(np.mean([other[name] for other in shuffled]))
+            # Rounded, so that the mean of equal numbers is one of them.
+            chance = round(float(np.mean([other[name] for other in shuffled])), 6)
             result |= {f"{name}_chance": chance} if chance > NOTABLE else {}
     largest = float(np.bincount(test.labels).max() / len(test.labels))
     return result | ({"largest_class": largest} if largest > NOTABLE else {})
