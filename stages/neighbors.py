@@ -16,9 +16,9 @@ def main(params: Params) -> None:
     """Find the neighbours from the images alone, so that all variants and seeds share the file."""
     images = read_arrays(IMAGES, ["train_images"])["train_images"]
     distinct = find_distinct(images)
+    check_enough(distinct, clusters=1)
     if len(distinct.first) < len(images):
         log.warning("warning: %s; copies of an image are left out of its neighbours", distinct)
-    check_enough(distinct, clusters=1)
     write_arrays(NEIGHBORS, {"neighbors": nearest_neighbors(images, params.augment.neighbors)})
 
 
