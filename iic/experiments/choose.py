@@ -213,6 +213,8 @@ def choice_figure(choices: Sequence[Choice]) -> Figure:
     left.legend()
     right.set(title="Stability of two seeds", ylabel="adjusted Rand index", ylim=(None, 1.02))
     if collapsed := [k for k, group in groups.items() if any(c.collapsed for c in group)]:
-        right.plot(collapsed, [0] * len(collapsed), "x", color=ORANGE, label="collapsed training")
+        # At the bottom of the axis, whatever its range.
+        bottom = {"transform": right.get_xaxis_transform(), "color": ORANGE}
+        right.plot(collapsed, [0.04] * len(collapsed), "x", label="collapsed training", **bottom)
         right.legend()
     return figure
