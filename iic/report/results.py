@@ -12,7 +12,7 @@ from iic.render.pictures import Picture, animation, sharp_png
 from iic.report.run import ROWS, SAMPLES, Run
 
 # Most frames of the animation, and most bytes of its frames on the page.
-MAX_FRAMES, FRAME_BYTES = 40, 2_500_000
+MAX_FRAMES, FRAME_BYTES = 40, 2_000_000
 
 
 def joint(run: Run) -> Picture:
