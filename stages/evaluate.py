@@ -5,19 +5,20 @@ import json
 import numpy as np
 
 from iic.core.appearance import read_appearance
-from iic.core.files import read_arrays, read_table, write_table, write_text
+from iic.core.files import read_arrays, read_table, sha256_of, write_table, write_text
 from iic.core.params import Params
 from iic.evaluation.card import ModelCard, write_card
 from iic.evaluation.paths import ACCURACY, ASSIGNMENTS, METRICS, MODEL_CARD, PREDICTIONS
 from iic.evaluation.scores import (
     Split,
     accuracy_by_epoch,
+    agreement,
     assignments_table,
     classes_of_clusters,
     label_free_scores,
     predictions_table,
     scores,
-    stability,
+    with_chance,
 )
 from iic.model.store import hash_of_weights, load_network
 from iic.pipeline.paths import APPEARANCE, HISTORY, IMAGES, LABELS, MODEL, SNAPSHOTS
@@ -36,20 +37,25 @@ def main(params: Params) -> None:
     known = read_arrays(
         LABELS, ["train_labels", "test_labels", "names", "train_paths", "test_paths"]
     )
-    names = known["names"]
+    # Without labels of the test images, nothing can be scored by labels.
+    names = known["names"] if len(known["test_labels"]) else known["names"][:0]
     snapshots = read_arrays(
         SNAPSHOTS,
         ["cluster_joint", "cluster_test", "overcluster_joint", "overcluster_test", "second_test"],
     )
     splits = _assign(known)
     train, test = splits["train"], splits["test"]
-    clusters, overclusters = classes_of_clusters(test, names)
+    clusters, overclusters = classes_of_clusters(train, test, names)
 
     last = {name: float(column[-1]) for name, column in read_table(HISTORY).items()}
-    metrics = scores(train, test, names) if len(names) else label_free_scores(test, last)
+    metrics = (
+        with_chance(scores(train, test, names), train, test, names)
+        if len(names)
+        else label_free_scores(test, last)
+    )
     metrics["loss"] = last["loss"]
     if len(snapshots["second_test"]):
-        metrics["stability"] = stability(test.soft.hard_cluster, snapshots["second_test"])
+        metrics |= agreement(test.soft.hard_cluster, snapshots["second_test"])
     # Flat and few, since `dvc exp show` shows each as a column.
     metrics = {name: round(value, 6) for name, value in metrics.items()}
 
@@ -71,6 +77,7 @@ def main(params: Params) -> None:
         overclusters=overclusters,
         metrics=metrics,
         weights_sha256=hash_of_weights(MODEL),
+        images_sha256=sha256_of(IMAGES),
     )
     write_card(card, MODEL_CARD)
 

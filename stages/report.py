@@ -33,6 +33,7 @@ def main(params: Params) -> None:
             "train.epochs": params.train.epochs,
             "train.second_seed": params.train.second_seed,
         },
+        normalizes_logits=params.model.normalize_logits,
         card=card,
         metrics=read_json(METRICS, "dvc repro evaluate"),
         history=read_table(HISTORY),

@@ -24,6 +24,8 @@ with quiet():
     from iic.model.store import save_network
     from iic.pairs.augmentation import Draws, operation_examples
     from iic.pairs.batches import TrainingData
+    from iic.pairs.copies import check_enough, find_distinct
+    from iic.pairs.schedule import warn_of_few_steps
     from iic.training.train import train
 
 log = logging.getLogger(__name__)
@@ -37,6 +39,10 @@ EXAMPLES = 6
 def main(params: Params) -> None:
     """Train, and store the model, the history and the snapshots."""
     data = read_data()
+    images = data.train_images
+    check_enough(find_distinct(images), params.model.clusters)
+    if few := warn_of_few_steps(len(images), params.train):
+        log.warning("warning: %s", few)
     log.info("training on %s", device_name())
     with resumable(params, [Path(__file__), IMAGES, DRAWS, NEIGHBORS]) as state, _line_ended():
         _train(data, params, state)
@@ -62,7 +68,10 @@ def _train(data: TrainingData, params: Params, state: Path) -> None:
         },
         compress=True,
     )
-    for finding in diagnose(result.history[-1], params.model.head_sizes):
+    model = params.model
+    for finding in diagnose(
+        result.history[-1], model.head_sizes, normalizes_logits=model.normalize_logits
+    ):
         log.warning("warning: %s", finding)
 
 

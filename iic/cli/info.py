@@ -34,17 +34,19 @@ def lines(facts: dict[str, Any]) -> Iterator[str]:
     for section in ("versions", "machine", "data", "model", "training", "metrics"):
         if facts[section]:
             yield section
-            yield from (_row(key, _text(key, value)) for key, value in facts[section].items())
+            yield from _rows({key: _text(key, value) for key, value in facts[section].items()})
     if facts["clusters"]:
         yield "clusters, and the class that each stands for"
-        yield from (_row(str(k), name or "no class") for k, name in enumerate(facts["clusters"]))
+        yield from _rows({str(k): name or "no class" for k, name in enumerate(facts["clusters"])})
     if facts["missing"]:
         yield "missing"
         yield from (f"  {line}" for line in facts["missing"])
 
 
-def _row(key: str, text: str) -> str:
-    return f"  {key:<16}{text}"
+def _rows(values: dict[str, str]) -> Iterator[str]:
+    """Yield one line for each value, with all values of a section in one column."""
+    width = max(15, *map(len, values))
+    yield from (f"  {key:<{width}} {text}" for key, text in values.items())
 
 
 def _text(key: str, value: object) -> str:
@@ -52,4 +54,6 @@ def _text(key: str, value: object) -> str:
         return "not installed"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     return f"{value:,}" if key in _GROUPED else str(value)

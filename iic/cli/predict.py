@@ -13,6 +13,7 @@ import click
 from iic.cli.options import model_option
 from iic.core.errors import InputError
 from iic.core.plurals import counted
+from iic.pipeline.paths import IMAGES
 from iic.pipeline.quiet import quiet
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def predict(
         raise click.UsageError(f"--out {out}: a name that ends in .csv or .jsonl is needed")
     from iic.data.examine import examine
     from iic.data.images import Reading
-    from iic.evaluation.card import card_of, card_path
+    from iic.evaluation.card import card_of, card_path, check_images
 
     card = card_of(model)
     if card is None:
@@ -82,6 +83,8 @@ def predict(
             f"{card_path(model)}: not found, so clusters have no names; size fit and ink auto "
             "unless you say otherwise"
         )
+    else:
+        check_images(card, model, model.parent / IMAGES)
     reading = Reading(
         size=size or (card.size if card else "fit"),  # type: ignore[arg-type] # click has checked
         ink=ink or (card.ink if card else "auto"),  # type: ignore[arg-type] # click has checked

@@ -2,6 +2,7 @@
 
 import csv
 import glob
+import hashlib
 import io
 import json
 import os
@@ -114,6 +115,18 @@ def check_plain(path: Path, most: int | None = None) -> None:
         raise InputError(f"{path}: not a plain file")
     if most is not None and found.st_size > most:
         raise InputError(f"{path}: {found.st_size:,} bytes; no more than {most:,} are read")
+
+
+def sha256_of(path: Path) -> str:
+    """Compute the SHA-256 of a regular file, as 64 hexadecimal digits.
+
+    Raises:
+        InputError: It is a folder or a pipe.
+        OSError: It does not exist.
+    """
+    check_plain(path)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_text(path: Path, missing: str, damaged: str, most: int | None = None) -> str:

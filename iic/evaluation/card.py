@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from iic.core.appearance import Appearance
 from iic.core.errors import InputError
-from iic.core.files import is_writable_name, read_text, write_text
+from iic.core.files import is_writable_name, read_text, sha256_of, write_text
 from iic.core.params import Fitting, Ink, Section
 from iic.core.validation import explain_first
 from iic.model.store import hash_of_weights
@@ -47,10 +47,12 @@ class ModelCard(Section):
         ink_share: Mean and standard deviation of the ink of the training images, as a share of full
             ink; None in cards of earlier versions.
         labels: Names of the classes; empty if the data have no labels.
-        clusters: Class of each cluster as an index into `labels`, or None.
-        overclusters: Most frequent class of each overcluster as an index into `labels`, or None.
+        clusters: Class of each cluster as an index into `labels`; None for a cluster without a
+            test image of its class.
+        overclusters: Most frequent class of each overcluster, likewise.
         metrics: Metrics of the run by name, as in reports/metrics.json.
         weights_sha256: SHA-256 of the weights file that the card describes.
+        images_sha256: SHA-256 of the pipeline's file of images; None in older cards.
     """
 
     recipe: Name
@@ -65,6 +67,7 @@ class ModelCard(Section):
     overclusters: list[int | None]
     metrics: dict[Name, float]
     weights_sha256: str
+    images_sha256: str | None = None
 
     def cluster_names(self) -> list[str | None]:
         """Return the name of the class of each cluster, or None."""
@@ -140,3 +143,21 @@ def card_of(model: Path) -> ModelCard | None:
             f"{path}: describes other weights than those in {model}; {CARD_REMEDY}, or remove it"
         )
     return card
+
+
+def check_images(card: ModelCard | None, model: Path, images: Path) -> None:
+    """Check that a file of images, if it exists, is the one that a model was trained on.
+
+    Args:
+        card: Card of the model; None and older cards allow no check.
+        model: Folder of the model.
+        images: Path of the pipeline's file of images.
+
+    Raises:
+        InputError: The file contains other images.
+    """
+    if card and card.images_sha256 and images.exists() and sha256_of(images) != card.images_sha256:
+        raise InputError(
+            f"{images}: not the images that {model} was trained on; run `dvc repro`, or give the "
+            "--model of these images"
+        )

@@ -1,6 +1,8 @@
 """Scores and tables of a run, with labels and without.
 
 Labels are indices into `names`, the names of the classes. For data without labels, both are empty.
+A score without meaning of its own, such as the accuracy of few images or of classes that differ in
+size, is accompanied by its chance level.
 """
 
 from collections.abc import Mapping
@@ -18,8 +20,17 @@ from iic.model.matching import (
     hungarian_accuracy,
     hungarian_match,
     majority_match,
+    matched_accuracy,
     purity,
 )
+
+# Scores whose chance level is measured; that of the adjusted Rand index is 0 by definition.
+CHANCE_SCORES = ("acc", "nmi", "over_acc", "train_acc")
+# A chance level and a largest class up to this share are left out: for ten classes of equal size
+# and thousands of images, both are near 0.1 and say nothing.
+NOTABLE = 0.2
+# Permutations of the labels; the mean of 20 varies by less than 0.02 even for 45 images.
+_PERMUTATIONS = 20
 
 
 class Split(NamedTuple):
@@ -54,7 +65,9 @@ def accuracy_by_epoch(
             `cluster_joint` and `overcluster_joint`, (epochs, k, k).
 
     Returns:
-        Columns by name; without labels only `epoch`.
+        Columns by name; without labels only `epoch`. `over_purity` counts each overcluster as its
+        majority class among the same images, unlike `over_acc` of the last epoch, since no epoch
+        stores the clusters of the training images.
     """
     heads = zip(snapshots["cluster_test"], snapshots["overcluster_test"], strict=True)
     clusters, overclusters = (snapshots[f"{head}_joint"].shape[-1] for head in Head)
@@ -67,7 +80,7 @@ def accuracy_by_epoch(
             row |= {
                 "acc": hungarian_accuracy(table),
                 **cluster_scores(labels, cluster),
-                "over_acc": purity(over_table),
+                "over_purity": purity(over_table),
                 "over_hungarian_acc": hungarian_accuracy(over_table),
             }
         rows.append(row)
@@ -77,23 +90,67 @@ def accuracy_by_epoch(
 def scores(train: Split, test: Split, names: np.ndarray) -> dict[str, float]:
     """Compute the scores that need labels.
 
-    Each split has its own matching of clusters to classes.
+    Each split has its own matching of clusters to classes. Overclusters are mapped to classes by
+    the training labels, since many overclusters fit the labels of few images by chance; if only
+    the test images have labels, by these.
 
     Args:
+        train: Assignments and labels of the training images; labels (0,) if they have none.
+        test: Assignments and labels of the test images.
+        names: (classes,) names of the classes.
+
+    Returns:
+        Scores by name, each 0 to 1 except `ari`, which can be negative; `train_acc` only if the
+        training images have labels.
+    """
+    table, over_table = test.tables(len(names))
+    own = {
+        "acc": hungarian_accuracy(table),
+        **cluster_scores(test.labels, test.soft.hard_cluster),
+    }
+    if not len(train.labels):
+        return own | {"over_acc": purity(over_table)}
+    train_table, train_over_table = train.tables(len(names))
+    return own | {
+        "over_acc": matched_accuracy(over_table, majority_match(train_over_table)),
+        "train_acc": hungarian_accuracy(train_table),
+    }
+
+
+def with_chance(
+    found: Mapping[str, float], train: Split, test: Split, names: np.ndarray
+) -> dict[str, float]:
+    """Add what scores are to be compared with, where it is above NOTABLE.
+
+    Args:
+        found: Scores by name, as from `scores`.
         train: Assignments and labels of the training images.
         test: Assignments and labels of the test images.
         names: (classes,) names of the classes.
 
     Returns:
-        Scores by name, each 0 to 1 except `ari`, which can be negative.
+        The scores; behind each of CHANCE_SCORES its mean over permutations of the labels, as
+        `acc_chance` and so on; and `largest_class`, the share of the largest class of the test
+        images, which is the accuracy of a single cluster.
     """
-    table, over_table = test.tables(len(names))
-    return {
-        "acc": hungarian_accuracy(table),
-        **cluster_scores(test.labels, test.soft.hard_cluster),
-        "over_acc": purity(over_table),
-        "train_acc": hungarian_accuracy(train.tables(len(names))[0]),
-    }
+    random = np.random.default_rng(0)
+    shuffled = [
+        scores(_shuffled(train, random), _shuffled(test, random), names)
+        for _ in range(_PERMUTATIONS)
+    ]
+    result = {}
+    for name, value in found.items():
+        result[name] = value
+        if name in CHANCE_SCORES:
+            # Rounded, so that the mean of equal numbers is one of them.
+            chance = round(float(np.mean([other[name] for other in shuffled])), 6)
+            result |= {f"{name}_chance": chance} if chance > NOTABLE else {}
+    largest = float(np.bincount(test.labels).max() / len(test.labels))
+    return result | ({"largest_class": largest} if largest > NOTABLE else {})
+
+
+def _shuffled(split: Split, random: np.random.Generator) -> Split:
+    return split._replace(labels=random.permutation(split.labels))
 
 
 def label_free_scores(test: Split, last: Mapping[str, float]) -> dict[str, float]:
@@ -115,23 +172,34 @@ def label_free_scores(test: Split, last: Mapping[str, float]) -> dict[str, float
     }
 
 
-def stability(first: np.ndarray, second: np.ndarray) -> float:
-    """Compute the adjusted Rand index between the clusters of two trainings.
+def agreement(first: np.ndarray, second: np.ndarray) -> dict[str, float]:
+    """Compare the clusters of two trainings.
 
     Args:
         first: (m,) integer clusters of the first training.
         second: (m,) integer clusters of the same images in the second training.
 
     Returns:
-        1 for the same clusters, 0 on average for unrelated ones.
+        `stability`, the adjusted Rand index: 1 for the same clusters, 0 on average for unrelated
+        ones. If a training has put all images into one cluster, there is nothing to agree on;
+        then only `collapsed_trainings`, how many of the two did so.
     """
-    return float(adjusted_rand_score(first, second))
+    collapsed = sum(len(np.unique(clusters)) < 2 for clusters in (first, second))
+    if collapsed:
+        return {"collapsed_trainings": collapsed}
+    return {"stability": float(adjusted_rand_score(first, second))}
 
 
-def classes_of_clusters(test: Split, names: np.ndarray) -> tuple[list[int | None], ...]:
+def classes_of_clusters(
+    train: Split, test: Split, names: np.ndarray
+) -> tuple[list[int | None], ...]:
     """Name the classes of the clusters (Hungarian method) and of the overclusters (majority).
 
+    The mapping is that of `scores`. A cluster without a test image of its class gets no class: the
+    matching pairs clusters and classes that are left over, too.
+
     Args:
+        train: Assignments and labels of the training images.
         test: Assignments and labels of the test images.
         names: (classes,) names of the classes; (0,) without labels.
 
@@ -141,8 +209,17 @@ def classes_of_clusters(test: Split, names: np.ndarray) -> tuple[list[int | None
     if not len(names):
         return [None] * test.soft.cluster.shape[1], [None] * test.soft.overcluster.shape[1]
     table, over_table = test.tables(len(names))
-    mappings = hungarian_match(table), majority_match(over_table)
-    return tuple([None if c == UNMATCHED else int(c) for c in mapping] for mapping in mappings)
+    majority = majority_match(train.tables(len(names))[1] if len(train.labels) else over_table)
+    mappings = (hungarian_match(table), table), (majority, over_table)
+    return tuple(_evidenced(mapping, counts) for mapping, counts in mappings)
+
+
+def _evidenced(mapping: np.ndarray, table: np.ndarray) -> list[int | None]:
+    """Classes of a mapping (k,) of which the counts (classes, k) have an image in the cluster."""
+    return [
+        int(label) if label != UNMATCHED and table[label, cluster] else None
+        for cluster, label in enumerate(mapping)
+    ]
 
 
 def predictions_table(

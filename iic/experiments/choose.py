@@ -2,7 +2,8 @@
 
 Each k is trained with pairs of seeds. Mutual information is at most ln k and measures how
 confidently the network separates the images. Stability, the adjusted Rand index of the two
-clusterings of a pair, measures how much of a clustering comes from the images and not the seed.
+clusterings of a pair, measures how much of a clustering comes from the images and not the seed. A
+training that puts all images into one cluster has no clustering, so its pair has no stability.
 """
 
 import hashlib
@@ -40,8 +41,10 @@ class Choice:
         seed: Seed of the first training.
         second_seed: Seed of the second training.
         mutual_information: Mutual information of the first training's last epoch, in nats.
-        stability: Adjusted Rand index of the two clusterings of the test images.
+        stability: Adjusted Rand index of the two clusterings of the test images; NaN if a training
+            has collapsed.
         clusters_used: Number of clusters that the first training uses.
+        collapsed: Number of trainings, of the two, with all test images in one cluster.
     """
 
     k: int
@@ -50,6 +53,7 @@ class Choice:
     mutual_information: float
     stability: float
     clusters_used: int
+    collapsed: int = 0
 
     @property
     def share(self) -> float:
@@ -126,35 +130,56 @@ def _fingerprint(path: Path) -> str:
 
 
 def _read_choice(experiment: Experiment) -> Choice:
+    metrics = metrics_of(experiment.name)
     last = {name: column[-1] for name, column in columns_of(experiment.name, HISTORY).items()}
     second_seed = experiment.params.train.second_seed
     if second_seed is None:
         raise AssertionError("unreachable")
+    used = int(last["clusters_used"])
+    # Older results have a stability of 1 where both trainings collapsed.
+    collapsed = int(metrics.get("collapsed_trainings", used < 2))
     return Choice(
         experiment.params.model.clusters,
         experiment.seed,
         second_seed,
         float(last["cluster_mutual_information"]),
-        float(metrics_of(experiment.name)["stability"]),
-        int(last["clusters_used"]),
+        math.nan if collapsed else float(metrics["stability"]),
+        used,
+        collapsed,
     )
 
 
 def summary_lines(choices: Sequence[Choice]) -> list[str]:
-    """Format a table with the means over the pairs of seeds, one row per number of clusters."""
+    """Format a table with the means over the pairs of seeds, one row per number of clusters.
+
+    The mean stability is that of the pairs without a collapsed training; a line below the table
+    counts the others.
+    """
     lines = ["   k  used  mutual information  of ln k  stability   pairs"]
     for k, group in _by_number(choices).items():
-        used, information, share, stable = (
+        used, information, share = (
             np.mean([getattr(choice, name) for choice in group])
-            for name in ("clusters_used", "mutual_information", "share", "stability")
+            for name in ("clusters_used", "mutual_information", "share")
         )
-        spread = np.std([choice.stability for choice in group])
-        around = f" ± {spread:.3f}" if len(group) > 1 else ""
+        stable = _stabilities(group)
+        mean = f"{np.mean(stable):.3f}" if stable else "-"
+        around = f" ± {np.std(stable):.3f}" if len(stable) > 1 else ""
         lines.append(
             f"{k:4d}  {used:4.3g}  {information:13.3f} nats  {100 * share:5.1f} %"
-            f"  {stable:9.3f}{around}  {len(group):4d}"
+            f"  {mean:>9}{around}  {len(group):4d}"
+        )
+    if collapsed := sum(choice.collapsed for choice in choices):
+        lines.append(
+            f"collapsed, undertrained: {collapsed} of {2 * len(choices)} trainings have all test "
+            "images in one cluster, so their pairs have no stability; raise train.epochs or lower "
+            "train.batch_size"
         )
     return lines
+
+
+def _stabilities(group: Iterable[Choice]) -> list[float]:
+    """Stability of the pairs without a collapsed training."""
+    return [choice.stability for choice in group if not choice.collapsed]
 
 
 def _by_number(choices: Iterable[Choice]) -> dict[int, list[Choice]]:
@@ -166,13 +191,19 @@ def _by_number(choices: Iterable[Choice]) -> dict[int, list[Choice]]:
 
 
 def choice_figure(choices: Sequence[Choice]) -> Figure:
-    """Plot mutual information, with its bound ln k, and stability against k."""
+    """Plot mutual information, with its bound ln k, and stability against k.
+
+    A cross marks each k with a collapsed training.
+    """
     figure = Figure(figsize=(10.4, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    numbers = np.array(list(_by_number(choices)))
-    for axis, name in ((left, "mutual_information"), (right, "stability")):
-        values = [[getattr(c, name) for c in group] for group in _by_number(choices).values()]
-        axis.plot(numbers, [np.mean(v) for v in values], "-", color=BLUE, label="mean")
+    groups = _by_number(choices)
+    numbers = np.array(list(groups))
+    information = [[choice.mutual_information for choice in group] for group in groups.values()]
+    stable = [_stabilities(group) for group in groups.values()]
+    for axis, values in ((left, information), (right, stable)):
+        means = [np.mean(v) if v else math.nan for v in values]
+        axis.plot(numbers, means, "-", color=BLUE, label="mean")
         for k, pairs in zip(numbers, values, strict=True):
             axis.plot([k] * len(pairs), pairs, "o", color=BLUE, ms=5)
         axis.set_xlabel("clusters k")
@@ -182,4 +213,9 @@ def choice_figure(choices: Sequence[Choice]) -> Figure:
     left.set(title="Mutual information", ylabel="nats", ylim=(0, None))
     left.legend()
     right.set(title="Stability of two seeds", ylabel="adjusted Rand index", ylim=(None, 1.02))
+    if collapsed := [k for k, group in groups.items() if any(c.collapsed for c in group)]:
+        # At the bottom of the axis, whatever its range.
+        bottom = {"transform": right.get_xaxis_transform(), "color": ORANGE}
+        right.plot(collapsed, [0.04] * len(collapsed), "x", label="collapsed training", **bottom)
+        right.legend()
     return figure

@@ -13,6 +13,8 @@ from iic.pipeline.paths import HISTORY
 from iic.report.sevens import HANDWRITTEN, SEVEN, crossed, gathering
 
 ARTICLE_EPOCHS = 100
+# Former names of columns of reports/accuracy.csv, which older runs and tables have.
+RENAMED = {"over_acc": "over_purity"}
 
 
 class Result(NamedTuple):
@@ -47,7 +49,8 @@ def result_of(experiment: Experiment, test_images: np.ndarray) -> Result:
         InputError: The data have no labels, or a result cannot be read.
     """
     name = experiment.name
-    curves = columns_of(name, HISTORY) | columns_of(name, ACCURACY)
+    read = columns_of(name, HISTORY) | columns_of(name, ACCURACY)
+    curves = {RENAMED.get(column, column): values for column, values in read.items()}
     del curves["epoch"]
     predictions = columns_of(name, PREDICTIONS, CLASS_COLUMNS)
     if "label" not in predictions:

@@ -10,7 +10,7 @@ import numpy as np
 from iic.core.errors import InputError
 from iic.core.files import read_text, write_table
 from iic.experiments.claims import COLUMNS
-from iic.experiments.measures import Result
+from iic.experiments.measures import RENAMED, Result
 
 _RUN = ("experiment", "variant", "seed")
 _EPOCH = ("variant", "seed", "epoch")
@@ -74,7 +74,7 @@ def _read_curves(path: Path) -> dict[tuple[str, str], dict[str, np.ndarray]]:
         curves = found[row["variant"], row["seed"]]
         for name, text in row.items():
             if name not in _EPOCH:
-                curves[name].append(_number(text, path))
+                curves[RENAMED.get(name, name)].append(_number(text, path))
     return {
         key: {name: np.array(values) for name, values in curves.items()}
         for key, curves in found.items()

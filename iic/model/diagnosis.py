@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from iic.core.constants import Head
 
 
-def diagnose(row: Mapping[str, float], clusters: Mapping[Head, int]) -> list[str]:
+def diagnose(
+    row: Mapping[str, float], clusters: Mapping[Head, int], *, normalizes_logits: bool
+) -> list[str]:
     """Describe what is wrong with the clusters after an epoch.
 
     A head is collapsed if it puts all test images into one cluster, and undecided if its mutual
@@ -15,10 +17,12 @@ def diagnose(row: Mapping[str, float], clusters: Mapping[Head, int]) -> list[str
     Args:
         row: Row of the epoch in the history.
         clusters: Number of outputs of each head.
+        normalizes_logits: Value of `model.normalize_logits`, which is not advised if it is set.
 
     Returns:
         A sentence per finding; empty if there is none.
     """
+    advice = f"train longer{'' if normalizes_logits else ', or set model.normalize_logits to true'}"
     findings = []
     for head in Head:
         k, used = clusters[head], int(row[f"{head}s_used"])
@@ -28,7 +32,6 @@ def diagnose(row: Mapping[str, float], clusters: Mapping[Head, int]) -> list[str
             findings.append(f"{head.full_name}: {k - used} of {k} clusters are empty")
         if row[f"{head}_mutual_information"] < 0.01 * math.log(k):
             findings.append(
-                f"{head.full_name}: undecided, its output hardly depends on the image "
-                "(train longer, or set model.normalize_logits to true)"
+                f"{head.full_name}: undecided, its output hardly depends on the image ({advice})"
             )
     return findings

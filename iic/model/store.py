@@ -3,7 +3,6 @@
 Importing this module imports neither TensorFlow nor h5py; load_network does.
 """
 
-import hashlib
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from iic.core.errors import InputError, reason_of
-from iic.core.files import check_plain, read_text, replacing, write_text
+from iic.core.files import check_plain, read_text, replacing, sha256_of, write_text
 from iic.core.params import ModelParams
 from iic.core.validation import explain_first
 
@@ -111,9 +110,7 @@ def hash_of_weights(folder: Path) -> str:
     """
     path = folder / WEIGHTS
     try:
-        check_plain(path)
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: not found; {MISSING_REMEDY}") from error
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from iic.core.errors import InputError
 from iic.core.params import Params
 from iic.pairs.draws import DRAW_NAMES, views_of_epoch
-from iic.pairs.schedule import Schedule, ScheduleValues
+from iic.pairs.schedule import Schedule, ScheduleValues, steps_per_epoch
 
 _IS_NEIGHBOR, _NEIGHBOR = (DRAW_NAMES.index(name) for name in ("is_neighbor", "neighbor"))
 # Batches to prepare in advance; with two, no training step waits for data.
@@ -105,7 +105,7 @@ class PairBatches:
 
     def __len__(self) -> int:
         """Return the number of batches per epoch."""
-        return len(self._data.train_images) // self._batch_size
+        return steps_per_epoch(len(self._data.train_images), self._params.train)
 
     @property
     def images(self) -> np.ndarray:

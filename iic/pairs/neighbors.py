@@ -4,7 +4,8 @@ A transformed view keeps the style of its image: no rotation or shear turns a pl
 crossed one. Views alone therefore do not show that two styles are the same digit, and chance
 decides where a cluster ends. A near neighbour is usually the same digit, sometimes in another
 style, and so connects styles. The distance is Euclidean, between blurred images reduced to their
-principal components. No label is used.
+principal components. No label is used. Exact copies of an image are no neighbours of it: a pair of
+copies shows no more than a pair of the image with itself.
 """
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
 from iic.core.errors import InputError
+from iic.pairs.copies import find_distinct
 
 # Standard deviation in pixels, so that strokes a pixel or two apart still count as near.
 BLUR = 1.0
@@ -23,28 +25,32 @@ COMPONENTS = 50
 
 
 def nearest_neighbors(images: np.ndarray, k: int) -> np.ndarray:
-    """Find the k nearest other images of each image.
+    """Find the k nearest different images of each image.
 
     Args:
         images: (n, h, w) uint8 grey values.
-        k: Number of neighbours, 0 to n - 1.
+        k: Number of neighbours, 0 to the number of different images less one.
 
     Returns:
-        (n, k) int32 indices into `images`, nearest first, without the image itself.
+        (n, k) int32 indices into `images`, nearest first, without the image itself and without
+        copies: of several equal images, only the first one is a neighbour of others.
 
     Raises:
-        InputError: There are fewer than k other images.
+        InputError: There are fewer than k other different images.
     """
-    if k >= len(images):
+    first, place = find_distinct(images)
+    if k >= len(first):
+        among = f" among {len(images):,}" if len(first) < len(images) else ""
         raise InputError(
-            f"augment.neighbors: {k} neighbours need more than {k} training images, "
-            f"there are {len(images)}; lower it"
+            f"augment.neighbors: {k} neighbours need more than {k} different training images, "
+            f"there are {len(first)}{among}; lower it"
         )
     if k == 0:
         return np.empty((len(images), 0), np.int32)
     # Without query points, kneighbors excludes each point from its own neighbours.
-    index = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(_features(images))
-    return index.kneighbors(return_distance=False).astype(np.int32)
+    index = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(_features(images[first]))
+    found = index.kneighbors(return_distance=False)
+    return first[found][place].astype(np.int32)
 
 
 def _features(images: np.ndarray) -> np.ndarray:

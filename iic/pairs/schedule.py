@@ -5,7 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from iic.core.params import Params
+from iic.core.params import Params, TrainParams
+
+# With the recipe tour, seeds 0 and 1 reach 24 and 18 % in 70 steps and 65 and 67 % in 280; seed 0
+# reaches 96 % in 420, as in the recipe's 840. All recipes take more than twice as many as this.
+_FEW_STEPS = 300
 
 
 class ScheduleValues(NamedTuple):
@@ -58,3 +62,33 @@ class Schedule:
         if augment.neighbors == 0 or step >= end:
             return 0.0
         return augment.neighbor_share * (1 - step / end)
+
+
+def steps_per_epoch(images: int, train: TrainParams) -> int:
+    """Count the batches of an epoch.
+
+    Args:
+        images: Number of training images; fewer than a batch make one smaller batch.
+        train: Parameters of the training.
+
+    Returns:
+        Number of full batches.
+    """
+    return images // min(train.batch_size, images)
+
+
+def warn_of_few_steps(images: int, train: TrainParams) -> str | None:
+    """Return a warning if a training has far too few steps to form clusters, else None.
+
+    Args:
+        images: Number of training images.
+        train: Parameters of the training.
+    """
+    steps = train.epochs * steps_per_epoch(images, train)
+    if steps >= _FEW_STEPS:
+        return None
+    return (
+        f"{images:,} training images make {steps:,} steps in {train.epochs:,} epochs, with "
+        f"{min(train.batch_size, images):,} images a step; MNIST's recipe has 1,440: raise "
+        "train.epochs or lower train.batch_size"
+    )

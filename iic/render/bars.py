@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from iic.render.figures import BLUE, ORANGE, name_ticks
+from iic.render.figures import BLUE, ORANGE, Room, fitted, name_ticks
 
 _PALE = "#9CC9E3"
-# Notes over more bars than this would overlap.
+# Notes over more bars than this would be too many to read.
 _MAX_NOTES = 20
 
 
@@ -25,16 +25,30 @@ def sizes_figure(
         labels: Labels of the x axis and of the y axis.
         equal: Height of the dashed line, in the unit of the counts.
     """
+
+    def draw(room: Room) -> Figure:
+        return _sizes(names, parts, labels, equal, room)
+
+    return fitted(draw)
+
+
+def _sizes(
+    names: Sequence[str],
+    parts: Mapping[str, np.ndarray],
+    labels: tuple[str, str],
+    equal: float,
+    room: Room,
+) -> Figure:
     figure, axis = _wide(labels)
     bottom = np.zeros(len(names))
     for (part, counts), color in zip(parts.items(), (BLUE, ORANGE), strict=False):
         axis.bar(range(len(names)), counts, bottom=bottom, color=color, label=part)
         bottom = bottom + counts
     axis.axhline(equal, color="black", ls="--", lw=1, label=f"equal sizes: {equal:,.0f}")
-    _note(axis, bottom, [f"{total:,.0f}" for total in bottom])
+    _note(axis, bottom, [f"{total:,.0f}" for total in bottom], room)
     axis.set_ylim(0, 1.3 * max(bottom.max(initial=0), equal, 1))
     axis.legend(loc="upper right", ncols=3, fontsize=9)
-    name_ticks(axis, names, None)
+    name_ticks(axis, names, None, room)
     return figure
 
 
@@ -55,6 +69,21 @@ def shares_figure(
         notes: Texts over the k bars; by default, the shares in per cent.
         marks: Name and values (k,) of a second series, drawn as diamonds.
     """
+
+    def draw(room: Room) -> Figure:
+        return _shares(names, shares, labels, notes, marks, room)
+
+    return fitted(draw)
+
+
+def _shares(
+    names: Sequence[str],
+    shares: np.ndarray,
+    labels: tuple[str, str],
+    notes: Sequence[str] | None,
+    marks: tuple[str, np.ndarray] | None,
+    room: Room,
+) -> Figure:
     figure, axis = _wide(labels)
     heights = np.nan_to_num(shares)
     axis.bar(range(len(names)), heights, color=_PALE if marks else BLUE, label=labels[1])
@@ -63,11 +92,11 @@ def shares_figure(
         axis.plot(range(len(names)), marks[1], "D", color=ORANGE, ms=7, label=marks[0])
         axis.legend(loc="upper left", ncols=2, fontsize=9)
         top = np.maximum(heights, np.nan_to_num(marks[1]))
-    _note(axis, top, notes or [_percent(share) for share in shares])
+    _note(axis, top, notes or [_percent(share) for share in shares], room)
     axis.set_ylim(0, 1.3)
     axis.set_yticks(np.linspace(0, 1, 6))
     axis.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
-    name_ticks(axis, names, None)
+    name_ticks(axis, names, None, room)
     return figure
 
 
@@ -84,9 +113,9 @@ def _wide(labels: tuple[str, str]) -> tuple[Figure, Axes]:
     return figure, axis
 
 
-def _note(axis: Axes, heights: np.ndarray, notes: Sequence[str]) -> None:
+def _note(axis: Axes, heights: np.ndarray, notes: Sequence[str], room: Room) -> None:
     """Write a note over each bar, if there is room."""
-    if len(notes) > _MAX_NOTES:
+    if len(notes) > _MAX_NOTES or not room.notes:
         return
     for x, (height, note) in enumerate(zip(heights, notes, strict=True)):
         axis.annotate(

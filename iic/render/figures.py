@@ -3,16 +3,20 @@
 The colours are the Okabe-Ito set and Matplotlib's cividis, which suit colour-blind readers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 
 BLUE, ORANGE = "#0072B2", "#D55E00"
 # Tick labels with more letters than this together would overlap unless they are rotated.
 _LETTERS_IN_A_ROW = 70
+# Pixels between two names on an axis.
+_GAP = 1.0
 
 
 def variants_figure(
@@ -100,11 +104,90 @@ def accuracy_figure(epochs: np.ndarray, curves: dict[str, np.ndarray]) -> Figure
     return figure
 
 
-def name_ticks(axis: Axes, x: Sequence[str] | None, y: Sequence[str] | None) -> None:
-    """Label the ticks by name, at most 60 of them evenly spaced; None leaves an axis unchanged."""
-    for names, set_ticks in ((x, axis.set_xticks), (y, axis.set_yticks)):
+class Room(NamedTuple):
+    """What a figure has room for.
+
+    Attributes:
+        x: Largest number of names on an x axis.
+        y: Largest number of names on a y axis.
+        rotated: Whether the names of the x axis need rotation.
+        notes: Whether numbers are written into cells or over bars.
+    """
+
+    x: int = 60
+    y: int = 60
+    rotated: bool = False
+    notes: bool = True
+
+
+def name_ticks(axis: Axes, x: Sequence[str] | None, y: Sequence[str] | None, room: Room) -> None:
+    """Label the ticks by name, evenly spaced; None leaves an axis unchanged.
+
+    Args:
+        axis: Axis of the figure.
+        x: Names of the places 0, 1, 2 … on the x axis.
+        y: Names of the places on the y axis.
+        room: What the figure has room for.
+    """
+    for names, most, set_ticks in ((x, room.x, axis.set_xticks), (y, room.y, axis.set_yticks)):
         if names is not None:
-            step = 1 + (len(names) - 1) // 60
+            step = max(1, -(-len(names) // most))
             set_ticks(range(0, len(names), step), names[::step])
-    if x is not None and sum(map(len, x)) > _LETTERS_IN_A_ROW:
+    if x is not None and (room.rotated or sum(map(len, x)) > _LETTERS_IN_A_ROW):
         axis.tick_params(axis="x", rotation=90)
+
+
+def measure_room(draw: Callable[[Room], Figure]) -> Room:
+    """Find the most names and notes with which a figure has no overlapping text.
+
+    Args:
+        draw: Function that draws the figure for some room.
+    """
+    room = Room()
+    while True:
+        figure = draw(room)
+        figure.draw_without_rendering()
+        x, y = (max(_crowding(axis, place) for axis in figure.axes) for place in (0, 1))
+        # Any change gives the axes another size, so the next figure is measured again.
+        if x > 1 and not room.rotated:
+            room = room._replace(rotated=True)
+        elif (x > 1 and room.x > 1) or (y > 1 and room.y > 1):
+            room = room._replace(x=_fewer(room.x, x), y=_fewer(room.y, y))
+        elif room.notes and any(map(_notes_overlap, figure.axes)):
+            room = room._replace(notes=False)
+        else:
+            return room
+
+
+def _fewer(most: int, crowding: float) -> int:
+    return most if crowding <= 1 else max(1, min(most - 1, int(most / crowding)))
+
+
+def fitted(draw: Callable[[Room], Figure], room: Room | None = None) -> Figure:
+    """Draw a figure for the given room, or for as much as it has."""
+    return draw(room or measure_room(draw))
+
+
+def _crowding(axis: Axes, place: int) -> float:
+    """Largest size of two neighbours on the x (0) or y (1) axis, as a share of their distance."""
+    ticks = (axis.xaxis, axis.yaxis)[place]
+    if not isinstance(ticks.get_major_locator(), FixedLocator):
+        return 0.0
+    boxes = [label.get_window_extent() for label in ticks.get_ticklabels()]
+    shares = [0.0]
+    for one, other in pairwise([(box.min[place], box.max[place]) for box in boxes]):
+        size = (one[1] - one[0] + other[1] - other[0]) / 2 + _GAP
+        distance = abs(one[0] + one[1] - other[0] - other[1]) / 2
+        shares.append(size / max(distance, 1e-9))
+    return max(shares)
+
+
+def _notes_overlap(axis: Axes) -> bool:
+    """Whether two of the texts in an axis overlap."""
+    texts = [text for text in axis.texts if text.get_text()]
+    if len(texts) < 2:
+        return False
+    extents = np.array([text.get_window_extent().extents for text in texts])
+    low, high = extents[:, None, :2], extents[:, None, 2:]
+    overlaps = ((low < extents[:, 2:]) & (extents[:, :2] < high)).all(axis=2)
+    return bool(overlaps.sum() > len(texts))

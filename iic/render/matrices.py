@@ -8,7 +8,7 @@ from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from iic.render.figures import BLUE, name_ticks
+from iic.render.figures import BLUE, Room, fitted, name_ticks
 
 COLOR_MAP = "cividis"
 # Counts are written into the cells of matrices of up to this size; in larger ones they overlap.
@@ -21,6 +21,7 @@ def joint_figure(
     order: np.ndarray,
     names: tuple[Sequence[str], Sequence[str]],
     title: str,
+    room: Room | None = None,
 ) -> Figure:
     """Draw the joint matrix P and the confusion matrix, with the clusters in the same order.
 
@@ -30,11 +31,16 @@ def joint_figure(
         order: Clusters (k,) in the order of the axes.
         names: Names of the classes, and names of the k clusters in that order.
         title: Title over both panels.
+        room: What the figure has room for; None to measure it.
     """
-    figure, right = _joint_beside(p_ij, order, names[1], title)
-    _draw_confusion(figure, right, table[:, order], names, "cluster (matched class)")
-    right.set_title("confusion matrix")
-    return figure
+
+    def draw(room: Room) -> Figure:
+        figure, right = _joint_beside(p_ij, order, names[1], title, room)
+        _draw_confusion(figure, right, table[:, order], names, "cluster (matched class)", room)
+        right.set_title("confusion matrix")
+        return figure
+
+    return fitted(draw, room)
 
 
 def joint_and_sizes_figure(
@@ -44,6 +50,7 @@ def joint_and_sizes_figure(
     names: Sequence[str],
     title: str,
     largest: int,
+    room: Room | None = None,
 ) -> Figure:
     """Draw the joint matrix P and the sizes of the clusters, for data without labels.
 
@@ -54,13 +61,18 @@ def joint_and_sizes_figure(
         names: Names of the k clusters in that order.
         title: Title over both panels.
         largest: Largest size that the y axis shows; equal for all frames of an animation.
+        room: What the figure has room for; None to measure it.
     """
-    figure, right = _joint_beside(p_ij, order, names, title)
-    right.bar(range(len(order)), sizes[order], color=BLUE)
-    right.set(title="cluster sizes", xlabel="cluster", ylabel="test images")
-    right.set_ylim(0, 1.05 * max(1, largest))
-    name_ticks(right, names, None)
-    return figure
+
+    def draw(room: Room) -> Figure:
+        figure, right = _joint_beside(p_ij, order, names, title, room)
+        right.bar(range(len(order)), sizes[order], color=BLUE)
+        right.set(title="cluster sizes", xlabel="cluster", ylabel="test images")
+        right.set_ylim(0, 1.05 * max(1, largest))
+        name_ticks(right, names, None, room)
+        return figure
+
+    return fitted(draw, room)
 
 
 def confusion_figure(table: np.ndarray, names: Sequence[str], title: str) -> Figure:
@@ -71,11 +83,15 @@ def confusion_figure(table: np.ndarray, names: Sequence[str], title: str) -> Fig
         names: Names of the classes.
         title: Title of the figure.
     """
-    figure = Figure(figsize=(5.0, 4.4), layout="constrained")
-    axis = figure.subplots()
-    _draw_confusion(figure, axis, table, (names, names), "predicted class")
-    axis.set_title(title, fontsize=10)
-    return figure
+
+    def draw(room: Room) -> Figure:
+        figure = Figure(figsize=(5.0, 4.4), layout="constrained")
+        axis = figure.subplots()
+        _draw_confusion(figure, axis, table, (names, names), "predicted class", room)
+        axis.set_title(title, fontsize=10)
+        return figure
+
+    return fitted(draw)
 
 
 def overclusters_figure(
@@ -89,12 +105,17 @@ def overclusters_figure(
         names: Names of the rows.
         rows: Kind of the rows, "label" or "cluster".
     """
-    figure = Figure(figsize=(12.5, 4.0), layout="constrained")
-    axis = figure.subplots()
     columns, label = [str(cluster) for cluster in order], f"overcluster, grouped by majority {rows}"
-    _draw_confusion(figure, axis, table[:, order], (names, columns), label, rows)
-    axis.tick_params(axis="x", labelsize=min(10, 450 / max(1, len(columns))), rotation=90)
-    return figure
+
+    def draw(room: Room) -> Figure:
+        figure = Figure(figsize=(12.5, 4.0), layout="constrained")
+        axis = figure.subplots()
+        both = names, columns
+        _draw_confusion(figure, axis, table[:, order], both, label, room, rows)
+        axis.tick_params(axis="x", labelsize=min(10, 450 / len(axis.get_xticks())), rotation=90)
+        return figure
+
+    return fitted(draw)
 
 
 def errors_figure(table: np.ndarray, names: tuple[Sequence[str], Sequence[str]]) -> Figure:
@@ -104,6 +125,14 @@ def errors_figure(table: np.ndarray, names: tuple[Sequence[str], Sequence[str]])
         table: Counts (classes, columns), zero where label and predicted class are equal.
         names: Names of the rows and of the columns.
     """
+
+    def draw(room: Room) -> Figure:
+        return _errors(table, names, room)
+
+    return fitted(draw)
+
+
+def _errors(table: np.ndarray, names: tuple[Sequence[str], Sequence[str]], room: Room) -> Figure:
     # Square cells, and room for the names of the rows.
     size = max(4.6, 1.6 + 0.46 * min(len(table), _MAX_ANNOTATED))
     figure = Figure(figsize=(size + 1.4, size), layout="constrained")
@@ -114,19 +143,14 @@ def errors_figure(table: np.ndarray, names: tuple[Sequence[str], Sequence[str]])
         image, ax=axis, label="test images", shrink=0.8, ticks=MaxNLocator(6, integer=True)
     )
     axis.set(xlabel="predicted class", ylabel="label")
-    name_ticks(axis, names[1], names[0])
-    if max(table.shape) <= _MAX_ANNOTATED + 1:
+    name_ticks(axis, names[1], names[0], room)
+    if room.notes and max(table.shape) <= _MAX_ANNOTATED + 1:
         _write_counts(axis, table, table / max(1, table.max()))
     return figure
 
 
-def is_annotated(table: np.ndarray) -> bool:
-    """Whether counts are written into the cells; if not, the colours use a square-root scale."""
-    return max(table.shape) <= _MAX_ANNOTATED
-
-
 def _joint_beside(
-    p_ij: np.ndarray, order: np.ndarray, names: Sequence[str], title: str
+    p_ij: np.ndarray, order: np.ndarray, names: Sequence[str], title: str, room: Room
 ) -> tuple[Figure, Axes]:
     """Draw P in the left panel; return the figure and its empty right panel."""
     # A fixed size, equal for all frames of an animation.
@@ -138,7 +162,7 @@ def _joint_beside(
     left.set(
         title="joint matrix P", xlabel="cluster of one view", ylabel="cluster of the other view"
     )
-    name_ticks(left, names, names)
+    name_ticks(left, names, names, room)
     return figure, right
 
 
@@ -148,17 +172,21 @@ def _draw_confusion(
     table: np.ndarray,
     names: tuple[Sequence[str], Sequence[str]],
     columns: str,
+    room: Room,
     rows: str = "label",
 ) -> None:
-    """Draw counts as shares of their row, since classes differ in size."""
+    """Draw counts as shares of their row, since classes differ in size.
+
+    If there is no room for the counts in the cells, the colours use a square-root scale.
+    """
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    annotated = is_annotated(table)
+    annotated = room.notes and max(table.shape) <= _MAX_ANNOTATED
     # In many columns the shares are small; a linear scale would show nearly all of them as dark.
     norm = Normalize(0, 100) if annotated else PowerNorm(0.5, 0, 100)
     image = axis.imshow(100 * shares, cmap=COLOR_MAP, norm=norm, aspect="auto")
     figure.colorbar(image, ax=axis, label=f"share of the {rows}'s images (%)", shrink=0.8)
     axis.set(xlabel=columns, ylabel=rows)
-    name_ticks(axis, names[1], names[0])
+    name_ticks(axis, names[1], names[0], room)
     if annotated:
         _write_counts(axis, table, shares)
 

@@ -6,11 +6,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.textpath import TextPath
 
 from iic.render.figures import ORANGE
 
 # Width of a cell in inches; gap between images as a share of an image.
 _CELL, _GAP = 1.15, 0.14
+# Largest width of a title over an image, as a share of a cell.
+_TITLE_WIDTH = 0.95
 # Width of the titles of rows, in inches.
 _ROW_TITLE = 0.6
 
@@ -61,9 +64,17 @@ def gallery_figure(images: np.ndarray, titles: Sequence[str], columns: int) -> F
     tiles = np.zeros((rows * columns, height, width), np.uint8)
     tiles[: len(images)] = images
     figure, axis, corners = _mosaic(tiles.reshape(rows, columns, height, width), above=0.5)
+    size = _title_size(titles)
     for (x, y), title in zip(corners.reshape(-1, 2), titles, strict=False):
-        axis.text(x + (width - 1) / 2, y - 1, title, ha="center", va="bottom", fontsize=8)
+        axis.text(x + (width - 1) / 2, y - 1, title, ha="center", va="bottom", fontsize=size)
     return figure
+
+
+def _title_size(titles: Sequence[str]) -> float:
+    """Font size in points, 8 or less, at which no title is wider than a cell."""
+    lines = [line for title in titles for line in title.split("\n") if line]
+    widest = max((TextPath((0, 0), line, size=8).get_extents().width for line in lines), default=1)
+    return 8 * min(1.0, _TITLE_WIDTH * 72 * _CELL / widest)
 
 
 def _mosaic(

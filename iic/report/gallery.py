@@ -28,7 +28,7 @@ def render_pictures(run: Run, label: str) -> list[Picture]:
         results.samples(run, label) if labelled else results.members(run),
         confidence.calibration(run) if labelled else confidence.distribution(run),
         confidence.sizes(run),
-        confidence.stability(run) if len(run.second_clusters) else None,
+        confidence.stability(run) if run.has_stability else None,
         mistakes.most_confident(run) if has_mistakes else None,
         mistakes.confusion(run) if has_mistakes else None,
         mistakes.crossed_sevens(run) if len(mistakes.find_crossed_sevens(run)) else None,

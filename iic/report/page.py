@@ -9,7 +9,7 @@ import numpy as np
 
 from iic.core.constants import Head
 from iic.evaluation.paths import METRICS, PREDICTIONS
-from iic.evaluation.scores import stability
+from iic.evaluation.scores import agreement
 from iic.model.diagnosis import diagnose
 from iic.model.matching import UNMATCHED
 from iic.pipeline.paths import HISTORY, LOCK, PARAMS
@@ -23,6 +23,8 @@ from iic.report.tables import Bin, confused_pairs, kept_together, reliability_bi
 
 # Rows of the table of confusions.
 PAIRS = 10
+# Most classes whose sizes are listed one by one.
+_LISTED_SIZES = 20
 # Meaning of each setting in the table of settings.
 MEANINGS = {
     "recipe": "name of the settings; no effect on the run",
@@ -126,7 +128,11 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
         pictures=pictures,
         texts=TEXT_ENTRIES,
         sections={section.anchor: section for section in _sections(pictures)},
-        findings=diagnose(last, {head: run.outputs(head) for head in Head}),
+        findings=diagnose(
+            last,
+            {head: run.outputs(head) for head in Head},
+            normalizes_logits=run.normalizes_logits,
+        ),
         headlines=headlines(run),
         renamed=_renamed(run),
         information=_information(run, last),
@@ -139,8 +145,12 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
 
 
 def headlines(run: Run) -> list[Row]:
-    """Metrics of reports/metrics.json with their meaning, as rows of a table."""
+    """Metrics of reports/metrics.json with their meaning, as rows of a table.
+
+    The chance level of a score stands beside it; the sizes of the classes follow the accuracy.
+    """
     k, over_k = (run.outputs(head) for head in Head)
+    labels = "training" if "train_acc" in run.metrics else "same"
     known = {
         "acc": ("Accuracy, test", _percent, "share of the images in the cluster matched to their "
                 "class (one to one, Hungarian algorithm)"),
@@ -151,7 +161,8 @@ def headlines(run: Run) -> list[Row]:
         "ari": ("ARI, test", _number, "adjusted Rand index of clusters and classes: 0 for chance, "
                 "1 for identical partitions"),
         "over_acc": ("Overclustering accuracy, test", _percent, f"accuracy with each of the "
-                     f"{over_k} overclusters counted as its majority class"),
+                     f"{over_k} overclusters counted as its majority class among the {labels} "
+                     "images"),
         "mutual_information": ("Mutual information", _nats, "clustering head, training pairs; at "
                                f"most ln {k} = {math.log(k):.3f}"),
         "over_mutual_information": ("Mutual information, overclusters", _nats, "overclustering "
@@ -161,13 +172,35 @@ def headlines(run: Run) -> list[Row]:
         "clusters_used": ("Clusters used", _count, f"clusters with test images, of {k}"),
         "stability": ("Stability", _number, "adjusted Rand index of the test images' clusters in "
                       "two trainings: 0 for chance, 1 for identical partitions"),
+        "collapsed_trainings": ("Collapsed trainings", _count, "trainings, of the two that measure "
+                                "stability, with all test images in one cluster"),
         "loss": ("Loss", _number, "loss of the last epoch; depends on alpha"),
     }  # fmt: skip
-    return [
-        Row(title, form(run.metrics[key]), meaning)
-        for key, (title, form, meaning) in known.items()
-        if key in run.metrics
-    ]
+    rows = []
+    for key, (title, form, meaning) in known.items():
+        if key in run.metrics:
+            chance = run.metrics.get(f"{key}_chance")
+            beside = "" if chance is None else f" (chance: {form(chance)})"
+            rows.append(Row(title, form(run.metrics[key]) + beside, meaning))
+        if key == "acc" and run.is_labelled:
+            rows.append(_class_sizes(run))
+    return rows
+
+
+def _class_sizes(run: Run) -> Row:
+    """Share of the largest class, with which an accuracy has to be compared, and all sizes."""
+    sizes = np.bincount(run.labels, minlength=len(run.names))
+    if len(sizes) > _LISTED_SIZES:
+        listed = f"{len(sizes)} classes of {sizes.min():,} to {sizes.max():,} test images"
+    else:
+        listed = "test images by class: " + ", ".join(
+            f"{run.long_name(label)}: {size:,}" for label, size in enumerate(sizes)
+        )
+    return Row(
+        "Largest class, test",
+        _percent(sizes.max() / sizes.sum()),
+        f"accuracy of a single cluster of all images; {listed}",
+    )
 
 
 def _sections(pictures: Sequence[Picture]) -> list[PageSection]:
@@ -214,12 +247,12 @@ def _bins(run: Run) -> list[Bin]:
 
 
 def _stability(run: Run) -> dict[str, float] | None:
-    """Agreement of both trainings and the least stable cluster; None without a second training."""
-    if not len(run.second_clusters):
+    """Agreement of both trainings and the least stable cluster; None if there is no stability."""
+    if not run.has_stability:
         return None
     shares = kept_together(run.clusters, run.second_clusters, run.outputs(Head.CLUSTER))
     return {
-        "ari": stability(run.clusters, run.second_clusters),
+        **agreement(run.clusters, run.second_clusters),
         "cluster": int(np.nanargmin(shares)),
         "lowest": float(np.nanmin(shares)),
     }

@@ -13,7 +13,7 @@ from iic.render.pictures import Picture, animation, sharp_png
 from iic.report.run import ROWS, SAMPLES, Run
 
 # Most frames of the animation, and most bytes of its frames on the page.
-MAX_FRAMES, FRAME_BYTES = 40, 2_500_000
+MAX_FRAMES, FRAME_BYTES = 40, 2_000_000
 
 
 def joint(run: Run) -> Picture:
@@ -51,8 +51,10 @@ def training(run: Run) -> Picture:
     """Animate the two panels of `joint` over the epochs."""
     epochs = len(run.history["epoch"])
     shown = np.unique(np.linspace(0, epochs - 1, min(epochs, MAX_FRAMES)).round().astype(int))
+    # Measured once, since all frames have the same names.
+    room = figures.measure_room(lambda room: _joint_of_epoch(run, -1, room))
     content, frames = animation(
-        [(_epoch_title(run, int(epoch)), _joint_of_epoch(run, int(epoch))) for epoch in shown],
+        [(_epoch_title(run, epoch), _joint_of_epoch(run, epoch, room)) for epoch in shown.tolist()],
         FRAME_BYTES,
     )
     return Picture(
@@ -71,20 +73,20 @@ def training(run: Run) -> Picture:
 
 def accuracy(run: Run) -> Picture:
     """Draw the test accuracy of both heads by epoch."""
-    acc, over_acc = run.accuracy["acc"], run.accuracy["over_acc"]
+    acc, purity = run.accuracy["acc"], run.accuracy["over_purity"]
     curves = {
         "clustering head (Hungarian)": acc,
-        "overclustering head (majority class)": over_acc,
+        "overclustering head (purity)": purity,
     }
     return Picture(
         "accuracy.png",
         "Accuracy by epoch",
         "Test accuracy, measured with the labels after training: with clusters matched one to one "
-        "to classes (Hungarian), and with overclusters counted as their majority class. No epoch "
-        "is selected by it; the last one is the result.",
+        "to classes (Hungarian), and with overclusters counted as the majority class of the same "
+        "test images (purity). No epoch is selected by it; the last one is the result.",
         f"Two curves over {counted(len(acc), 'epoch')}: the clustering head goes from "
         f"{100 * acc[0]:.1f} to {100 * acc[-1]:.1f} %, the overclustering head from "
-        f"{100 * over_acc[0]:.1f} to {100 * over_acc[-1]:.1f} %.",
+        f"{100 * purity[0]:.1f} to {100 * purity[-1]:.1f} %.",
         f"{ACCURACY}",
         run.seed,
         sharp_png(figures.accuracy_figure(run.accuracy["epoch"], curves)),
@@ -128,9 +130,8 @@ def overclusters(run: Run) -> Picture:
         source = f"{SNAPSHOTS} (cluster_test, overcluster_test)"
     order = np.lexsort((-table.max(axis=0), majority_match(table)))
     used = int((table.sum(axis=0) > 0).sum())
-    cells = (
-        "numbers are counts" if matrices.is_annotated(table) else "colours on a square-root scale"
-    )
+    figure = matrices.overclusters_figure(table, order, names, rows)
+    cells = "numbers are counts" if figure.axes[0].texts else "colours on a square-root scale"
     return Picture(
         "overclusters.png",
         f"Overclusters by {whole}",
@@ -141,7 +142,7 @@ def overclusters(run: Run) -> Picture:
         f"form steps: most images of an overcluster belong to one {whole}.",
         source,
         run.seed,
-        sharp_png(matrices.overclusters_figure(table, order, names, rows)),
+        sharp_png(figure),
     )
 
 
@@ -226,11 +227,11 @@ def _epoch_title(run: Run, epoch: int) -> str:
     return f"{title}: mutual information {information:.3f} nats"
 
 
-def _joint_of_epoch(run: Run, epoch: int) -> Figure:
+def _joint_of_epoch(run: Run, epoch: int, room: figures.Room | None = None) -> Figure:
     order, names = run.cluster_order()
     p_ij, title = run.snapshots[f"{Head.CLUSTER}_joint"][epoch], _epoch_title(run, epoch)
     if run.is_labelled:
         table = run.confusion(Head.CLUSTER, epoch)
-        return matrices.joint_figure(p_ij, table, order, (run.short_names, names), title)
-    largest = int(run.sizes.max())
-    return matrices.joint_and_sizes_figure(p_ij, run.sizes[epoch], order, names, title, largest)
+        return matrices.joint_figure(p_ij, table, order, (run.short_names, names), title, room)
+    sizes, largest = run.sizes[epoch], int(run.sizes.max())
+    return matrices.joint_and_sizes_figure(p_ij, sizes, order, names, title, largest, room)

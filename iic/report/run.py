@@ -27,6 +27,7 @@ class Run:
 
     Attributes:
         settings: Values of the parameters that the page shows, by name.
+        normalizes_logits: Value of `model.normalize_logits`.
         card: Model card, with the names of the classes and the class of each cluster.
         metrics: Content of reports/metrics.json.
         history: Columns of reports/history.csv, one row per epoch.
@@ -41,6 +42,7 @@ class Run:
     """
 
     settings: Mapping[str, object]
+    normalizes_logits: bool
     card: ModelCard
     metrics: Mapping[str, float]
     history: Mapping[str, np.ndarray]
@@ -118,6 +120,11 @@ class Run:
     def second_clusters(self) -> np.ndarray:
         """Cluster (m,) of each test image in the second training; (0,) without one."""
         return self.snapshots["second_test"].astype(int)
+
+    @property
+    def has_stability(self) -> bool:
+        """Whether there is a second training, and neither put all test images in one cluster."""
+        return all(len(np.unique(c)) > 1 for c in (self.clusters, self.second_clusters))
 
     @property
     def seed(self) -> str:

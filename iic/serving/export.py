@@ -22,7 +22,7 @@ from iic.core.constants import IMAGE_SIZE
 from iic.core.errors import InputError
 from iic.core.files import read_arrays, write_text
 from iic.core.plurals import counted
-from iic.evaluation.card import ModelCard, card_of
+from iic.evaluation.card import ModelCard, card_of, check_images
 from iic.model.assignments import Assignments
 from iic.model.network import predict
 from iic.model.store import hash_of_weights, load_network
@@ -90,10 +90,12 @@ def export(model: Path, name: str, out: Path | None, images: Path, *, force: boo
 
     Raises:
         InputError: The model or a package is missing, the target already exists, the converter
-            fails, or the file computes other probabilities. Nothing is written in these cases.
+            fails, the file computes other probabilities, or the model was trained on other images.
+            Nothing is written in these cases.
     """
     check_installed(name)
     card = card_of(model)
+    check_images(card, model, images)
     target = _target(name, out, card)
     beside = target.with_name(f"{target.name}.json")
     _check_target(name, target, beside, force)

@@ -12,7 +12,14 @@ import numpy as np
 from iic.core.errors import InputError
 from iic.core.files import check_plain
 from iic.core.machine import usable_cores
-from iic.evaluation.card import CARD_REMEDY, ModelCard, card_of, card_path, read_metrics
+from iic.evaluation.card import (
+    CARD_REMEDY,
+    ModelCard,
+    card_of,
+    card_path,
+    check_images,
+    read_metrics,
+)
 from iic.model.store import (
     DAMAGED_REMEDY,
     MISSING_REMEDY,
@@ -51,6 +58,9 @@ def describe(model: Path, images: Path, metrics: Path) -> Facts:
     Returns:
         Values by part ("versions", "machine", "data", "model", "training", "metrics" and
         "clusters"). An unavailable part is None, and a line of the part "missing" says why.
+
+    Raises:
+        InputError: The images are not those that the model was trained on.
     """
     # A dictionary keeps the order and drops repeated lines.
     missing: dict[str, None] = {}
@@ -63,10 +73,13 @@ def describe(model: Path, images: Path, metrics: Path) -> Facts:
             return None
 
     card = part(lambda: _card(model))
+    counts = part(lambda: count_images(images))
+    if counts:
+        check_images(card, model, images)
     return {
         "versions": versions(),
         "machine": _machine(),
-        "data": _data(card, part(lambda: count_images(images))),
+        "data": _data(card, counts),
         "model": part(lambda: _model(model)),
         "training": card and {"recipe": card.recipe, "seed": card.seed},
         "metrics": card.metrics if card else part(lambda: read_metrics(metrics)),

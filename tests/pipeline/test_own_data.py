@@ -16,6 +16,11 @@ from iic.cli.main import cli
 from iic.pipeline.inputs import md5_of, outputs_in
 
 IMAGES = 300
+# The metric of a second training, and a part of the page's text: so few steps may collapse.
+SECOND = {
+    "stability": "Two trainings with the seeds 0 and 1 assign",
+    "collapsed_trainings": "at least one of the seeds 0 and 1 does",
+}
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +58,14 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def test_folders_are_labels(clone, scans):
     metrics = json.loads((clone / "reports/metrics.json").read_text())
-    assert list(metrics) == ["acc", "nmi", "ari", "over_acc", "train_acc", "loss", "stability"]
+    scores = [name for name in metrics if not name.endswith("_chance")]
+    assert scores[:-1] == ["acc", "nmi", "ari", "over_acc", "train_acc", "loss"]
+    assert scores[-1] in SECOND
     card = json.loads((clone / "model-card.json").read_text())
     assert card["labels"] == [f"= digit {digit}" for digit in range(10)]
-    # Two of the twelve clusters have no label.
-    assert sorted(c for c in card["clusters"] if c is not None) == list(range(10))
+    # Two of the twelve clusters have no label, and more if no image of the class lies in them.
+    named = [label for label in card["clusters"] if label is not None]
+    assert len(set(named)) == len(named) <= 10
     assert card["data"] == "custom"
     found = {row["path"]: row for row in rows(clone / "reports/assignments.csv")}
     # Names that a spreadsheet would run as formulas get an apostrophe.
@@ -72,7 +80,7 @@ def test_folders_are_labels(clone, scans):
     assert right == pytest.approx(metrics["acc"], abs=1e-6)
     page = (clone / "reports/index.html").read_text()
     assert "= digit 3" in page
-    assert "Two trainings with the seeds 0 and 1 assign" in page
+    assert SECOND[scores[-1]] in page
 
 
 def test_predict_gives_the_same_clusters(clone, scans, monkeypatch):
@@ -106,14 +114,15 @@ def test_same_images_without_labels_keep_the_network_and_get_other_metrics(
     assert after["stages"]["train"] == lock["stages"]["train"]
 
     metrics = json.loads((clone / "reports/metrics.json").read_text())
-    assert list(metrics) == [
+    *names, last = metrics
+    assert names == [
         "mutual_information",
         "over_mutual_information",
         "confidence",
         "clusters_used",
         "loss",
-        "stability",
     ]
+    assert last in SECOND
     assert 0 < metrics["confidence"] <= 1
     card = json.loads((clone / "model-card.json").read_text())
     assert card["labels"] == []

@@ -382,5 +382,6 @@ def _fault_of_outputs(outputs: Sequence[str]) -> str:
 def _diagnosed(params: Params) -> list[str]:
     """Words for what the training diagnosed about itself."""
     row = {name: float(column[-1]) for name, column in read_table(HISTORY).items()}
-    words = " ".join(diagnose(row, params.model.head_sizes))
+    model = params.model
+    words = " ".join(diagnose(row, model.head_sizes, normalizes_logits=model.normalize_logits))
     return [word for word in ("collapsed", "empty", "undecided") if word in words]

@@ -1,6 +1,7 @@
 """`iic choose`: the experiments for each number of clusters, the table and the figure."""
 
 import csv
+import math
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from iic.cli.main import cli
 from iic.core.errors import InputError
+from iic.core.files import read_table
 from iic.experiments import choose
 from iic.experiments.choose import Choice, choice_figure, pairs_of_runs, summary_lines
 from iic.experiments.grid import Experiment
 from iic.experiments.queue import run_missing
 from iic.experiments.recipes import options_of, recipe_params
+from iic.render.pictures import png
 
 
 @pytest.fixture(autouse=True)
@@ -141,6 +144,58 @@ def test_the_figure_shows_each_pair_and_the_upper_bound():
     shown = [line.get_ydata() for line in right.lines if line.get_marker() == "o"]
     assert [list(values) for values in shown] == [[0.9, 0.7], [0.95, 0.95]]
     np.testing.assert_allclose(right.lines[0].get_ydata(), [0.8, 0.95])
+
+
+COLLAPSED = [
+    Choice(2, 0, 1, 0.6, 0.9, 2),
+    Choice(2, 2, 3, 0.5, math.nan, 1, 1),
+    Choice(3, 0, 1, 0.0, math.nan, 1, 2),
+    Choice(3, 2, 3, 0.0, math.nan, 1, 2),
+]
+
+
+def test_collapsed_trainings_have_no_stability_in_the_table():
+    _, two, three, last = summary_lines(COLLAPSED)
+    assert " ".join(two.split()) == "2 1.5 0.550 nats 79.3 % 0.900 2"
+    assert " ".join(three.split()) == "3 1 0.000 nats 0.0 % - 2"
+    assert last.startswith("collapsed, undertrained: 5 of 8 trainings have all test images in one")
+    assert "train.epochs" in last
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_figure_marks_collapsed_trainings():
+    _, right = choice_figure(COLLAPSED).axes
+    shown = [list(line.get_ydata()) for line in right.lines if line.get_marker() == "o"]
+    assert shown == [[0.9], []]
+    (crosses,) = (line for line in right.lines if line.get_marker() == "x")
+    assert list(crosses.get_xdata()) == [2, 3]
+    png(choice_figure(COLLAPSED[2:]))
+
+
+@pytest.mark.parametrize(
+    ("used", "metrics", "stability"),
+    [
+        (1.0, {"collapsed_trainings": 2}, "nan"),
+        (2.0, {"collapsed_trainings": 1}, "nan"),
+        (1.0, {"stability": 1.0}, "nan"),
+        (2.0, {"stability": 0.25}, "0.25"),
+    ],
+)
+def test_a_collapsed_training_leaves_no_stability(
+    tmp_path, monkeypatch, capsys, used, metrics, stability
+):
+    monkeypatch.setattr(choose, "run_missing", lambda wanted, jobs: iter(wanted))
+    history = {"cluster_mutual_information": np.array([0.5]), "clusters_used": np.array([used])}
+    monkeypatch.setattr(choose, "columns_of", lambda name, path: history)
+    monkeypatch.setattr(choose, "metrics_of", lambda name: metrics)
+    monkeypatch.setattr(choose, "TABLE", tmp_path / "k.csv")
+    monkeypatch.setattr(choose, "FIGURE", tmp_path / "k.png")
+    choose.choose_k([2], "tour", [], 1, 1)
+    with (tmp_path / "k.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert row["stability"] == stability
+    assert np.isnan(read_table(tmp_path / "k.csv")["stability"][0]) == (stability == "nan")
+    assert ("collapsed, undertrained" in capsys.readouterr().out) == (stability == "nan")
 
 
 def test_the_command_writes_one_row_per_pair(tmp_path, monkeypatch, capsys):

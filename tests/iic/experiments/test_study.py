@@ -112,7 +112,7 @@ def test_a_study_resumes_after_a_kill_and_repeats_nothing(pipeline_run, tmp_path
     with (clone / "reports/studies/small-curves.csv").open() as file:
         epochs = list(csv.DictReader(file))
     assert len(epochs) == 2 * TINY["train.epochs"]
-    assert {"loss", "cluster_mutual_information", "acc", "over_acc", "alpha"} < set(epochs[0])
+    assert {"loss", "cluster_mutual_information", "acc", "over_purity", "alpha"} < set(epochs[0])
 
 
 def test_the_page_is_made_from_the_tables_alone(tmp_path, monkeypatch):

@@ -3,6 +3,8 @@ import pytest
 from iic.core.constants import Head
 from iic.model.diagnosis import diagnose
 
+SIZES = {Head.CLUSTER: 10, Head.OVERCLUSTER: 50}
+
 
 def row(**values: float) -> dict[str, float]:
     healthy = {
@@ -22,8 +24,7 @@ def row(**values: float) -> dict[str, float]:
         ({"overclusters_used": 48}, ["overclustering head: 2 of 50 clusters are empty"]),
         (
             {"cluster_mutual_information": 1e-4},
-            ["clustering head: undecided, its output hardly depends on the image (train longer, "
-             "or set model.normalize_logits to true)"],
+            ["clustering head: undecided, its output hardly depends on the image (train longer)"],
         ),
         (
             {"clusters_used": 9, "overclusters_used": 1},
@@ -33,4 +34,9 @@ def row(**values: float) -> dict[str, float]:
     ],
 )  # fmt: skip
 def test_findings_of_a_failed_training(values, findings):
-    assert diagnose(row(**values), {Head.CLUSTER: 10, Head.OVERCLUSTER: 50}) == findings
+    assert diagnose(row(**values), SIZES, normalizes_logits=True) == findings
+
+
+def test_a_setting_is_advised_only_if_it_is_not_set():
+    (finding,) = diagnose(row(cluster_mutual_information=0), SIZES, normalizes_logits=False)
+    assert finding.endswith("(train longer, or set model.normalize_logits to true)")

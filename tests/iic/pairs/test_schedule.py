@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
+from conftest import ROOT
 
-from iic.pairs.schedule import Schedule
+from iic.data.datasets import digits_dataset
+from iic.experiments.recipes import recipe_names, recipe_params
+from iic.pairs.schedule import Schedule, steps_per_epoch, warn_of_few_steps
 
 
 @pytest.fixture
@@ -54,3 +57,23 @@ def test_share_of_neighbours_can_be_0_throughout(schedule_of, off):
 def test_single_step_has_the_initial_values(schedule_of):
     values = schedule_of(1, alpha=5.0, alpha_final=1.0, strength_final=0.4).at(0)
     assert (values.alpha, values.strength) == (5, 1)
+
+
+def test_steps_are_full_batches_and_a_small_set_is_one_batch(params):
+    train = params.train.model_copy(update={"batch_size": 250})
+    assert [steps_per_epoch(images, train) for images in (60_000, 499, 250, 40)] == [240, 1, 1, 1]
+
+
+def test_few_steps_are_warned_of_with_the_settings_that_change_them(params):
+    few = warn_of_few_steps(425, params.train)
+    assert few.startswith("425 training images make 6 steps in 6 epochs, with 250 images a step;")
+    assert "MNIST's recipe has 1,440: raise train.epochs or lower train.batch_size" in few
+    assert params.train.epochs * steps_per_epoch(60_000, params.train) == 1440
+
+
+@pytest.mark.parametrize("recipe", recipe_names())
+def test_no_recipe_has_few_steps(monkeypatch, recipe):
+    monkeypatch.chdir(ROOT)
+    params = recipe_params(recipe)
+    images = len(digits_dataset().train_images) if params.data.name == "digits" else 60_000
+    assert warn_of_few_steps(images, params.train) is None

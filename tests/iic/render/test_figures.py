@@ -1,9 +1,14 @@
 """Figures show the arrays that they are given."""
 
 import io
+from collections.abc import Iterator
+from itertools import combinations
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 from PIL import Image
 
 from iic.render.bars import shares_figure, sizes_figure
@@ -13,6 +18,7 @@ from iic.render.matrices import (
     errors_figure,
     joint_and_sizes_figure,
     joint_figure,
+    overclusters_figure,
 )
 from iic.render.mosaics import gallery_figure, grid_figure, samples_figure
 from iic.render.names import short_names
@@ -123,3 +129,54 @@ def test_frames_beyond_the_budget_are_dropped_and_the_last_stays():
     assert again == gif
     assert Image.open(io.BytesIO(gif)).n_frames == 7
     assert [frame.title for frame in animation(figures, budget=0)[1]] == ["3", "7"]
+
+
+def boxes_of(figure: Figure, dpi: int) -> Iterator[list[Bbox]]:
+    """Bounding boxes of the names of each axis, and of the texts in it, as drawn."""
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    for axis in figure.axes:
+        for texts in (axis.get_xticklabels(), axis.get_yticklabels(), axis.texts):
+            yield [text.get_window_extent(canvas.get_renderer()) for text in texts]
+
+
+WIDE = short_names([f"{'W' * 12} {number} {'W' * 9}" for number in range(10)])
+MANY = [(10, WIDE), (13, [str(n) for n in range(10)]), (300, short_names(["class"] * 300))]
+
+
+@pytest.mark.parametrize(("k", "names"), MANY, ids=["wide", "13", "300"])
+def test_names_and_notes_do_not_overlap(random, k, names):
+    table = random.integers(0, 2000, (len(names), k))
+    p_ij, order = np.eye(k) / k, np.arange(k)
+    clusters = [f"{cluster} ({names[cluster % len(names)]})" for cluster in order]
+    errors, axes = random.integers(0, 999, (len(names),) * 2), ("cluster", "images")
+    drawn = [
+        joint_figure(p_ij, table, order, (names, clusters), "title"),
+        joint_and_sizes_figure(p_ij, table[0], order, clusters, "title", 2000),
+        confusion_figure(errors, names, "title"),
+        errors_figure(errors, (names, names)),
+        overclusters_figure(np.tile(table, 2), np.arange(2 * k), names, "label"),
+        sizes_figure(clusters, {"images": 99 * table[0]}, axes, equal=9),
+        shares_figure(clusters, table[0] / 2000, axes),
+        gallery_figure(np.zeros((9, 28, 28), np.uint8), [f"{n}\n→ {n}" for n in names[:9]], 8),
+    ]
+    for figure in drawn:
+        for boxes in boxes_of(figure, dpi=100):
+            assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_as_many_names_are_shown_as_there_is_room_for():
+    names = [str(cluster) for cluster in range(50)]
+    table = np.ones((10, 50), int)
+    axis = overclusters_figure(table, np.arange(50), names[:10], "label").axes[0]
+    assert [label.get_text() for label in axis.get_xticklabels()] == names
+    assert [label.get_text() for label in axis.get_yticklabels()] == names[:10]
+
+
+def test_names_that_are_too_wide_are_rotated_before_any_is_left_out():
+    names = [f"{cluster} (none)" for cluster in range(10)]
+    figure = joint_and_sizes_figure(np.eye(10) / 10, np.arange(10), np.arange(10), names, "t", 9)
+    for axis in figure.axes[:2]:
+        assert [label.get_text() for label in axis.get_xticklabels()] == names
+        assert axis.get_xticklabels()[0].get_rotation() == 90

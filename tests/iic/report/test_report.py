@@ -72,10 +72,11 @@ def make_run(
         for name in ("_loss", "_mutual_information", "_marginal_entropy")
     }
     classes = {"label": np.array(names)[labels], "predicted": predicted} if labelled else {}
-    accuracies = {"acc": epoch / 10, "over_acc": epoch / 9} if labelled else {}
+    accuracies = {"acc": epoch / 10, "over_purity": epoch / 9} if labelled else {}
     scores = ("acc", "nmi", "ari", "over_acc", "train_acc") if labelled else ("confidence",)
     return Run(
         settings={"seed": 0, "data.name": data, "train.second_seed": 5 if second else None},
+        normalizes_logits=True,
         card=ModelCard(
             recipe="mine",
             seed=0,
@@ -342,6 +343,34 @@ def test_values_on_the_page_match_the_run():
     first = page[page.index('class="gallery"') :].split("</li>")[0]
     assert f"Test image {wrong}" in first
     assert f"{100 * run.probability[wrong]:.2f} %" in first
+
+
+def test_class_sizes_and_chance_stand_beside_the_scores():
+    run = make_run()
+    chance = {"acc_chance": 0.32, "nmi_chance": 0.41}
+    found = {row.title: row for row in headlines(dataclasses.replace(
+        run, metrics={**run.metrics, **chance}))}  # fmt: skip
+    assert found["Accuracy, test"].value == "50.00 % (chance: 32.00 %)"
+    assert found["NMI, test"].value == "0.5000 (chance: 0.4100)"
+    assert found["ARI, test"].value == "0.5000"
+    assert "among the training images" in found["Overclustering accuracy, test"].meaning
+    sizes = np.bincount(run.labels)
+    largest = found["Largest class, test"]
+    assert largest.value == f"{100 * sizes.max() / IMAGES:.2f} %"
+    assert f"test images by class: 0: {sizes[0]}, 1: {sizes[1]}, " in largest.meaning
+
+
+def test_collapsed_trainings_have_no_stability_on_the_page():
+    run = make_run(second=True)
+    collapsed = {**run.snapshots, "second_test": np.zeros(IMAGES, np.uint16)}
+    metrics = {**run.metrics, "collapsed_trainings": 1}
+    run = dataclasses.replace(run, snapshots=collapsed, metrics=metrics)
+    pictures = render_pictures(run, "7")
+    assert "stability" not in {picture.anchor for picture in pictures}
+    text = words_of(render_page(run, pictures))
+    assert "None: a training that puts all test images into one cluster" in text
+    assert "at least one of the seeds 0 and 5 does" in text
+    assert "adjusted Rand index of" not in text.replace("adjusted Rand index of clusters", "")
 
 
 def test_findings_are_at_the_top_of_the_page():

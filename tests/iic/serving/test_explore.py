@@ -647,6 +647,20 @@ def test_map_of_10000_images_stays_responsive(browser, shown, tmp_path):
         assert seconds < 0.1
 
 
+def test_many_clusters_keep_the_page_small(shown):
+    certain = np.full(N, 0.9)
+    many = dataclasses.replace(
+        shown,
+        cluster=soft(np.arange(N) * 3, 300, certain),
+        overcluster=soft(np.arange(N) * 6, 600, certain),
+        cluster_names=[None] * 300,
+        overcluster_names=[None] * 600,
+    )
+    page = render_explorer(many)
+    assert len(page.encode()) < 500_000
+    assert data_of(page)["groups"]["overcluster"]["count"] == 600
+
+
 # The command
 
 
@@ -728,6 +742,9 @@ def test_files_that_do_not_belong_together_are_named(folder, digits):
     with pytest.raises(
         InputError, match=r"model-card.json: describes other weights than those in model"
     ):
+        explored()
+    write_card(card().model_copy(update={"images_sha256": "0" * 64}), folder / "model-card.json")
+    with pytest.raises(InputError, match=r"data/images.npz: not the images that model was trained"):
         explored()
     (folder / "model-card.json").unlink()
     write_labels(folder / "data/labels.npz", digits.test_labels[:39])

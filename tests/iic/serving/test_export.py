@@ -24,7 +24,7 @@ from iic.core.params import ModelParams
 from iic.evaluation.card import ModelCard, card_path, write_card
 from iic.model.assignments import Assignments
 from iic.model.network import build_network, predict
-from iic.model.store import hash_of_weights, load_network, save_network
+from iic.model.store import hash_of_weights, load_network, read_model_params, save_network
 from iic.serving.export import (
     FORMATS,
     TOLERANCE,
@@ -342,6 +342,16 @@ def test_a_card_of_another_network_is_refused(place, here, tiny_params):
         InputError, match="describes other weights than those in .*; run `dvc repro eval"
     ):
         export_here(folder)
+
+
+def test_a_model_beside_other_images_is_refused(place, here):
+    card = make_card(read_model_params(place / "model"), hash_of_weights(place / "model"))
+    shutil.copytree(place / "model", here / "model")
+    write_card(card.model_copy(update={"images_sha256": "0" * 64}), card_path(here / "model"))
+    images = place / "data/images.npz"
+    with pytest.raises(InputError, match=r"images\.npz: not the images .*; run `dvc repro`"):
+        export(here / "model", "savedmodel", None, images, force=False)
+    assert not list(here.glob("iic*"))
 
 
 def test_a_missing_model_is_reported_on_one_line(here, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from conftest import ROOT, run
 
 from iic.cli.main import cli
 from iic.core.errors import InputError
-from iic.core.files import write_arrays
+from iic.core.files import sha256_of, write_arrays
 from iic.evaluation.card import ModelCard, card_path, write_card
 from iic.model.network import build_network
 from iic.model.store import count_parameters, hash_of_weights, save_network
@@ -94,6 +95,27 @@ def test_all_parts_are_printed(model, card, data):
     assert parts["model"]["folder"] == "model"
     assert len(parts["model"]["weights_sha256"]) == 64
     assert int(parts["machine"]["processors"]) >= 1
+
+
+def test_long_keys_and_whole_numbers_are_readable(model, card, data):
+    metrics = {"over_mutual_information": 0.000849, "clusters_used": 1.0, "acc": 0.5}
+    write_card(card.model_copy(update={"metrics": metrics}), card_path(model))
+    text = info()
+    assert re.search(r"^  over_mutual_information 0\.000849$", text, re.MULTILINE)
+    assert re.search(r"^  clusters_used +1$", text, re.MULTILINE)
+    assert rows(text)["metrics"]["acc"] == "0.5"
+
+
+def test_other_images_than_those_of_the_training_are_refused(model, card, data):
+    path = Path("data/images.npz")
+    own = card.model_copy(update={"images_sha256": sha256_of(path)})
+    write_card(own, card_path(model))
+    assert rows(info())["data"]["train_images"] == "1,500"
+    write_arrays(path, {"train_images": np.ones((9, 28, 28)), "test_images": np.ones((3, 1))})
+    with pytest.raises(InputError, match="data/images.npz: not the images .*; run `dvc repro`"):
+        info()
+    path.unlink()
+    assert "data/images.npz: not found" in info()
 
 
 def test_json_contains_unformatted_values(model, card, data):
