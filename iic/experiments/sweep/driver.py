@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from iic.core.errors import InputError
 from iic.core.files import read_text, write_text
+from iic.experiments.checks import check_data, check_repository
 from iic.experiments.grid import Experiment, experiments_of, read_grid
 from iic.experiments.sweep.cluster import (
     Needs,
@@ -85,6 +86,8 @@ def run_sweep(path: Path, settings: SweepSettings, *, dry_run: bool = False) -> 
     """
     experiments = experiments_of(read_grid(path), path)
     _check(settings)
+    check_repository()
+    check_data((e.params for e in experiments), elsewhere=settings.cluster is not None)
     if not dry_run:
         check_ray_installed()
     checkout = checkout_of(settings)
