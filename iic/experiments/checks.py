@@ -68,14 +68,10 @@ def _check_unlocked(folders: GitFolders) -> None:
     while locks := git_locks(folders):
         if time.monotonic() > until:
             raise InputError(
-                f"{_shown(locks[0])}: a lock of Git, with which DVC would take away changes that "
+                f"{locks[0]}: a lock of Git, with which DVC would take away changes that "
                 "are not committed; `iic repair` removes it if no running process holds it"
             )
         time.sleep(_POLL_SECONDS)
-
-
-def _shown(path: Path) -> str:
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _check_identity() -> None:
@@ -123,10 +119,8 @@ def _why_unusable(text: str) -> str:
     except OSError as error:
         return error.strerror or reason_of(error)
     why = "" if path.is_absolute() else _why_not_tracked(path)
-    return why and (
-        f"{why}, and an experiment runs in another folder; give the absolute path "
-        f"{path.absolute()}, or run `dvc add {path}`"
-    )
+    absolute = os.path.normpath(path.absolute())
+    return why and f"{why}, but an experiment runs in another folder; give {absolute}"
 
 
 def _why_missing(text: str) -> str:
@@ -158,7 +152,7 @@ def _why_not_tracked(path: Path, links: int = 0) -> str:
 
 def _why_not_in_git(path: Path) -> str:
     if not _is_in_git(path):
-        return "relative, and tracked by neither Git nor DVC"
+        return f"relative, and tracked by neither Git nor DVC (`dvc add {path}` changes that)"
     left_out = [name for name in _untracked_in(path) if not _has_pointer(name, path)]
     if not left_out:
         return ""

@@ -87,7 +87,11 @@ def git_locks(folders: GitFolders) -> list[Path]:
     ]
     # No reference has a name that ends so.
     references = sorted((folders.shared / "refs").rglob("*.lock"))
-    return [path for path in named if path.exists()] + references
+    here = Path.cwd()
+    return [
+        path.relative_to(here) if path.is_relative_to(here) else path
+        for path in [*filter(Path.exists, named), *references]
+    ]
 
 
 def busy_processes(folders: GitFolders) -> list[str]:

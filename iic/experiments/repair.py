@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 import yaml
-from dvc.exceptions import DvcException
+from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.repo import Repo
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from dvc.utils import dict_sha256
@@ -27,6 +27,7 @@ from voluptuous import Invalid
 
 from iic.core.errors import InputError
 from iic.experiments.commands import try_to_run
+from iic.experiments.git_repair import repair_git
 from iic.pipeline.inputs import md5_of, outputs_in
 from iic.pipeline.paths import LOCK
 
@@ -41,7 +42,7 @@ _RUN_NAME = re.compile(r"[0-9a-f]{64}")
 
 
 def repair_repository(*, everything: bool) -> None:
-    """Repair DVC's lock files and remove damaged files from its cache; report each on stderr.
+    """Repair Git's and DVC's files and remove damaged files from DVC's cache; report on stderr.
 
     Args:
         everything: Whether to check all objects in the cache instead of those in dvc.lock.
@@ -49,10 +50,30 @@ def repair_repository(*, everything: bool) -> None:
     Raises:
         InputError: The working directory is not the top folder of a DVC repository.
     """
+    _repair_git()
     _repair_lock_files()
     _remove_stale_locks()
     for file in remove_damaged(everything=everything):
         sys.stderr.write(f"{file}: damaged; removed, `dvc repro` makes it again\n")
+
+
+def _repair_git() -> None:
+    try:
+        for line in repair_git():
+            sys.stderr.write(f"{line}\n")
+    except InputError:
+        if not _works_without_git():
+            raise
+
+
+def _works_without_git() -> bool:
+    try:
+        with Repo() as repo:
+            return bool(repo.config["core"].get("no_scm"))
+    except NotDvcRepoError as error:
+        raise InputError(f"{error}; run from the repository's top folder") from error
+    except DvcException:
+        return False
 
 
 def _repair_lock_files() -> None:
