@@ -81,6 +81,8 @@ def _name_user() -> None:
         getpass.getuser()
     except (KeyError, OSError):
         os.environ["USER"] = f"user-{os.getuid()}"
+        # As Docker does; nobody else can write there.
+        os.environ.setdefault("HOME", "/")
 
 
 def main() -> None:

@@ -143,7 +143,9 @@ def _why_not_tracked(path: Path, links: int = 0) -> str:
     link = next((part for part in reversed(parts) if part.is_symlink()), None)
     if link is None or links == _MAX_LINKS:
         pointer = next(filter(Path.is_file, map(_pointer, parts)), None)
-        return _why_not_in_git(pointer or path)
+        if pointer is None:
+            return _why_not_in_git(path)
+        return "" if _is_in_git(pointer) else f"relative, and Git lacks {pointer} (`git add` it)"
     if not _is_in_git(link):
         return f"{link} is a link that Git does not track"
     target = link.parent / link.readlink() / path.relative_to(link)

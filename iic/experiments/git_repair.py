@@ -112,18 +112,25 @@ def _restore_changes(*, began: bool) -> Iterator[str]:
     stash = _hash_of("refs/stash") if [name for name, _ in _stashes()[:1] if name == _TOP] else ""
     if stash and _hash_of(f"{stash}^1") == _hash_of("HEAD"):
         if not _changed("HEAD"):
-            _checked("stash", "pop", "--quiet", "--index")
-            yield "changes that DVC took away: brought back with `git stash pop`"
+            # A lock can keep DVC from resetting the index; Git would then leave new files out.
+            if git("write-tree").stdout.strip() in (_tree_of("HEAD"), _tree_of(f"{stash}^2")):
+                _set_index("HEAD")
+                _checked("stash", "pop", "--quiet", "--index")
+                yield "changes that DVC took away: brought back with `git stash pop`"
             return
         differing = _changed(stash)
         if not differing or (began and all(map(_is_of_dvc, differing))):
             yield from _restore_files(stash, differing)
-            _checked("read-tree", f"{stash}^2")
-            git("update-index", "--quiet", "--refresh")
+            _set_index(f"{stash}^2")
             _checked("stash", "drop", "--quiet")
     elif began and not stash and not _hash_of("refs/exps/exec/EXEC_MERGE"):
         # There were no changes. A run in the workspace, however, keeps its settings in the files.
         yield from _restore_files("HEAD", [path for path in _changed("HEAD") if _is_of_dvc(path)])
+
+
+def _set_index(commit: str) -> None:
+    _checked("read-tree", commit)
+    git("update-index", "--quiet", "--refresh")
 
 
 def _restore_files(source: str, paths: list[str]) -> Iterator[str]:
@@ -171,6 +178,10 @@ def _message_of(commit: str) -> str:
 
 def _hash_of(name: str) -> str:
     return git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").stdout.strip()
+
+
+def _tree_of(commit: str) -> str:
+    return git("rev-parse", f"{commit}^{{tree}}").stdout.strip()
 
 
 def _staged(*, temporary: bool = False) -> list[str]:

@@ -6,6 +6,7 @@ them, so that equal settings find each other's results in its run-cache.
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ RECIPES = Path("recipes")
 DEFAULT = "default"
 # Strings that Hydra reads without quotes.
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
+# Characters with a meaning between a shell's double quotes.
+_EXPANDED = set('"$`\\!')
 
 
 def recipe_names() -> list[str]:
@@ -101,11 +104,10 @@ def shell_words(options: Sequence[str]) -> str:
     """
     for option in options:
         if " " in option:
-            key = option.partition("=")[0]
-            quoted = "'" + option.replace("'", "'\\''") + "'"
+            quoted = shlex.quote(option) if set(option) & _EXPANDED else f'"{option}"'
             raise InputError(
-                f"{key}: the shell would split this value at its blanks; add --run to run the "
-                f"recipe, or leave the setting out here and give it to DVC: "
+                f"{option.partition('=')[0]}: the shell would split this value at its blanks; add "
+                "--run to run the recipe, or give the setting to DVC: "
                 f"dvc exp run $(iic recipe NAME) -S {quoted}"
             )
     return " ".join(options)
@@ -146,9 +148,9 @@ def _hydra_text(value: object, key: str) -> str:
         return f"[{','.join(_hydra_text(item, key) for item in value)}]"
     if not isinstance(value, str):
         return json.dumps(value)
-    if "${" in value:
-        # Hydra and DVC put other settings in its place, and have no reliable way to escape it.
-        raise InputError(f"{key}: {shorten(value)} contains ${{, which DVC replaces; rename it")
+    if "${" in value or value == "???":
+        # The name of another setting, and a missing value; there is no reliable way to escape them.
+        raise InputError(f"{key}: {shorten(value)} has another meaning to DVC; rename it")
     if _PLAIN.fullmatch(value) and value.lower() not in ("true", "false", "null", "nan", "inf"):
         return value
     # To Hydra, a backslash escapes only a quote or the end of the string.
