@@ -24,7 +24,6 @@ _TEMPORARY = ".dvc/tmp/"
 _DETACHED = re.compile(r"checkout: moving from (.+) to ([0-9a-f]{40,64})")
 # libgit2, which DVC uses, ends the message with a line break; Git does not.
 _STASHED = re.compile(r"WIP on [^\n]*\n")
-_EXPERIMENT = "dvc-exp:"
 _TOP = "stash@{0}"
 
 
@@ -77,7 +76,6 @@ def _has_traces() -> bool:
 
 def _undo() -> Iterator[str]:
     """Bring the workspace back to its state before DVC began to queue an experiment."""
-    yield from _drop_experiments()
     branch = _detached_from()
     temporary = _staged(temporary=True)
     for path in temporary:
@@ -93,14 +91,6 @@ def _undo() -> Iterator[str]:
             f"{name}: changes that DVC took away ({when}) and did not bring back; "
             f"`git stash pop --index {name}` does"
         )
-
-
-def _drop_experiments() -> Iterator[str]:
-    """Drop experiments that DVC has put on the stash, on the way to its queue."""
-    while _EXPERIMENT in _message_of("refs/stash"):
-        commit = _hash_of("refs/stash")
-        _checked("stash", "drop", "--quiet")
-        yield f"git stash: an experiment that DVC did not queue; dropped ({commit})"
 
 
 def _restore_changes(*, began: bool) -> Iterator[str]:
@@ -147,7 +137,8 @@ def _restore_files(source: str, paths: list[str]) -> Iterator[str]:
 
 def _is_of_dvc(path: str) -> bool:
     """Return whether DVC changes a file when it queues an experiment."""
-    return path in (str(PARAMS), str(LOCK)) or path.endswith(".dvc")
+    is_pointer = path.endswith(".dvc") and not path.startswith("/")
+    return is_pointer or path in (str(PARAMS), str(LOCK))
 
 
 def _detached_from() -> str:
@@ -168,7 +159,7 @@ def _stashes() -> list[tuple[str, str]]:
     return [
         (f"stash@{{{number}}}", commit)
         for number, commit in enumerate(hashes)
-        if _STASHED.fullmatch(message := _message_of(commit)) or _EXPERIMENT in message
+        if _STASHED.fullmatch(_message_of(commit))
     ]
 
 
@@ -191,8 +182,15 @@ def _staged(*, temporary: bool = False) -> list[str]:
 
 
 def _changed(commit: str) -> list[str]:
-    """Return the tracked files that differ between a commit and the working tree."""
-    return _paths("diff", "--name-only", "--relative", "-z", commit)
+    """Return the tracked files that differ between a commit and the working tree.
+
+    Paths are relative to the working directory; those outside of it begin with a slash.
+    """
+    prefix = git_folders().prefix
+    return [
+        path.removeprefix(prefix) if path.startswith(prefix) else f"/{path}"
+        for path in _paths("diff", "--name-only", "--no-relative", "-z", commit)
+    ]
 
 
 def _paths(*words: str) -> list[str]:

@@ -35,6 +35,7 @@ main(["exp", "run", "--queue", "--name", "queued", "-S", "loss.alpha=2.0"])
 QUEUE = ("dvc.repo.experiments.queue.base", "BaseStashQueue")
 STASH = ("scmrepo.git.stash", "Stash")
 PYGIT2 = ("scmrepo.git.backend.pygit2", "Pygit2Backend")
+DULWICH = ("scmrepo.git.backend.dulwich", "DulwichBackend")
 # The steps of DVC, in their order.
 POINTS = {
     "stashed": ("after", *STASH, "push", "refs/stash"),
@@ -42,8 +43,7 @@ POINTS = {
     "changes applied": ("after", *STASH, "apply", "refs/exps/celery/stash"),
     "settings staged": ("after", *QUEUE, "_update_params", ""),
     "arguments staged": ("after", *QUEUE, "_pack_args", ""),
-    # The experiment lies on the changes in the same stash.
-    "experiment stashed": ("before", *PYGIT2, "set_ref", "refs/exps/celery/stash"),
+    "experiment stashed": ("after", *DULWICH, "_stash_push", "refs/exps/celery/stash"),
     "experiment stored": ("before", *PYGIT2, "set_ref", "HEAD"),
     "attached": ("before", *STASH, "pop", "refs/stash"),
     "changes restored": ("before", *STASH, "drop", "refs/stash"),
@@ -173,14 +173,30 @@ def test_a_lock_that_is_removed_meanwhile_is_not_mentioned(clone, monkeypatch):
     assert list(repair_git()) == []
 
 
-def test_a_project_below_another_repository_is_repaired(clone, tmp_path, monkeypatch):
+def move_below_another_repository(clone, outer):
     shutil.rmtree(clone / ".git")
-    run("git", "init", "--quiet", "--initial-branch=main", cwd=tmp_path)
-    run("git", "config", "user.name", "test", cwd=tmp_path)
-    run("git", "config", "user.email", "test@example.org", cwd=tmp_path)
-    commit(tmp_path)
+    (outer / "outer.txt").write_text("old\n")
+    run("git", "init", "--quiet", "--initial-branch=main", cwd=outer)
+    run("git", "config", "user.name", "test", cwd=outer)
+    run("git", "config", "user.email", "test@example.org", cwd=outer)
+    commit(outer)
+
+
+def test_a_project_below_another_repository_is_repaired(clone, tmp_path):
+    move_below_another_repository(clone, tmp_path)
     edit(clone)
     before = state_of(clone)
     killed_at("arguments staged", clone)
     list(repair_git())
     assert state_of(clone) == before
+
+
+def test_changes_of_the_project_around_are_not_dropped(clone, tmp_path):
+    move_below_another_repository(clone, tmp_path)
+    (tmp_path / "outer.txt").write_text("edited\n")
+    killed_at("changes applied", clone)
+    (tmp_path / "outer.txt").write_text("newer\n")
+    lines = list(repair_git())
+    assert lines[-1].startswith("stash@{0}: changes that DVC took away")
+    assert (tmp_path / "outer.txt").read_text() == "newer\n"
+    assert "edited" in run("git", "stash", "show", "-p", cwd=tmp_path).stdout
