@@ -5,7 +5,8 @@ EXTRAS ?=
 VENV   := .venv
 BIN    := $(VENV)/bin
 # DVC finds `python` and `iic` on PATH, so the environment comes first there.
-RUN    := PATH="$(CURDIR)/$(BIN):$$PATH"
+# DVC needs the user's name, which containers may not know.
+RUN    := PATH="$(CURDIR)/$(BIN):$$PATH" USER="$${USER:-me}"
 LOCK   := uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
           --generate-hashes --no-header --no-annotate
 # Options of pytest by optional requirement. Each test of a cluster uses all cores, so these run one

@@ -1,5 +1,6 @@
 """The command `iic`: its subcommands, their groups, and one-line errors."""
 
+import getpass
 import logging
 import os
 import sys
@@ -74,12 +75,23 @@ for _commands in _GROUPS.values():
         cli.add_command(_command)
 
 
+def _name_user() -> None:
+    """Name a user whom the system does not know, as in a container, since DVC needs a name."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["USER"] = f"user-{os.getuid()}"
+        # As Docker does; nobody else can write there.
+        os.environ.setdefault("HOME", "/")
+
+
 def main() -> None:
     """Run the command line; an error of the user ends it with one line."""
     with one_line_errors("finished results are kept; run the same command again for the rest"):
         if sys.stdout is None:
             # Closed by the shell's `>&-`.
             sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
+        _name_user()
         logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
         logging.getLogger("iic").setLevel(logging.INFO)
         try:

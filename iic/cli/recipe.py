@@ -35,10 +35,9 @@ def recipe(name: str | None, settings: tuple[str, ...], run: bool) -> None:
         return
     overrides = recipes.read_settings(settings)
     params = recipes.with_overrides(recipes.recipe_params(name), overrides, "settings")
-    options = recipes.options_of(params)
     if run:
         from iic.experiments.commands import run_experiment
 
-        run_experiment(name, options)
+        run_experiment(name, params)
     else:
-        click.echo(" ".join(options))
+        click.echo(recipes.shell_words(recipes.options_of(params)))

@@ -1,4 +1,4 @@
-"""`iic repair`: repair DVC's files after a kill or a disk failure."""
+"""`iic repair`: repair Git's and DVC's files after a kill or a disk failure."""
 
 import click
 
@@ -19,9 +19,10 @@ import click
 def repair(everything: bool, stage: str | None) -> None:
     """Repair DVC's files after a kill or a disk failure.
 
-    Restores DVC's lock files if they are half-written, removes locks whose processes have ended,
-    removes damaged files from DVC's cache, and puts missing outputs of the last successful run
-    back; `dvc repro` then makes the others again. `make repro` runs this command first.
+    Restores DVC's lock files if they are half-written, removes locks of DVC and Git whose processes
+    have ended, removes damaged files from DVC's cache, and puts missing outputs of the last
+    successful run back; `dvc repro` then makes the others again. Brings changes back that DVC left
+    in `git stash` when it was killed, or names them. `make repro` runs this command first.
     """
     from iic.experiments.repair import repair_repository
     from iic.experiments.restore import restore_failed

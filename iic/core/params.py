@@ -5,7 +5,7 @@ An unknown, missing, mistyped or out-of-range key is refused by name.
 
 import unicodedata
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -257,13 +257,32 @@ def validate_params(tree: dict[str, Any], source: str) -> Params:
     try:
         return Params.model_validate(tree)
     except ValidationError as error:
-        raise InputError(explain_all(error, source, _all_keys(Params))) from error
+        raise InputError(explain_all(error, source, list(_annotations(Params)))) from error
 
 
-def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    keys: list[str] = []
+def text_keys() -> dict[str, bool]:
+    """Return the dotted keys whose values are text, and whether each may be null instead."""
+    found = {}
+    for key, annotation in _annotations(Params).items():
+        options = get_args(annotation) if type(None) in get_args(annotation) else (annotation,)
+        if any(_is_text(option) for option in options):
+            found[key] = type(None) in options
+    return found
+
+
+def _is_text(annotation: object) -> bool:
+    """Return whether a type is a string or a choice of strings."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    choices = get_args(annotation) if get_origin(annotation) is Literal else ()
+    return annotation is str or any(isinstance(choice, str) for choice in choices)
+
+
+def _annotations(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
+    """Return the type of each key and section by its dotted name."""
+    found: dict[str, Any] = {}
     for name, field in model.model_fields.items():
-        keys.append(prefix + name)
+        found[prefix + name] = field.annotation
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys += _all_keys(field.annotation, f"{prefix}{name}.")
-    return keys
+            found |= _annotations(field.annotation, f"{prefix}{name}.")
+    return found

@@ -5,7 +5,6 @@ from typing import Annotated, NamedTuple, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from scipy import stats
 
 from iic.core.plurals import counted
 
@@ -166,6 +165,9 @@ def interval(sample: Sequence[float]) -> tuple[float, float]:
     if np.ptp(sample) == 0:
         # Without spread Student's interval is 0 / 0.
         return sample[0], sample[0]
+    # Imported here, since it takes a second, which commands would need to refuse a setting.
+    from scipy import stats
+
     found = stats.ttest_1samp(sample, 0.0).confidence_interval(CONFIDENCE)
     return float(found.low), float(found.high)
 

@@ -3,11 +3,14 @@
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from iic.core.errors import InputError
+from iic.core.params import Params
+from iic.experiments.checks import check_ready
+from iic.experiments.recipes import options_of
 from iic.experiments.sweep.task import environment
 
 
@@ -53,19 +56,19 @@ def try_to_run(*command: str) -> None:
         output_of(*command)
 
 
-def run_experiment(
-    name: str, options: Sequence[str], variables: Mapping[str, str] | None = None
-) -> None:
+def run_experiment(name: str, params: Params, variables: Mapping[str, str] | None = None) -> None:
     """Run a DVC experiment in a temporary folder; it replaces an earlier one of the same name.
 
     Args:
         name: Name of the experiment.
-        options: Options of `dvc exp run`.
+        params: Parameters of the experiment.
         variables: Environment variables to set, in addition to those of this process.
 
     Raises:
-        InputError: The experiment failed; DVC has already printed why.
+        InputError: The experiment cannot run here, or failed; DVC has already printed why.
     """
+    check_ready([params])
+    options = options_of(params)
     # `dvc exp run --force` would replace the earlier one too, but would not use the run-cache.
     try_to_run("dvc", "exp", "remove", "--quiet", name)
     command = ["dvc", "exp", "run", "--temp", "--name", name, *options]

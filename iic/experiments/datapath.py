@@ -27,12 +27,19 @@ def check_data_path(path: Path) -> None:
             f"data.path: {path} {what}; correct it in params.yaml. In a clone without these files, "
             "`dvc repro --allow-missing` uses the images of the last run"
         )
+    if fault := broken_links_in(path):
+        raise InputError(f"data.path: {path} {fault}")
+
+
+def broken_links_in(path: Path) -> str:
+    """Describe the broken links below a folder, with the remedy; empty if there are none."""
     broken = broken_links(path)
-    if broken:
-        names = ", ".join(str(link.relative_to(path)) for link in broken[:_NAMED])
-        more = f" and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
-        raise InputError(
-            f"data.path: {path} contains {counted(len(broken), 'broken link')} ({names}{more}), "
-            "where DVC stops, also with data.broken=skip; to remove: "
-            f"find {shlex.quote(str(path))} -type l ! -exec test -e {{}} \\; -delete"
-        )
+    if not broken:
+        return ""
+    names = ", ".join(str(link.relative_to(path)) for link in broken[:_NAMED])
+    more = f" and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
+    return (
+        f"contains {counted(len(broken), 'broken link')} ({names}{more}), where DVC stops, also "
+        f"with data.broken=skip; to remove: find {shlex.quote(str(path))} -type l "
+        "! -exec test -e {} \\; -delete"
+    )

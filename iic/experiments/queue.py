@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from iic.core.errors import InputError
+from iic.experiments.checks import check_ready
 from iic.experiments.commands import output_of, try_to_run
 from iic.experiments.grid import Experiment
 from iic.experiments.sweep.task import THREADS
@@ -33,9 +34,11 @@ def run_missing(experiments: Sequence[Experiment], jobs: int = 1) -> Iterator[Ex
         Experiments that have results.
 
     Raises:
-        InputError: Some experiments failed (raised after all others have finished), some were
-            removed from the queue, or DVC's worker has died.
+        InputError: Experiments cannot run here (raised before any work), some failed (raised after
+            all others have finished), some were removed from the queue, or DVC's worker has died.
     """
+    if experiments:
+        check_ready(experiment.params for experiment in experiments)
     finished = _finished() if experiments else set()
     yield from (experiment for experiment in experiments if experiment.name in finished)
     waiting = {e.name: e for e in experiments if e.name not in finished}
@@ -63,6 +66,7 @@ def run_missing(experiments: Sequence[Experiment], jobs: int = 1) -> Iterator[Ex
 
 def remove_results(experiments: Sequence[Experiment]) -> None:
     """Remove the experiments' results, so that they run again; the run-cache keeps its entries."""
+    check_ready(experiment.params for experiment in experiments)
     for name in {e.name for e in experiments} & _finished():
         output_of("dvc", "exp", "remove", name)
 

@@ -2,9 +2,9 @@
 
 import io
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import dvc.api
 import numpy as np
@@ -16,12 +16,12 @@ from iic.core.files import parse_table
 from iic.core.params import validate_params
 from iic.core.yaml_text import read_tree
 from iic.evaluation.paths import METRICS
+from iic.experiments.git import git_folders
 from iic.experiments.recipes import leaves
 from iic.pipeline.paths import PARAMS
 
 # In place of the name of an experiment or commit: the files in the working directory.
 WORKSPACE = "workspace"
-_Content = TypeVar("_Content")
 
 
 def columns_of(name: str, path: Path, text: Collection[str] = ()) -> dict[str, np.ndarray]:
@@ -38,7 +38,7 @@ def columns_of(name: str, path: Path, text: Collection[str] = ()) -> dict[str, n
     Raises:
         InputError: The file cannot be read.
     """
-    content = _read(name, path, lambda rev: dvc.api.read(str(path), rev=rev))
+    content = _read(name, path)
     return parse_table(content, f"{path} of {name}", text)
 
 
@@ -56,7 +56,7 @@ def array_of(name: str, path: Path, key: str) -> np.ndarray:
     Raises:
         InputError: The file cannot be read.
     """
-    content = _read(name, path, lambda rev: dvc.api.read(str(path), rev=rev, mode="rb"))
+    content = _read(name, path, "rb")
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         return archive[key]
 
@@ -74,7 +74,7 @@ def metrics_of(name: str) -> dict[str, float]:
         InputError: The file cannot be read or is damaged.
     """
     # `dvc.api.metrics_show` fails if the workspace has no metrics.
-    text = _read(name, METRICS, lambda rev: dvc.api.read(str(METRICS), rev=rev))
+    text = _read(name, METRICS)
     try:
         return dict(json.loads(text))
     except (TypeError, ValueError) as error:
@@ -93,7 +93,7 @@ def settings_of(name: str) -> dict[str, object]:
     Raises:
         InputError: The file cannot be read.
     """
-    text = _read(name, PARAMS, lambda rev: dvc.api.read(str(PARAMS), rev=rev))
+    text = _read(name, PARAMS)
     tree = read_tree(text, f"{PARAMS} of {name}")
     try:
         # Validation turns different spellings of a value into one.
@@ -103,9 +103,12 @@ def settings_of(name: str) -> dict[str, object]:
         return dict(leaves(tree))
 
 
-def _read(name: str, path: Path, read: Callable[[str | None], _Content]) -> _Content:
+def _read(name: str, path: Path, mode: str = "r") -> Any:  # noqa: ANN401 - str or bytes, by mode
     try:
-        return read(None if name == WORKSPACE else name)
+        if name == WORKSPACE:
+            return dvc.api.read(str(path), mode=mode)
+        # DVC looks for the path in a commit from the repository's top folder.
+        return dvc.api.read(git_folders().prefix + str(path), rev=name, mode=mode)
     except (DvcException, SCMError, OSError) as error:
         raise InputError(
             f"{name}: {path} cannot be read ({' '.join(str(error).split())}); "

@@ -6,13 +6,14 @@ them, so that equal settings find each other's results in its run-cache.
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from iic.core.errors import InputError
+from iic.core.errors import InputError, reason_of, shorten
 from iic.core.files import read_text
-from iic.core.params import Params, validate_params
+from iic.core.params import Params, text_keys, validate_params
 from iic.core.yaml_text import read_tree
 from iic.pipeline.paths import PARAMS
 from iic.pipeline.stage import read_params
@@ -22,6 +23,8 @@ RECIPES = Path("recipes")
 DEFAULT = "default"
 # Strings that Hydra reads without quotes.
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
+# Characters with a meaning between a shell's double quotes.
+_EXPANDED = set('"$`\\!')
 
 
 def recipe_names() -> list[str]:
@@ -79,14 +82,35 @@ def with_overrides(params: Params, overrides: Mapping[str, object], source: str)
 
 
 def options_of(params: Params) -> list[str]:
-    """Return the options of `dvc exp run` that turn params.yaml into the given parameters."""
+    """Return the options of `dvc exp run` that turn params.yaml into the given parameters.
+
+    Raises:
+        InputError: DVC cannot take a value.
+    """
     committed = dict(leaves(read_params(PARAMS).model_dump()))
     return [
         word
         for key, value in leaves(params.model_dump())
         if value != committed[key]
-        for word in ("-S", f"{key}={_hydra_text(value)}")
+        for word in ("-S", f"{key}={_hydra_text(value, key)}")
     ]
+
+
+def shell_words(options: Sequence[str]) -> str:
+    """Join options for a shell's `$(...)`, which splits its output at blanks.
+
+    Raises:
+        InputError: An option contains a blank.
+    """
+    for option in options:
+        if " " in option:
+            quoted = shlex.quote(option) if set(option) & _EXPANDED else f'"{option}"'
+            raise InputError(
+                f"{option.partition('=')[0]}: the shell would split this value at its blanks; add "
+                "--run to run the recipe, or give the setting to DVC: "
+                f"dvc exp run $(iic recipe NAME) -S {quoted}"
+            )
+    return " ".join(options)
 
 
 def leaves(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -118,12 +142,15 @@ def _overrides(name: str) -> dict[str, Any]:
     return {"recipe": name, **tree}
 
 
-def _hydra_text(value: object) -> str:
-    """Write a value in Hydra's override grammar, where plain strings need no quotes."""
+def _hydra_text(value: object, key: str) -> str:
+    """Write the value of a key in Hydra's override grammar, where plain strings need no quotes."""
     if isinstance(value, list):
-        return f"[{','.join(map(_hydra_text, value))}]"
+        return f"[{','.join(_hydra_text(item, key) for item in value)}]"
     if not isinstance(value, str):
         return json.dumps(value)
+    if "${" in value or value == "???":
+        # The name of another setting, and a missing value; there is no reliable way to escape them.
+        raise InputError(f"{key}: {shorten(value)} has another meaning to DVC; rename it")
     if _PLAIN.fullmatch(value) and value.lower() not in ("true", "false", "null", "nan", "inf"):
         return value
     # To Hydra, a backslash escapes only a quote or the end of the string.
@@ -134,15 +161,29 @@ def _hydra_text(value: object) -> str:
 def read_settings(words: Sequence[str]) -> dict[str, Any]:
     """Parse ["loss.alpha=1", "seed=2"] into nested overrides, like those of a recipe.
 
+    A value of a key that holds text, such as data.path, is the text as written; `null` means none
+    if the key may be null. Values of other keys are YAML.
+
     Raises:
         InputError: A word is not KEY=VALUE, or its value is not YAML.
     """
     tree: dict[str, Any] = {}
+    may_be_null = text_keys()
     for word in words:
         key, sign, value = word.partition("=")
         section, _, name = key.rpartition(".")
         keys = tree.setdefault(section, {}) if section else tree
         if not (name and sign and value and isinstance(keys, dict)):
-            raise InputError(f"{word}: expected KEY=VALUE, such as loss.alpha=1.0")
-        keys[name] = read_tree(f"value: {value}", word)["value"]
+            raise InputError(f"{reason_of(word)}: expected KEY=VALUE, such as loss.alpha=1.0")
+        if key in may_be_null:
+            keys[name] = None if value == "null" and may_be_null[key] else value
+        else:
+            keys[name] = _yaml_value(value, reason_of(word))
     return tree
+
+
+def _yaml_value(value: str, source: str) -> object:
+    # YAML would read only the part before a comment or a line break.
+    if "#" in value or "\n" in value:
+        raise InputError(f"{source}: expected one value without # and line breaks")
+    return read_tree(f"value: {value}", source)["value"]

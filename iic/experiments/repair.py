@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 import yaml
-from dvc.exceptions import DvcException
+from dvc.exceptions import DvcException, NotDvcRepoError
 from dvc.repo import Repo
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from dvc.utils import dict_sha256
@@ -28,6 +28,7 @@ from voluptuous import Invalid
 from iic.core.errors import InputError
 from iic.experiments.commands import try_to_run
 from iic.experiments.datapath import check_data_path
+from iic.experiments.git_repair import repair_git
 from iic.experiments.restore import restore_missing
 from iic.pipeline.inputs import md5_of, outputs_in
 from iic.pipeline.paths import LOCK, PARAMS
@@ -44,7 +45,7 @@ _RUN_NAME = re.compile(r"[0-9a-f]{64}")
 
 
 def repair_repository(*, everything: bool) -> None:
-    """Repair DVC's lock files, its cache and missing outputs; report each change on stderr.
+    """Repair files of Git and DVC, DVC's cache and missing outputs; report changes on stderr.
 
     Args:
         everything: Whether to check all objects in the cache instead of those in dvc.lock.
@@ -53,6 +54,7 @@ def repair_repository(*, everything: bool) -> None:
         InputError: The working directory is not the top folder of a DVC repository, or DVC cannot
             run with params.yaml.
     """
+    _repair_git()
     _repair_lock_files()
     _remove_stale_locks()
     for file in remove_damaged(everything=everything):
@@ -61,6 +63,25 @@ def repair_repository(*, everything: bool) -> None:
         for name in restore_missing():
             sys.stderr.write(f"{name}: missing; put back from DVC's cache\n")
     check_data_path(Path(read_params(PARAMS).data.path))
+
+
+def _repair_git() -> None:
+    try:
+        for line in repair_git():
+            sys.stderr.write(f"{line}\n")
+    except InputError:
+        if not _works_without_git():
+            raise
+
+
+def _works_without_git() -> bool:
+    try:
+        with Repo() as repo:
+            return bool(repo.config["core"].get("no_scm"))
+    except NotDvcRepoError as error:
+        raise InputError(f"{error}; run from the repository's top folder") from error
+    except DvcException:
+        return False
 
 
 def _repair_lock_files() -> None:

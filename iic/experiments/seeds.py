@@ -15,7 +15,7 @@ from iic.core.files import write_table
 from iic.core.params import Params
 from iic.experiments.commands import run_experiment
 from iic.experiments.reading import metrics_of
-from iic.experiments.recipes import recipe_options, recipe_params
+from iic.experiments.recipes import recipe_params, with_overrides
 from iic.pipeline.costs import COSTS, read_costs
 from iic.pipeline.paths import SEEDS
 
@@ -60,8 +60,8 @@ def run_seed(recipe: str, seed: int) -> dict[str, str]:
     name = f"{recipe}-seed-{seed}"
     with tempfile.TemporaryDirectory() as folder:
         costs = Path(folder) / "costs"
-        options = [*recipe_options(recipe), "-S", f"seed={seed}"]
-        run_experiment(name, options, {COSTS: str(costs)})
+        params = with_overrides(recipe_params(recipe), {"seed": seed}, f"seed {seed}")
+        run_experiment(name, params, {COSTS: str(costs)})
         cost = read_costs(costs).get("train")
     metrics = metrics_of(name)
     return {column: f"{value:.6g}" for column, value in metrics.items()} | {

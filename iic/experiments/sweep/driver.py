@@ -9,13 +9,15 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from configparser import ConfigParser, Error
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from iic.core.errors import InputError
 from iic.core.files import read_text, write_text
 from iic.core.plurals import counted
+from iic.experiments.checks import check_data, check_repository
+from iic.experiments.git import git_folders
 from iic.experiments.grid import Experiment, experiments_of, read_grid
 from iic.experiments.sweep.cluster import (
     Needs,
@@ -86,6 +88,8 @@ def run_sweep(path: Path, settings: SweepSettings, *, dry_run: bool = False) -> 
     """
     experiments = experiments_of(read_grid(path), path)
     _check(settings)
+    check_repository()
+    check_data((e.params for e in experiments), elsewhere=settings.cluster is not None)
     if not dry_run:
         check_ray_installed()
     checkout = checkout_of(settings)
@@ -136,19 +140,23 @@ def checkout_of(settings: SweepSettings) -> Checkout:
         InputError: Changes are not committed or not pushed, or the machines could not reach a
             remote.
     """
+    folders = git_folders()
     changed = _git("status", "--porcelain", "--", *_STATE).splitlines()
     if changed:
+        file = changed[0][3:].removeprefix(folders.prefix)
         raise InputError(
-            f"{changed[0][3:]}: not committed; a sweep runs the commit, so `git commit` or "
-            "`git stash` the change first"
+            f"{file}: not committed; a sweep runs the commit, so `git commit` or `git stash` the "
+            "change first"
         )
     commit = _git("rev-parse", "HEAD").strip()
     if settings.cluster is None:
         # The DVC cache has the layout of a remote, so it serves as one.
         cache = str(Path(_dvc("cache", "dir").strip()).absolute())
-        return Checkout(_folder_url(Path.cwd()), commit, "cache", cache, settings.run_cache)
-    git = _git_url(settings.git_remote or _ORIGIN, commit)
-    return Checkout(git, commit, _remote(settings.remote), run_cache=settings.run_cache)
+        checkout = Checkout(_folder_url(folders.top), commit, "cache", cache)
+    else:
+        git = _git_url(settings.git_remote or _ORIGIN, commit)
+        checkout = Checkout(git, commit, _remote(settings.remote))
+    return replace(checkout, run_cache=settings.run_cache, prefix=folders.prefix)
 
 
 def _folder_url(folder: Path) -> str:

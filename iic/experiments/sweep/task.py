@@ -53,6 +53,7 @@ class Checkout:
         remote: Name of the DVC remote.
         remote_url: URL of the DVC remote; None = the one in the commit's configuration.
         run_cache: Whether to reuse trainings from the run-cache of the DVC remote.
+        prefix: Folder of the project in the Git repository; empty = its top folder.
     """
 
     git: str
@@ -60,6 +61,7 @@ class Checkout:
     remote: str
     remote_url: str | None = None
     run_cache: bool = True
+    prefix: str = ""
 
     def reference(self, name: str = "*") -> str:
         """Return the Git reference of an experiment of this commit; by default a glob for all."""
@@ -225,12 +227,13 @@ def _run(task: Task, on_step: Callable[[str], None], lines: list[str]) -> str:
 
 
 def _clone(shell: "_Shell", checkout: Checkout) -> None:
-    """Clone the commit without its history."""
+    """Clone the commit without its history, and enter the project's folder in it."""
     shell.run("git", "init", "--quiet")
     shell.run("git", "remote", "add", "origin", checkout.git)
     shell.network("git", "fetch", "--quiet", "--depth", "1", "origin", checkout.commit)
     shell.run("git", "checkout", "--quiet", "--detach", "FETCH_HEAD")
     cache = shell.folder.parent / "cache"
+    shell.folder /= checkout.prefix
     url = f'    url = "{checkout.remote_url}"\n' if checkout.remote_url is not None else ""
     # The same lines as from `dvc config --local`, which would take a second.
     (shell.folder / ".dvc/config.local").write_text(

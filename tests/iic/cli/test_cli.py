@@ -99,7 +99,7 @@ def test_options_of_the_same_name_look_the_same(word):
         ("study studies/mine.yaml", 1, "studies/mine.yaml: not found; the grids are in studies/"),
         ("sweep studies/mine.yaml --dry-run", 1, "studies/mine.yaml: not found"),
         ("predict scans --max-images 5", 1, "scans"),
-        ("compare HEAD workspace", 1, "HEAD: params.yaml cannot be read"),
+        ("compare HEAD workspace", 1, "not a Git repository, which experiments need"),
         ("repair", 1, "run from the repository's top folder"),
     ],
 )

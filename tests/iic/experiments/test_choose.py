@@ -7,16 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from iic.cli.main import cli
 from iic.core.errors import InputError
 from iic.core.files import read_table
 from iic.experiments import choose
 from iic.experiments.choose import Choice, choice_figure, pairs_of_runs, summary_lines
-from iic.experiments.grid import Experiment
-from iic.experiments.queue import run_missing
-from iic.experiments.recipes import options_of, recipe_params
 from iic.render.pictures import png
 
 
@@ -73,36 +69,6 @@ def test_wrong_settings_are_named():
         pairs_of_runs([5], "default", ["los=3"], 1)
     with pytest.raises(InputError, match=r"train\.second_seed: 4 is the seed of the first"):
         pairs_of_runs([5], "default", ["train.second_seed=4", "seed=4"], 1)
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/home/jörg/scans",
-        "/a/my scans (1)",
-        "/a/b,c",
-        "/it's",
-        "123",
-        "/a=b",
-        "/x#y",
-        "a\\",
-        "~/x",
-        "null",
-    ],
-)
-def test_any_path_survives_the_override_grammar(path):
-    params = recipe_params("default").with_values(data={"name": "custom", "path": path})
-    (option,) = [word for word in options_of(params) if word.startswith("data.path=")]
-    (parsed,) = OverridesParser.create().parse_overrides([option])
-    value = parsed.value()
-    assert (value if isinstance(value, str) else value.text) == path
-    assert not parsed.is_sweep_override()
-
-
-def test_an_error_of_dvc_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=r"dvc exp list .*: .*not inside of a DVC repo"):
-        list(run_missing([Experiment("name", "variant", 0, None, [])], jobs=1))
 
 
 def test_changed_images_give_another_experiment(tmp_path):

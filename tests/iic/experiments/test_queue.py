@@ -24,6 +24,7 @@ def queue_says(monkeypatch):
     def says(*answers: str) -> None:
         left = list(answers)
         monkeypatch.setattr(queue, "_POLL_SECONDS", 0.0)
+        monkeypatch.setattr(queue, "check_ready", list)
         monkeypatch.setattr(queue, "_finished", set)
         monkeypatch.setattr(queue, "_add_to_queue", lambda waiting: None)
         monkeypatch.setattr(queue, "_start_worker", lambda jobs: None)

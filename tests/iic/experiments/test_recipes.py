@@ -1,15 +1,27 @@
 """Recipes: files of overrides, their options of `dvc exp run`, and the command `iic recipe`."""
 
+import shlex
+
 import pytest
 import yaml
 from click import UsageError
-from conftest import override
+from conftest import ROOT, override
+from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from iic.cli.main import cli
 from iic.core.errors import InputError
-from iic.core.params import Params, parse_params
+from iic.core.params import Params, parse_params, text_keys
 from iic.experiments import commands
-from iic.experiments.recipes import recipe_names, recipe_options, recipe_params
+from iic.experiments.recipes import (
+    options_of,
+    read_settings,
+    recipe_names,
+    recipe_options,
+    recipe_params,
+    with_overrides,
+)
 from iic.experiments.seeds import recipe_of
 
 
@@ -86,12 +98,119 @@ def test_settings_are_written_as_params_yaml_writes_them(folder, capsys):
         ("loss.alhpa=1", "loss.alhpa: unknown key"),
         ("loss.alpha=1.0,2.0", "loss.alpha"),
         ("loss.alpha=[", "loss.alpha=[: not valid YAML"),
+        ("loss.alpha=2.0 #x", "loss.alpha=2.0 #x: expected one value without # and line breaks"),
+        ("seed=1\nrecipe: x", "seed=1 recipe: x: expected one value without #"),
+        ("data.path=a\nb", "data.path: 'a\\nb' should be one line without control characters"),
+        ("data.path=\udcff", "data.path"),
     ],
 )
 def test_an_invalid_setting_is_named(folder, word, message):
     with pytest.raises(InputError) as raised:
         recipe("default", "-S", "seed=1", "-S", word)
     assert message in str(raised.value)
+
+
+# Names that YAML, Hydra or a shell would read in another way.
+NAMES = [
+    *(
+        "/x/New folder (2)",
+        "/x/scans #2",
+        "/x/jörg",
+        "/x/数字",
+        "/x/a,b",
+        "/x/a=b",
+        "~/x",
+        "/x/it's",
+    ),
+    *("~/x", "[draft]", "a: b", "0012", "null", "~", "yes", " lead", "trail ", "a\\", "'quoted'"),
+    *('"', "\\'", "{a: b}", "*", "&a", "!x", "%x", "@x", "`x`", "- x", "????", "$HOME", "a;b", "|"),
+]
+printable = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1)
+# Characters with a meaning, more often than chance gives them.
+awkward = st.text("\\'\"${}?#:,[]()= ~a0.!&*%@`|>-", min_size=1, max_size=12)
+
+
+def examples_of(names):
+    def decorate(function):
+        for name in names:
+            function = example(name)(function)
+        return function
+
+    return decorate
+
+
+@examples_of(NAMES)
+@settings(max_examples=150, deadline=None)
+@given((printable | awkward).filter(lambda text: "${" not in text and text != "???"))
+def test_text_arrives_in_the_settings_and_in_an_experiment_as_written(tmp_path_factory, text):
+    read = read_settings([f"data.path={text}"])
+    assert read == {"data": {"path": text}}
+    file = tmp_path_factory.getbasetemp() / "written.yaml"
+    committed = (ROOT / "params.yaml").read_text("utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        params = with_overrides(recipe_params("default"), read, "settings")
+        options = options_of(params)[1::2]
+    file.write_text(committed, "utf-8")
+    apply_overrides(file, options)
+    assert parse_params(file.read_text("utf-8"), "p").data.path == text
+    # A grid of values in the same command writes all options anew.
+    file.write_text(committed, "utf-8")
+    apply_overrides(file, get_hydra_sweeps({"p": [*options, "seed=1,2"]})[0]["p"])
+    assert parse_params(file.read_text("utf-8"), "p").data.path == text
+
+
+def test_all_keys_that_hold_text_are_read_as_text():
+    keys = text_keys()
+    assert keys.keys() >= {"recipe", "data.name", "data.path", "data.local_dir", "report.label"}
+    assert "augment.ops" not in keys
+    assert "seed" not in keys
+    for key in keys:
+        section, _, name = key.rpartition(".")
+        for text in ("x #2", "[a]", "0012", "~"):
+            expected = {name: text}
+            assert read_settings([f"{key}={text}"]) == (
+                {section: expected} if section else expected
+            )
+
+
+def test_null_means_none_for_the_keys_that_may_be_null_and_text_for_others():
+    words = ["data.local_dir=null", "data.path=null", "train.second_seed=null"]
+    assert read_settings(words) == {
+        "data": {"local_dir": None, "path": "null"},
+        "train": {"second_seed": None},
+    }
+    assert read_settings(["data.local_dir=~"]) == {"data": {"local_dir": "~"}}
+
+
+@pytest.mark.parametrize("path", ["/x/${y}", "???"])
+def test_a_path_that_dvc_would_replace_is_refused(folder, path):
+    with pytest.raises(InputError) as raised:
+        recipe("default", "-S", f"data.path={path}")
+    assert str(raised.value) == f"data.path: {path!r} has another meaning to DVC; rename it"
+
+
+@pytest.mark.parametrize(
+    ("path", "quoted"),
+    [
+        ("/x/New folder (2)", "\"data.path='/x/New folder (2)'\""),
+        ("/x/a $b", "'data.path='\"'\"'/x/a $b'\"'\"''"),
+    ],
+)
+def test_a_value_that_the_shell_would_split_is_refused_with_the_quoted_option(folder, path, quoted):
+    with pytest.raises(InputError) as raised:
+        recipe("default", "-S", f"data.path={path}")
+    message = str(raised.value)
+    assert message.startswith(
+        "data.path: the shell would split this value at its blanks; add --run"
+    )
+    assert message.endswith(f"dvc exp run $(iic recipe NAME) -S {quoted}")
+    assert shlex.split(quoted) == [f"data.path='{path}'"]
+
+
+def test_a_value_without_blanks_is_printed_for_the_shell(folder, capsys):
+    recipe("default", "-S", "data.path=/x/[a],b")
+    assert capsys.readouterr().out == "-S data.path='/x/[a],b'\n"
 
 
 @pytest.mark.parametrize("arguments", [["--run"], ["-S", "seed=1"]])
@@ -108,6 +227,7 @@ def test_a_recipe_runs_as_the_experiment_of_its_name(folder, monkeypatch, capsys
         # An earlier experiment need not exist, so DVC's failure to remove it is ignored.
         return commands.subprocess.CompletedProcess(command, 1 if "remove" in command else 0)
 
+    monkeypatch.setattr(commands, "check_ready", lambda settings: None)
     monkeypatch.setattr(commands.subprocess, "run", run)
     recipe("fast", "-S", "seed=3", "--run")
     options = [*recipe_options("fast"), "-S", "seed=3"]
@@ -121,6 +241,7 @@ def test_a_failed_run_is_named(folder, monkeypatch):
     def run(command, **_):
         return commands.subprocess.CompletedProcess(command, 1)
 
+    monkeypatch.setattr(commands, "check_ready", lambda settings: None)
     monkeypatch.setattr(commands.subprocess, "run", run)
     with pytest.raises(InputError, match="^dvc exp run --temp --name default: failed, see above; "):
         recipe("default", "--run")

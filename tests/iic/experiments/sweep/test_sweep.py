@@ -19,6 +19,7 @@ from rich.console import Console
 
 from iic.cli.main import cli, main
 from iic.core.errors import InputError
+from iic.experiments.reading import settings_of
 from iic.experiments.sweep import cluster, task
 from iic.experiments.sweep.cluster import Needs
 from iic.experiments.sweep.driver import SweepSettings, checkout_of, finished_in, run_sweep
@@ -75,6 +76,27 @@ def test_task_publishes_its_results_once(checkout, tmp_path):
     again = task.run(mine, steps.append)
     assert again.status == "found"
     assert steps[5:] == ["clones"]
+
+
+def test_a_project_below_another_repository_is_swept(pipeline_run, tmp_path, monkeypatch):
+    folder = tmp_path / "outer/ml/iic"
+    shutil.copytree(pipeline_run, folder, symlinks=True)
+    shutil.rmtree(folder / ".git")
+    run("git", "init", "--quiet", "--initial-branch=main", cwd=tmp_path / "outer")
+    run("git", "config", "user.name", "test", cwd=tmp_path / "outer")
+    run("git", "config", "user.email", "test@example.org", cwd=tmp_path / "outer")
+    commit(tmp_path / "outer")
+    monkeypatch.chdir(folder)
+    checkout = checkout_of(SweepSettings(None, Needs(1, 1.0, 0.0, 0)))
+    assert checkout.git == f"file://{tmp_path / 'outer'}"
+    assert checkout.prefix == "ml/iic/"
+    outcome = task.run(make_task(checkout, tmp_path, "-S", "report.label=3"), lambda _: None)
+    assert outcome.status == "done", outcome.log
+    assert finished_in(checkout) == {"mine"}
+    assert settings_of("mine")["report.label"] == "3"
+    (folder / "params.yaml").write_text("changed")
+    with pytest.raises(InputError, match=r"^params\.yaml: not committed"):
+        checkout_of(SweepSettings(None, Needs(1, 1.0, 0.0, 0)))
 
 
 @pytest.mark.long
