@@ -14,7 +14,7 @@ from iic.data.idx import idx_parts, rank_of
 from iic.data.images import FileSource
 from iic.data.kinds import Kind, kind_of, refusal
 from iic.data.parts import Labels, Part, check_name, used_splits
-from iic.data.splits import SPLITS, Split, split_of
+from iic.data.splits import SPLITS, Split, split_of, splits_of
 from iic.data.tables import labels_by_name
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,8 @@ _PLACEHOLDER = Path("stages/no-images")
 _NAMED = 5
 _TABLES = (Kind.CSV,)
 _ARRAYS = (Kind.NPY, Kind.NPZ, Kind.PARQUET)
+# Files that Windows makes in folders of images.
+_OF_SYSTEMS = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini"})
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def _walk(folder: Path, links: list[Path], real_folder: str) -> Iterator[Path]:
         links += [Path(top, name) for name in folders if _leads_out(Path(top, name), real_folder)]
         for name in files:
             # macOS writes a companion file ._NAME for each file.
-            if not name.startswith("."):
+            if not name.startswith(".") and name.lower() not in _OF_SYSTEMS:
                 yield Path(top, name)
 
 
@@ -184,8 +186,14 @@ def folder_parts(folder: Path, contents: Contents, max_images: int) -> dict[str,
 
 
 def _idx_files(folder: Path, contents: Contents) -> list[Path]:
-    """Return the IDX files if some are images: those in the folder and one level below."""
-    near = [p for p in contents.of(Kind.IDX) if len(p.relative_to(folder).parts) <= 2]
+    """Return the IDX files if some are images, or if there are no other images.
+
+    Beside other images, only those in the folder and one level below count.
+    """
+    files = contents.of(Kind.IDX)
+    if not contents.images:
+        return files
+    near = [path for path in files if len(path.relative_to(folder).parts) <= 2]
     return near if any(rank_of(path) == 3 for path in near) else []
 
 
@@ -204,7 +212,8 @@ def _split_parts(folder: Path, images: Sequence[Path]) -> dict[str, Part]:
     for path in (*others, *loose):
         noun = "image" if path in loose else "folder"
         raise InputError(
-            f"{top}: {noun} {reason_of(path.name)} is next to {names}; move it into one of them"
+            f"{top}: {noun} {reason_of(path.name)} is next to {names}; move it away, or into one "
+            "of them"
         )
     return used_splits(_labelled_splits(folders, images), top, f"{top}/")
 
@@ -213,8 +222,10 @@ def _split_folders(top: Path) -> tuple[dict[Split, Path], list[Path]]:
     """Return the folders of splits, and all other folders."""
     folders: dict[Split, Path] = {}
     others = []
-    for path in _subfolders(top):
-        split = split_of(path.name)
+    inside = _subfolders(top)
+    splits = splits_of([path.name for path in inside])
+    for path in inside:
+        split = splits.get(path.name)
         if split is None:
             others.append(path)
         elif split in folders:
@@ -230,10 +241,14 @@ def _split_folders(top: Path) -> tuple[dict[Split, Path], list[Path]]:
 def _labelled_splits(folders: dict[Split, Path], images: Sequence[Path]) -> dict[Split, Part]:
     files = {split: [i for i in images if i.is_relative_to(f)] for split, f in folders.items()}
     inner = {split: _unwrapped(folder, files[split]) for split, folder in folders.items()}
-    # A lone folder of one split is a label unless all splits have the same one.
+    # A lone folder of one split is a label, unless all splits have the same one or it repeats the
+    # name of the split.
     relative = {inner[split].relative_to(folder) for split, folder in folders.items()}
     if len(relative) > 1:
-        inner = folders
+        inner = {
+            split: inner[split] if split_of(inner[split].name) == split else folder
+            for split, folder in folders.items()
+        }
     return {
         split: _labelled_part(inner[split], files[split], folders[split])
         for split in SPLITS
@@ -270,28 +285,67 @@ def _labelled_part(folder: Path, files: Sequence[Path], title: Path) -> Part:
             raise InputError(f"{reason_of(subfolder)}: contains no images; add some or remove it")
     names = sorted(set(labels))
     log.info("%s: labels are the folders in it: %s", folder, _shown(names))
+    if below := _repeated_below(inside):
+        log.warning(
+            "%s: the folders of labels have folders of the same names, which are not used: %s; if "
+            "those are the labels or splits, make them the outer folders",
+            *(folder, _shown(below)),
+        )
     return Part(source, lambda: labels, f"{folder}/")
+
+
+def _repeated_below(files: Sequence[Path]) -> list[str]:
+    """Return names of folders that are in more than one folder of labels, unless there is one."""
+    pairs = {file.parts[:2] for file in files if len(file.parts) > 2}
+    counts = Counter(inner for _, inner in pairs)
+    repeated = sorted(name for name, n in counts.items() if n > 1)
+    return repeated if len(repeated) > 1 else []
 
 
 def _with_tables(
     parts: dict[str, Part], tables: Sequence[Path], used: list[Path]
 ) -> dict[str, Part]:
-    """Read labels from tables of file names beside the images; warn about other tables."""
+    """Read labels from tables of file names, one for all images or for each split.
+
+    Tables that are not read are named in a warning.
+    """
     paths = {split: [Path(name) for name in part.source.names] for split, part in parts.items()}
-    together = [path for some in paths.values() for path in some]
-    for table in tables:
-        used.append(table)
-        try:
-            labels = dict(zip(together, labels_by_name(table, together), strict=True))
-        except InputError as error:
-            log.warning("%s; labels are not read from it", error)
-            continue
+    # Answers to a competition are no labels.
+    tables = [table for table in tables if "submission" not in table.stem.lower()]
+    together, faults = _first_that_fits(tables, [path for some in paths.values() for path in some])
+    if together:
+        found = dict.fromkeys(parts, together)
+    else:
+        fitting = {split: _first_that_fits(tables, some)[0] for split, some in paths.items()}
+        found = {split: match for split, match in fitting.items() if match}
+    read = list(dict.fromkeys(table for table, _ in found.values()))
+    for table in read:
         log.info("%s: labels are read from it", table)
-        return {
-            split: Part(part.source, _lookup(labels, paths[split]), part.root)
-            for split, part in parts.items()
-        }
-    return parts
+    for table, fault in faults.items():
+        if table not in read:
+            log.warning("%s; labels are not read from it", fault)
+    used += [*read, *faults]
+    return {
+        split: Part(part.source, _lookup(found[split][1], paths[split]), part.root)
+        if split in found
+        else part
+        for split, part in parts.items()
+    }
+
+
+def _first_that_fits(
+    tables: Sequence[Path], images: Sequence[Path]
+) -> tuple[tuple[Path, dict[Path, str]] | None, dict[Path, InputError]]:
+    """Return the first table that has the labels of images, and why the others before do not."""
+    faults = {}
+    for table in tables:
+        try:
+            labels = labels_by_name(table, images)
+        except InputError as error:
+            faults[table] = error
+        else:
+            return (table, dict(zip(images, labels, strict=True))), faults
+    return None, faults
 
 
 def _lookup(labels: dict[Path, str], paths: Sequence[Path]) -> Labels:
@@ -322,9 +376,9 @@ def _report(folder: Path, contents: Contents, used: Sequence[Path] = ()) -> None
         left += contents.images
     total = len(contents.images) + sum(map(len, contents.others.values()))
     if left:
-        suffixes = Counter(path.suffix.lower() or "without a suffix" for path in left)
-        counts = ", ".join(f"{n:,} {reason_of(suffix)}" for suffix, n in suffixes.most_common())
-        log.warning("%s: %d of %s left out: %s", folder, len(left), counted(total, "file"), counts)
+        log.warning(
+            "%s: %d of %s left out: %s", folder, len(left), counted(total, "file"), _counts(left)
+        )
         for remedy in _remedies(contents):
             log.warning("%s", remedy)
     if contents.links:
@@ -334,6 +388,12 @@ def _report(folder: Path, contents: Contents, used: Sequence[Path] = ()) -> None
             folder,
             _shown([link.relative_to(folder) for link in contents.links]),
         )
+
+
+def _counts(files: Sequence[Path]) -> str:
+    """Count files by their suffixes."""
+    suffixes = Counter(path.suffix.lower() or "without a suffix" for path in files)
+    return ", ".join(f"{n:,} {reason_of(suffix)}" for suffix, n in suffixes.most_common())
 
 
 def _remedies(contents: Contents) -> list[str]:
@@ -367,4 +427,6 @@ def _nothing(folder: Path, contents: Contents) -> InputError:
         if folder.is_absolute()
         else ". An experiment outside the workspace (--temp, --queue) needs an absolute data.path"
     )
-    return InputError(f"{folder}: contains no images; put PNG or JPEG files there{relative}")
+    found = _counts([path for files in contents.others.values() for path in files])
+    what = f"no images, only other files ({found})" if found else "no images"
+    return InputError(f"{folder}: contains {what}; put PNG or JPEG files there{relative}")
