@@ -203,7 +203,8 @@ def _split_parts(folder: Path, images: Sequence[Path]) -> dict[str, Part]:
     if top != folder:
         log.info("%s: looked through to %s, the only folder", folder, top.relative_to(folder))
     folders, others = _split_folders(top)
-    others = [path for path in others if any(image.is_relative_to(path) for image in images)]
+    inside = {image.parts[len(top.parts)] for image in images}
+    others = [path for path in others if path.name in inside]
     # With other names, such as "bus" and "car", "train" is a label.
     if len(folders) < 2 or (others and not {"train", "test"} <= folders.keys()):
         return {"": _labelled_part(top, images, top)}
@@ -239,7 +240,12 @@ def _split_folders(top: Path) -> tuple[dict[Split, Path], list[Path]]:
 
 
 def _labelled_splits(folders: dict[Split, Path], images: Sequence[Path]) -> dict[Split, Part]:
-    files = {split: [i for i in images if i.is_relative_to(f)] for split, f in folders.items()}
+    files: dict[Split, list[Path]] = {split: [] for split in folders}
+    splits = {folder.name: split for split, folder in folders.items()}
+    depth = len(next(iter(folders.values())).parts) - 1
+    for image in images:
+        # Faster than `is_relative_to` for many images.
+        files[splits[image.parts[depth]]].append(image)
     inner = {split: _unwrapped(folder, files[split]) for split, folder in folders.items()}
     # A lone folder of one split is a label, unless all splits have the same one or it repeats the
     # name of the split.
@@ -270,16 +276,16 @@ def _labelled_part(folder: Path, files: Sequence[Path], title: Path) -> Part:
     if not files:
         raise InputError(f"{reason_of(folder)}: contains no images; put PNG or JPEG files there")
     source = FileSource(str(title), files)
-    inside = [file.relative_to(folder) for file in files]
-    loose = [file for file in inside if len(file.parts) == 1]
+    inside = [file.parts[len(folder.parts) :] for file in files]
+    loose = [parts for parts in inside if len(parts) == 1]
     if len(loose) == len(files):
         return Part(source, None, f"{folder}/")
     if loose:
         raise InputError(
-            f"{folder}: {loose[0]} is next to the folders of labels; "
+            f"{folder}: {loose[0][0]} is next to the folders of labels; "
             "move it into one of them, or move all images out of them"
         )
-    labels = [file.parts[0] for file in inside]
+    labels = [parts[0] for parts in inside]
     for subfolder in _subfolders(folder):
         if subfolder.name not in labels:
             raise InputError(f"{reason_of(subfolder)}: contains no images; add some or remove it")
@@ -294,10 +300,10 @@ def _labelled_part(folder: Path, files: Sequence[Path], title: Path) -> Part:
     return Part(source, lambda: labels, f"{folder}/")
 
 
-def _repeated_below(files: Sequence[Path]) -> list[str]:
+def _repeated_below(files: Sequence[tuple[str, ...]]) -> list[str]:
     """Return names of folders that are in more than one folder of labels, unless there is one."""
-    pairs = {file.parts[:2] for file in files if len(file.parts) > 2}
-    counts = Counter(inner for _, inner in pairs)
+    pairs = {parts[:2] for parts in files if len(parts) > 2}
+    counts = Counter(parts[1] for parts in pairs)
     repeated = sorted(name for name, n in counts.items() if n > 1)
     return repeated if len(repeated) > 1 else []
 

@@ -25,7 +25,7 @@ from tools.chaos.hostile import (
     judge,
     outcome_of,
 )
-from tools.chaos.valid_files import arrays, model, pictures
+from tools.chaos.valid_files import arrays, model, named, pictures
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +65,9 @@ def test_valid_files_are_accepted(entry, tmp_path, monkeypatch):
     contents = {**pictures(), **arrays()}
     of_entry = {
         "image": [{"a.png": contents["grey.png"], name: contents[name]} for name in pictures()],
-        "array": [{name: contents[name]} for name in list(arrays())[:4]],
+        "array": [{name: contents[name]} for name in list(arrays())[:6]],
         "package": [{"package.tgz": contents["package.tgz"]}],
+        "table": [named()],
         "packed": [{"images.gz": contents["images-idx3-ubyte.gz"]}],
         "model": [model()],
         "card": [model()],
