@@ -111,7 +111,7 @@ def check_plain(path: Path, most: int | None = None) -> None:
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
-        raise InputError(f"{path}: not a plain file")
+        raise InputError(f"{reason_of(path)}: not a plain file")
     if most is not None and found.st_size > most:
         raise InputError(f"{path}: {found.st_size:,} bytes; no more than {most:,} are read")
 

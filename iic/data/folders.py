@@ -12,7 +12,7 @@ from iic.core.errors import InputError, reason_of
 from iic.core.text import counted
 from iic.data.idx import idx_parts, rank_of
 from iic.data.images import FileSource
-from iic.data.kinds import Kind, kind_of, refusal
+from iic.data.kinds import READABLE, Kind, kind_of, refusal
 from iic.data.parts import Labels, Part, check_name, used_splits
 from iic.data.splits import SPLITS, Split, split_of, splits_of
 from iic.data.tables import labels_by_name
@@ -67,8 +67,8 @@ def contents_of(folder: Path, max_images: int, *, skip_broken: bool = False) -> 
         The files.
 
     Raises:
-        InputError: There are more than `max_images`, a folder cannot be read, the name of an image
-            is not printable, or a link leads nowhere.
+        InputError: There are more than `max_images`, a folder cannot be read, the name of a
+            readable file is not printable, or a link leads nowhere.
     """
     found = Contents()
     broken = []
@@ -77,10 +77,11 @@ def contents_of(folder: Path, max_images: int, *, skip_broken: bool = False) -> 
             broken.append(path)
             continue
         kind = Kind.IMAGE if path.suffix.lower() in SUFFIXES else kind_of(path)
+        if kind in READABLE:
+            check_name(path)
         if kind is not Kind.IMAGE:
             found.others.setdefault(kind, []).append(path)
             continue
-        check_name(path)
         found.images.append(path)
         if len(found.images) > max_images:
             raise InputError(

@@ -129,14 +129,16 @@ class FileSource:
         """
         name = self.names[index]
         path = Path(name)
-        if path.is_symlink() and not path.exists():
-            target = reason_of(path.readlink())
-            raise UnreadableImageError(
-                f"{name}: a broken link to {target}; restore or remove it, or set data.broken to "
-                "skip (iic predict --skip-broken)"
-            )
         try:
+            if path.is_symlink() and not path.exists():
+                target = reason_of(path.readlink())
+                raise UnreadableImageError(
+                    f"{name}: a broken link to {target}; restore or remove it, or set data.broken "
+                    "to skip (iic predict --skip-broken)"
+                )
             check_plain(path)
+        except UnreadableImageError:
+            raise
         except InputError as error:
             raise UnreadableImageError(str(error)) from error
         except OSError as error:

@@ -41,7 +41,8 @@ def extremes_of(values: np.ndarray) -> Range:
     """
     numbers_of(values.dtype)
     low, high = float(values.min()), float(values.max())
-    if not (math.isfinite(low) and math.isfinite(high)):
+    # Also of a range that overflows.
+    if not math.isfinite(high - low):
         raise ValueError("values must be finite numbers; there are NaN or infinite ones")
     return low, high
 

@@ -40,6 +40,16 @@ def test_tiny_ink_asks_for_crop(images):
     assert "crop" not in checked(small, "crop")
 
 
+def test_ink_that_a_large_page_makes_dim_or_blank_asks_for_crop(images):
+    small = np.zeros_like(images)
+    small[:, 10:17, 8:15] = images[:, ::4, ::4] // 3
+    assert "40 of 40 images are tiny: ink fills " in checked(small)
+    line = checked(small // 3)
+    assert "images are blank" in line
+    assert "if their ink is tiny on a large page, set data.size to crop" in line
+    assert "crop" not in checked(small // 3, "crop")
+
+
 def test_unlike_ink_is_named_for_new_images(images):
     check = ImageCheck("fit")
     check.add(images)

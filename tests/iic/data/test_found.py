@@ -346,6 +346,21 @@ class Captured(logging.Handler):
         logging.getLogger("iic").removeHandler(self)
 
 
+@pytest.mark.parametrize("name", ["\x1b[2J.npz", "a\nb.csv", "\t.heic", "\x9b.pkl", "a\rb"])
+def test_names_of_other_files_never_control_the_terminal(tmp_path, images, name, caplog):
+    content = b"a,b\n1,2\n" if name.endswith("csv") else HEIC
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "alone" / name).write_bytes(content)
+    assert refused(tmp_path / "alone").isprintable()
+    flat(tmp_path / "x", images[:4])
+    (tmp_path / "x" / name).write_bytes(content)
+    try:
+        read(tmp_path / "x")
+    except InputError as error:
+        assert str(error).isprintable()
+    assert all(record.getMessage().isprintable() for record in caplog.records)
+
+
 # Tables beside images
 
 
