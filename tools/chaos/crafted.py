@@ -26,6 +26,7 @@ from tools.chaos.valid_files import (
     npz,
     pictures,
     pixels,
+    png,
     tgz,
 )
 
@@ -459,14 +460,14 @@ def cards() -> dict[str, _Files]:
 
 def names() -> dict[str, _Files]:
     """Return images in folders and files with every name that a file system takes, by a title."""
-    good = pictures()["grey.png"]
-    whole = {"train/x/a.png": good, "test/x/b.png": good}
+    good, other = png(1), png(2)
+    whole = {"train/x/a.png": good, "test/x/b.png": other}
     return {f"{what} named {name!a}": files for name in NAMES for what, files in (
-        ("folder", {f"{name}/a.png": good, "other/b.png": good}),
-        ("file", {f"x/{name}.png": good, "y/b.png": good}),
+        ("folder", {f"{name}/a.png": good, "other/b.png": other}),
+        ("file", {f"x/{name}.png": good, "y/b.png": other}),
         ("IDX file", {name: idx(pixels())}),
         ("NPZ file", {f"{name}.npz": npz(images=pixels())}),
-        ("kind of file", {"x.png": good, "y.png": good, f"z.{name}": b""}),
+        ("kind of file", {"x.png": good, "y.png": other, f"z.{name}": b""}),
         ("folder beside train and test", {**whole, f"{name}/a.png": good}),
         ("folder without images", {**whole, f"train/{name}/a.txt": b""}),
     )}  # fmt: skip

@@ -29,7 +29,7 @@ from tools.chaos import crafted
 from tools.chaos.clones import Count
 from tools.chaos.crafted import Content
 from tools.chaos.entries import ENTRIES, Entry, wrong_line
-from tools.chaos.valid_files import arrays, model, named, pictures
+from tools.chaos.valid_files import arrays, model, named, pictures, png
 
 # Variants of each valid file.
 DAMAGED = 300
@@ -228,8 +228,9 @@ def damaged(numbers: random.Random, each: int) -> Iterator[HostileFiles]:
 
 def _among_others(name: str, content: Content) -> HostileFiles:
     """An image of a kind that the first word of the name says, among valid ones."""
-    good, bad = pictures()["grey.png"], f"bad{Path(name.split(':')[0]).suffix}"
-    return HostileFiles(name, "image", {"0.png": good, bad: content, "1.png": good, "2.png": good})
+    bad = f"bad{Path(name.split(':')[0]).suffix}"
+    good = {f"{number}.png": png(number) for number in (1, 2, 3)}
+    return HostileFiles(name, "image", {**good, bad: content})
 
 
 def damaged_content(content: bytes, numbers: random.Random) -> bytes:

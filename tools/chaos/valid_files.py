@@ -61,6 +61,14 @@ def pictures() -> Mapping[str, bytes]:
     return found
 
 
+@cache
+def png(number: int) -> bytes:
+    """Return one of several different PNG files; the image files of `pictures` show number 0."""
+    content = io.BytesIO()
+    Image.fromarray(pixels()[number]).save(content, "PNG")
+    return content.getvalue()
+
+
 def idx(array: np.ndarray) -> bytes:
     """Return an IDX file of bytes."""
     head = struct.pack(f">I{array.ndim}I", 8 << 8 | array.ndim, *array.shape)

@@ -354,10 +354,10 @@ def test_names_of_other_files_never_control_the_terminal(tmp_path, images, name,
     assert refused(tmp_path / "alone").isprintable()
     flat(tmp_path / "x", images[:4])
     (tmp_path / "x" / name).write_bytes(content)
-    try:
+    if name.endswith((".npz", ".csv")) and content != HEIC:
+        assert refused(tmp_path / "x").isprintable()
+    else:
         read(tmp_path / "x")
-    except InputError as error:
-        assert str(error).isprintable()
     assert all(record.getMessage().isprintable() for record in caplog.records)
 
 
