@@ -12,13 +12,17 @@ class InputError(Exception):
     """A parameter, file or source cannot be used; the message names it and the remedy."""
 
 
+def printable(text: object) -> str:
+    """Return a text, such as a path, with the characters escaped that could control a terminal."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
+
+
 def reason_of(error: object) -> str:
     """Format another error's message as one line of at most 300 printable characters.
 
     Characters that could control a terminal are escaped.
     """
-    line = " ".join(str(error).split()) or type(error).__name__
-    shown = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
+    shown = printable(" ".join(str(error).split()) or type(error).__name__)
     return shown if len(shown) <= _MAX_REASON else f"{shown[:_MAX_REASON]}…"
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from iic.core.errors import InputError, reason_of
+from iic.core.errors import InputError, printable, reason_of
 
 # Suffix of the temporary folder in which a file is written.
 _PARTIAL = ".partial"
@@ -112,7 +112,7 @@ def check_plain(path: Path, most: int | None = None) -> None:
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
-        raise InputError(f"{path}: not a plain file")
+        raise InputError(f"{printable(path)}: not a plain file")
     if most is not None and found.st_size > most:
         raise InputError(f"{path}: {found.st_size:,} bytes; no more than {most:,} are read")
 

@@ -52,15 +52,17 @@ class ImageCheck:
         if not len(images):
             return
         flat = images.reshape(len(images), -1)
-        high, mean = flat.max(axis=1), flat.mean(axis=1)
-        blank = high - flat.min(axis=1) < _BLANK
-        inked = images > 127
+        low, high, mean = flat.min(axis=1), flat.max(axis=1), flat.mean(axis=1)
+        blank = high - low < _BLANK
+        # Reducing a large page makes its ink dim.
+        inked = images > (low + (high - low) // 2)[:, None, None]
         side = np.maximum(inked.any(axis=1).sum(axis=1), inked.any(axis=2).sum(axis=1))
         self.total += len(images)
         self._counts["blank"] += int(blank.sum())
         self._counts["full"] += int((mean > _FULL).sum())
-        self._counts["dim"] += int((~blank & (high < _DIM)).sum())
-        self._counts["tiny"] += int((~blank & (high >= _DIM) & (side <= _TINY)).sum())
+        tiny = ~blank & (side <= _TINY)
+        self._counts["dim"] += int((~blank & ~tiny & (high < _DIM)).sum())
+        self._counts["tiny"] += int(tiny.sum())
         self._ink.append(mean / 255)
         self._areas.append(inked.mean(axis=(1, 2)))
         self._seen.update(hash(row.tobytes()) for row in flat)
@@ -86,8 +88,11 @@ class ImageCheck:
             One line for each kind of doubt.
         """
         lines = []
+        advice = "set data.size to crop (iic predict --size crop)"
         if n := self._counts["blank"]:
-            lines.append(f"{self._of(n)} blank: no ink, or a contrast below {_BLANK} of 255")
+            tiny = self._size != "crop" and self._many("blank")
+            more = f"; if their ink is tiny on a large page, {advice}" if tiny else ""
+            lines.append(f"{self._of(n)} blank: no ink, or a contrast below {_BLANK} of 255{more}")
         if self._many("full"):
             lines.append(
                 f"{self._of(self._counts['full'])} nearly all ink; "
@@ -100,11 +105,9 @@ class ImageCheck:
             )
         if self._many("tiny"):
             area = 100 * float(np.median(np.concatenate(self._areas)))
-            advice = (
-                "" if self._size == "crop" else ": set data.size to crop (iic predict --size crop)"
-            )
+            more = "" if self._size == "crop" else f": {advice}"
             lines.append(
-                f"{self._of(self._counts['tiny'])} tiny: ink fills {area:.2g} % of the page{advice}"
+                f"{self._of(self._counts['tiny'])} tiny: ink fills {area:.2g} % of the page{more}"
             )
         if known and abs(self.ink.mean - known.mean) > _FAR * max(known.spread, 0.01):
             lines.append(

@@ -25,6 +25,8 @@ from iic.data.parts import Part, check_name
 log = logging.getLogger(__name__)
 
 _TRAIN, _TEST = "train", "test"
+# Usual names of images without a label.
+_NO_LABEL = frozenset({"-1", "unknown", "unlabeled", "unlabelled", "none", "nan", "n/a", "?"})
 # Largest number of labels that a warning names.
 _NAMED = 5
 
@@ -138,10 +140,21 @@ def _useful_labels(parts: Mapping[str, Part], where: Path) -> _Labels:
     if len(names) == 1:
         log.info("%s: all images have the label %s; treated as unlabelled", where, names[0])
         return none
+    _warn_of_names(names, counts, where)
+    return labels
+
+
+def _warn_of_names(names: np.ndarray, counts: np.ndarray, where: Path) -> None:
+    """Warn about labels that mean no label, and about labels with a single image."""
+    nameless = [name for name in names.tolist() if name.lower() in _NO_LABEL]
+    if nameless:
+        log.warning(
+            "%s: %s may mean images without a label, but %s a label like the others in every score",
+            *(where, _shown(nameless), "is" if len(nameless) == 1 else "are"),
+        )
     single = names[counts == 1].tolist()
     if single:
         log.warning("%s: labels with a single image: %s", where, _shown(single))
-    return labels
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -172,6 +172,9 @@ def _sample(source: ImageSource, index: int) -> _Sample:
 
 
 def _extremes(source: ImageSource, index: int, picture: Picture) -> Range:
+    if picture.opacity is not None and picture.numbers == "bytes":
+        # The ink of a cut-out may have any value, such as black alone.
+        return BYTES
     try:
         return extremes_of(picture.values)
     except ValueError as error:
@@ -228,8 +231,8 @@ def _all_extremes(source: ImageSource) -> Iterator[tuple[Numbers, float, float]]
 def _scaling(limits: Range, low: float, high: float) -> str:
     black, white = limits
     return (
-        f"values range from {low:.6g} to {high:.6g}; scaled so that {black:.6g} is black and "
-        f"{white:.6g} is white"
+        f"values range from {low:.6g} to {high + 0.0:.6g}; scaled so that {black:.6g} is black and "
+        f"{white + 0.0:.6g} is white"
     )
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import grey_opening
+from scipy.ndimage import grey_opening, uniform_filter
 
 from iic.core.appearance import Appearance
 from iic.core.constants import IMAGE_SIZE
@@ -13,6 +13,10 @@ from iic.data.pictures import border_of, edge_of
 _INK_SIZE = 20
 # Contrast of ink and paper, in grey values, below which a page is blank: twice a noise of ±15.
 _BLANK = 40
+# Contrast below which noise could be all that there is, and that of noise averaged over 9 pixels.
+_FAINT, _NOISE = 100, 26
+# Grey value of paper in the darkest shadow, once the ink is light.
+_DARKEST = 191
 # Side of the reduced page whose local paper is estimated, and the widest stroke on it, in pixels.
 _REDUCED, _STROKE = 96, 25
 
@@ -70,7 +74,7 @@ def _crop(grey: np.ndarray) -> np.ndarray:
     """Crop to the ink as MNIST does: longer side 20 pixels, centre of mass in the middle."""
     ink = np.clip(grey.astype(np.float32) - _local_paper(grey), 0, None)
     frame = np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.uint8)
-    if ink.max() < _BLANK:
+    if _is_blank(ink):
         return frame
     ink = np.rint(ink * (255 / ink.max())).astype(np.uint8)
     # np.nonzero would need gigabytes for a large image.
@@ -87,23 +91,36 @@ def _crop(grey: np.ndarray) -> np.ndarray:
     return frame
 
 
+def _is_blank(ink: np.ndarray) -> bool:
+    """Return whether there is only noise: single pixels stand out, but not their surroundings."""
+    if (top := ink.max()) < _BLANK:
+        return True
+    return bool(top < _FAINT and uniform_filter(ink, 3).max() < _NOISE)
+
+
 def _local_paper(grey: np.ndarray) -> np.ndarray:
     """Estimate the paper under the ink, which a shadow makes uneven.
 
-    An opening removes strokes from a reduced page. The brightest paper of the border is the upper
+    An opening removes strokes from a reduced page. The brightest paper of its border is the upper
     limit, so that ink wider than a stroke is not taken for paper.
 
     Returns:
         Grey values of the paper (h, w), or (1, 1) if they are the same everywhere.
     """
     own = border_of(grey)
-    brightest = float(np.percentile(edge_of(grey), 95))
+    edge = edge_of(grey)
     # Ink that reaches the border is no shadow; a shadow leaves most of the contrast.
-    if brightest - own < _BLANK / 2 or brightest > 191:
+    brightest = float(np.percentile(edge, 95))
+    if brightest - own < _BLANK / 2 or brightest > _DARKEST:
         return np.full((1, 1), own, np.float32)
     factor = max(1.0, max(grey.shape) / _REDUCED)
     small = _scale(grey, tuple(max(1, round(side / factor)) for side in grey.shape))
-    paper = np.clip(grey_opening(small, size=(_STROKE, _STROKE), mode="nearest"), own, brightest)
+    limit = min(float(edge_of(small).max()), _DARKEST)
+    # Continued beyond the border, since a shadow is often deepest there.
+    around = _STROKE // 2
+    page = np.pad(small.astype(np.float32), around, mode="reflect", reflect_type="odd")
+    opened = grey_opening(page, size=(_STROKE, _STROKE))[around:-around, around:-around]
+    paper = np.clip(opened, own, limit)
     return _scale(paper.astype(np.uint8), grey.shape).astype(np.float32)
 
 

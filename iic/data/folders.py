@@ -12,9 +12,9 @@ from iic.core.errors import InputError, reason_of
 from iic.core.plurals import counted
 from iic.data.idx import idx_parts, rank_of
 from iic.data.images import FileSource
-from iic.data.kinds import Kind, kind_of, refusal
+from iic.data.kinds import READABLE, Kind, kind_of, refusal
 from iic.data.parts import Labels, Part, check_name, used_splits
-from iic.data.splits import SPLITS, Split, split_of
+from iic.data.splits import SPLITS, Split, split_of, splits_of
 from iic.data.tables import labels_by_name
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,8 @@ _PLACEHOLDER = Path("stages/no-images")
 _NAMED = 5
 _TABLES = (Kind.CSV,)
 _ARRAYS = (Kind.NPY, Kind.NPZ, Kind.PARQUET)
+# Files that Windows makes in folders of images.
+_OF_SYSTEMS = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini"})
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,8 @@ def contents_of(folder: Path, max_images: int, *, skip_broken: bool = False) -> 
         The files.
 
     Raises:
-        InputError: There are more than `max_images`, a folder cannot be read, the name of an image
-            is not printable, or a link leads nowhere.
+        InputError: There are more than `max_images`, a folder cannot be read, the name of a
+            readable file is not printable, or a link leads nowhere.
     """
     found = Contents()
     broken = []
@@ -75,10 +77,11 @@ def contents_of(folder: Path, max_images: int, *, skip_broken: bool = False) -> 
             broken.append(path)
             continue
         kind = Kind.IMAGE if path.suffix.lower() in SUFFIXES else kind_of(path)
+        if kind in READABLE:
+            check_name(path)
         if kind is not Kind.IMAGE:
             found.others.setdefault(kind, []).append(path)
             continue
-        check_name(path)
         found.images.append(path)
         if len(found.images) > max_images:
             raise InputError(
@@ -120,7 +123,7 @@ def _walk(folder: Path, links: list[Path], real_folder: str) -> Iterator[Path]:
         links += [Path(top, name) for name in folders if _leads_out(Path(top, name), real_folder)]
         for name in files:
             # macOS writes a companion file ._NAME for each file.
-            if not name.startswith("."):
+            if not name.startswith(".") and name.lower() not in _OF_SYSTEMS:
                 yield Path(top, name)
 
 
@@ -184,8 +187,14 @@ def folder_parts(folder: Path, contents: Contents, max_images: int) -> dict[str,
 
 
 def _idx_files(folder: Path, contents: Contents) -> list[Path]:
-    """Return the IDX files if some are images: those in the folder and one level below."""
-    near = [p for p in contents.of(Kind.IDX) if len(p.relative_to(folder).parts) <= 2]
+    """Return the IDX files if some are images, or if there are no other images.
+
+    Beside other images, only those in the folder and one level below count.
+    """
+    files = contents.of(Kind.IDX)
+    if not contents.images:
+        return files
+    near = [path for path in files if len(path.relative_to(folder).parts) <= 2]
     return near if any(rank_of(path) == 3 for path in near) else []
 
 
@@ -195,7 +204,8 @@ def _split_parts(folder: Path, images: Sequence[Path]) -> dict[str, Part]:
     if top != folder:
         log.info("%s: looked through to %s, the only folder", folder, top.relative_to(folder))
     folders, others = _split_folders(top)
-    others = [path for path in others if any(image.is_relative_to(path) for image in images)]
+    inside = {image.parts[len(top.parts)] for image in images}
+    others = [path for path in others if path.name in inside]
     # With other names, such as "bus" and "car", "train" is a label.
     if len(folders) < 2 or (others and not {"train", "test"} <= folders.keys()):
         return {"": _labelled_part(top, images, top)}
@@ -204,7 +214,8 @@ def _split_parts(folder: Path, images: Sequence[Path]) -> dict[str, Part]:
     for path in (*others, *loose):
         noun = "image" if path in loose else "folder"
         raise InputError(
-            f"{top}: {noun} {reason_of(path.name)} is next to {names}; move it into one of them"
+            f"{top}: {noun} {reason_of(path.name)} is next to {names}; move it away, or into one "
+            "of them"
         )
     return used_splits(_labelled_splits(folders, images), top, f"{top}/")
 
@@ -213,8 +224,10 @@ def _split_folders(top: Path) -> tuple[dict[Split, Path], list[Path]]:
     """Return the folders of splits, and all other folders."""
     folders: dict[Split, Path] = {}
     others = []
-    for path in _subfolders(top):
-        split = split_of(path.name)
+    inside = _subfolders(top)
+    splits = splits_of([path.name for path in inside])
+    for path in inside:
+        split = splits.get(path.name)
         if split is None:
             others.append(path)
         elif split in folders:
@@ -228,12 +241,21 @@ def _split_folders(top: Path) -> tuple[dict[Split, Path], list[Path]]:
 
 
 def _labelled_splits(folders: dict[Split, Path], images: Sequence[Path]) -> dict[Split, Part]:
-    files = {split: [i for i in images if i.is_relative_to(f)] for split, f in folders.items()}
+    files: dict[Split, list[Path]] = {split: [] for split in folders}
+    splits = {folder.name: split for split, folder in folders.items()}
+    depth = len(next(iter(folders.values())).parts) - 1
+    for image in images:
+        # Faster than `is_relative_to` for many images.
+        files[splits[image.parts[depth]]].append(image)
     inner = {split: _unwrapped(folder, files[split]) for split, folder in folders.items()}
-    # A lone folder of one split is a label unless all splits have the same one.
+    # A lone folder of one split is a label, unless all splits have the same one or it repeats the
+    # name of the split.
     relative = {inner[split].relative_to(folder) for split, folder in folders.items()}
     if len(relative) > 1:
-        inner = folders
+        inner = {
+            split: inner[split] if split_of(inner[split].name) == split else folder
+            for split, folder in folders.items()
+        }
     return {
         split: _labelled_part(inner[split], files[split], folders[split])
         for split in SPLITS
@@ -255,43 +277,82 @@ def _labelled_part(folder: Path, files: Sequence[Path], title: Path) -> Part:
     if not files:
         raise InputError(f"{reason_of(folder)}: contains no images; put PNG or JPEG files there")
     source = FileSource(str(title), files)
-    inside = [file.relative_to(folder) for file in files]
-    loose = [file for file in inside if len(file.parts) == 1]
+    inside = [file.parts[len(folder.parts) :] for file in files]
+    loose = [parts for parts in inside if len(parts) == 1]
     if len(loose) == len(files):
         return Part(source, None, f"{folder}/")
     if loose:
         raise InputError(
-            f"{folder}: {loose[0]} is next to the folders of labels; "
+            f"{folder}: {loose[0][0]} is next to the folders of labels; "
             "move it into one of them, or move all images out of them"
         )
-    labels = [file.parts[0] for file in inside]
+    labels = [parts[0] for parts in inside]
     for subfolder in _subfolders(folder):
         if subfolder.name not in labels:
             raise InputError(f"{reason_of(subfolder)}: contains no images; add some or remove it")
     names = sorted(set(labels))
     log.info("%s: labels are the folders in it: %s", folder, _shown(names))
+    if below := _repeated_below(inside):
+        log.warning(
+            "%s: the folders of labels have folders of the same names, which are not used: %s; if "
+            "those are the labels or splits, make them the outer folders",
+            *(folder, _shown(below)),
+        )
     return Part(source, lambda: labels, f"{folder}/")
+
+
+def _repeated_below(files: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return names of folders that are in more than one folder of labels, unless there is one."""
+    pairs = {parts[:2] for parts in files if len(parts) > 2}
+    counts = Counter(parts[1] for parts in pairs)
+    repeated = sorted(name for name, n in counts.items() if n > 1)
+    return repeated if len(repeated) > 1 else []
 
 
 def _with_tables(
     parts: dict[str, Part], tables: Sequence[Path], used: list[Path]
 ) -> dict[str, Part]:
-    """Read labels from tables of file names beside the images; warn about other tables."""
+    """Read labels from tables of file names, one for all images or for each split.
+
+    Tables that are not read are named in a warning.
+    """
     paths = {split: [Path(name) for name in part.source.names] for split, part in parts.items()}
-    together = [path for some in paths.values() for path in some]
-    for table in tables:
-        used.append(table)
-        try:
-            labels = dict(zip(together, labels_by_name(table, together), strict=True))
-        except InputError as error:
-            log.warning("%s; labels are not read from it", error)
-            continue
+    # Answers to a competition are no labels.
+    tables = [table for table in tables if "submission" not in table.stem.lower()]
+    together, faults = _first_that_fits(tables, [path for some in paths.values() for path in some])
+    if together:
+        found = dict.fromkeys(parts, together)
+    else:
+        fitting = {split: _first_that_fits(tables, some)[0] for split, some in paths.items()}
+        found = {split: match for split, match in fitting.items() if match}
+    read = list(dict.fromkeys(table for table, _ in found.values()))
+    for table in read:
         log.info("%s: labels are read from it", table)
-        return {
-            split: Part(part.source, _lookup(labels, paths[split]), part.root)
-            for split, part in parts.items()
-        }
-    return parts
+    for table, fault in faults.items():
+        if table not in read:
+            log.warning("%s; labels are not read from it", fault)
+    used += [*read, *faults]
+    return {
+        split: Part(part.source, _lookup(found[split][1], paths[split]), part.root)
+        if split in found
+        else part
+        for split, part in parts.items()
+    }
+
+
+def _first_that_fits(
+    tables: Sequence[Path], images: Sequence[Path]
+) -> tuple[tuple[Path, dict[Path, str]] | None, dict[Path, InputError]]:
+    """Return the first table that has the labels of images, and why the others before do not."""
+    faults = {}
+    for table in tables:
+        try:
+            labels = labels_by_name(table, images)
+        except InputError as error:
+            faults[table] = error
+        else:
+            return (table, dict(zip(images, labels, strict=True))), faults
+    return None, faults
 
 
 def _lookup(labels: dict[Path, str], paths: Sequence[Path]) -> Labels:
@@ -322,9 +383,9 @@ def _report(folder: Path, contents: Contents, used: Sequence[Path] = ()) -> None
         left += contents.images
     total = len(contents.images) + sum(map(len, contents.others.values()))
     if left:
-        suffixes = Counter(path.suffix.lower() or "without a suffix" for path in left)
-        counts = ", ".join(f"{n:,} {reason_of(suffix)}" for suffix, n in suffixes.most_common())
-        log.warning("%s: %d of %s left out: %s", folder, len(left), counted(total, "file"), counts)
+        log.warning(
+            "%s: %d of %s left out: %s", folder, len(left), counted(total, "file"), _counts(left)
+        )
         for remedy in _remedies(contents):
             log.warning("%s", remedy)
     if contents.links:
@@ -334,6 +395,12 @@ def _report(folder: Path, contents: Contents, used: Sequence[Path] = ()) -> None
             folder,
             _shown([link.relative_to(folder) for link in contents.links]),
         )
+
+
+def _counts(files: Sequence[Path]) -> str:
+    """Count files by their suffixes."""
+    suffixes = Counter(path.suffix.lower() or "without a suffix" for path in files)
+    return ", ".join(f"{n:,} {reason_of(suffix)}" for suffix, n in suffixes.most_common())
 
 
 def _remedies(contents: Contents) -> list[str]:
@@ -367,4 +434,6 @@ def _nothing(folder: Path, contents: Contents) -> InputError:
         if folder.is_absolute()
         else ". An experiment outside the workspace (--temp, --queue) needs an absolute data.path"
     )
-    return InputError(f"{folder}: contains no images; put PNG or JPEG files there{relative}")
+    found = _counts([path for files in contents.others.values() for path in files])
+    what = f"no images, only other files ({found})" if found else "no images"
+    return InputError(f"{folder}: contains {what}; put PNG or JPEG files there{relative}")

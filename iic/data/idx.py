@@ -68,17 +68,20 @@ def _sorted_files(folder: Path, files: Sequence[Path], max_images: int) -> _Foun
         words = splits_in(file.relative_to(folder).as_posix())
         split: Split = words[-1] if words else "train"
         if array.ndim not in (1, 3):
-            unused.append(f"{file.name} {array.shape}")
+            unused.append(f"{file.relative_to(folder)} {array.shape}")
         elif (split, array.ndim) not in found:
             found[split, array.ndim] = (file, array)
         else:
             other, earlier = found[split, array.ndim]
             if not np.array_equal(array, earlier):
                 raise InputError(
-                    f"{folder}: {other.name} and {file.name} both belong to the {split} split; "
-                    "remove one"
+                    f"{folder}: {other.relative_to(folder)} and {file.relative_to(folder)} both "
+                    f"belong to the {split} split; remove one, or set data.path to one data set"
                 )
-            log.warning("%s: %s is a copy of %s; read once", folder, file.name, other.name)
+            log.warning(
+                "%s: %s is a copy of %s; read once",
+                *(folder, file.relative_to(folder), other.relative_to(folder)),
+            )
     if unused:
         log.warning("%s: neither images nor labels, not read: %s", folder, ", ".join(unused))
     return found

@@ -22,7 +22,7 @@ from iic.data.arrays import image_array, too_large
 from iic.data.fitting import resized
 from iic.data.kinds import FORMATS, READABLE, Kind, kind_of, refusal
 from iic.data.pictures import Picture, decoded, is_colorful, light_ink, with_opacity
-from iic.data.values import BYTES, extremes_of, numbers_of, range_of, scaled
+from iic.data.values import BYTES, Range, extremes_of, numbers_of, range_of, scaled
 
 # Images in memory at once. Equal to the batch size of iic.model.network.predict, so that the same
 # images in the same order give the same numbers.
@@ -129,14 +129,16 @@ class FileSource:
         """
         name = self.names[index]
         path = Path(name)
-        if path.is_symlink() and not path.exists():
-            target = reason_of(path.readlink())
-            raise UnreadableImageError(
-                f"{name}: a broken link to {target}; restore or remove it, or set data.broken to "
-                "skip (iic predict --skip-broken)"
-            )
         try:
+            if path.is_symlink() and not path.exists():
+                target = reason_of(path.readlink())
+                raise UnreadableImageError(
+                    f"{name}: a broken link to {target}; restore or remove it, or set data.broken "
+                    "to skip (iic predict --skip-broken)"
+                )
             check_plain(path)
+        except UnreadableImageError:
+            raise
         except InputError as error:
             raise UnreadableImageError(str(error)) from error
         except OSError as error:
@@ -245,7 +247,7 @@ class ArraySource:
         self.title = title
         self._images = image_array(array, place or title)
         try:
-            self._extremes = extremes_of(self._images[..., :3] if array.ndim == 4 else self._images)
+            self._extremes, self._opaque = _extremes(self._images)
         except ValueError as error:
             raise InputError(f"{place or title}: {error}") from error
         self.names = [f"{title}[{index}]" for index in range(len(self._images))]
@@ -258,13 +260,22 @@ class ArraySource:
         """Return one image of the array."""
         image = self._images[index]
         if image.ndim == 3 and image.shape[2] == 4:
-            limits = range_of(*self.extremes())
-            return with_opacity(image[..., :3], scaled(image[..., 3], limits))
+            return with_opacity(image[..., :3], scaled(image[..., 3], self._opaque))
         return Picture(image)
 
     def digest(self, index: int) -> bytes:
         """SHA-256 of the image's values."""
         return hashlib.sha256(self._images[index].tobytes()).digest()
+
+
+def _extremes(images: np.ndarray) -> tuple[Range, Range]:
+    """Return the extremes of the colours, and the values of no and full opacity."""
+    if images.ndim == 3 or images.shape[3] != 4:
+        return extremes_of(images), BYTES
+    opacity = range_of(numbers_of(images.dtype), *extremes_of(images[..., 3]))
+    colors = extremes_of(images[..., :3])
+    is_clear = images.dtype == np.uint8 and opacity != (0, 1)
+    return (BYTES, BYTES) if is_clear else (colors, opacity)
 
 
 class JoinedSource:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import features
 
-from iic.core.errors import InputError, reason_of
+from iic.core.errors import InputError, printable, reason_of
 from iic.core.files import check_plain
 
 # Bytes that are examined, of the file or of what it unpacks to: a TAR header, without its padding.
@@ -132,7 +132,7 @@ def kind_of(path: Path) -> Kind:
         if head.startswith((b"PK\3\4", b"PK\5\6")):
             return _zip_kind(path, head)
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror or reason_of(error)}") from error
+        raise InputError(f"{printable(path)}: {error.strerror or reason_of(error)}") from error
     if not head.startswith(b"\x1f\x8b"):
         return _kind(head[:_HEAD], path.suffix.lower())
     try:
@@ -342,7 +342,7 @@ def refusal(path: Path, kind: Kind) -> str:
         quoted_stem=shlex.quote(stem),
         load=_loading(name),
     )
-    return f"{path}: {kind}, which is not read; {remedy}"
+    return f"{printable(path)}: {kind}, which is not read; {remedy}"
 
 
 def _loading(name: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from iic.core.errors import InputError, reason_of, shorten
 from iic.core.files import is_writable_name
+from iic.data.labels import LONGEST
 from iic.data.pixel_tables import is_pixel_table
 from iic.data.table_lines import (
     LABEL_WORDS,
@@ -34,8 +35,8 @@ _NAME_WORDS = frozenset(
 _SUFFIX = re.compile(
     r"\.(png|jpe?g|jpe|jfif|bmp|dib|tiff?|webp|gif|p[bgpn]m|avif|jp2|hei[cf])\Z", re.IGNORECASE
 )
-# Characters and columns of a table of names.
-_MOST_TEXT, _MOST_COLUMNS = 200_000_000, 1000
+# Characters, lines and columns of a table of names.
+_MOST_TEXT, _MOST_LINES, _MOST_COLUMNS = 200_000_000, 2_000_000, 1000
 # Deepest folders that names of a table are compared with.
 _DEEPEST = 6
 
@@ -53,6 +54,8 @@ def _rows(path: Path) -> list[list[str]]:
             texts.append(line)
             if (size := size + len(line)) > _MOST_TEXT:
                 raise InputError(f"{path}: more than {_MOST_TEXT:,} characters; split the table")
+            if len(texts) > _MOST_LINES:
+                raise InputError(f"{path}: more than {_MOST_LINES:,} lines; split the table")
         if not texts:
             raise InputError(f"{path}: an empty table")
         reader = csv.reader(texts, delimiter=delimiter_of(texts[:10]))
@@ -90,8 +93,11 @@ def names_table(path: Path) -> list[str] | None:
             names = names[1:]
         if names and all(map(_has_suffix, names)):
             for name in names:
-                if not is_writable_name(name):
-                    raise InputError(f"{path}: the name {shorten(name)} is not printable")
+                if not is_writable_name(name) or len(name) > LONGEST:
+                    raise InputError(
+                        f"{path}: the name {shorten(name)} is not printable, or longer "
+                        f"than {LONGEST} characters"
+                    )
             return names
     return None
 

@@ -12,6 +12,8 @@ BYTES: Range = (0, 255)
 _TOLERANCE = 0.001
 # The brightest value of a set that uses its range is above this share of it.
 _USED = 0.5
+# Difference of the values, in 8-bit images without black, that is noise (±15) and not ink.
+_NOISE = 30
 # Values scaled at once.
 _PART = 1_000_000
 
@@ -39,7 +41,8 @@ def extremes_of(values: np.ndarray) -> Range:
     """
     numbers_of(values.dtype)
     low, high = float(values.min()), float(values.max())
-    if not (math.isfinite(low) and math.isfinite(high)):
+    # Also of a range that overflows.
+    if not math.isfinite(high - low):
         raise ValueError("values must be finite numbers; there are NaN or infinite ones")
     return low, high
 
@@ -48,8 +51,9 @@ def range_of(numbers: Numbers, low: float, high: float) -> Range:
     """Choose the values that become black and white from the extremes of a set.
 
     Usual ranges are 0 to 255 and, for floats, 0 to 1. They are kept if the set uses at least half
-    of them. Any other set is scaled from 0, or from its smallest value if that is negative or above
-    half of the largest (8-bit images: always from 0), to its largest value.
+    of them, or consists of 8-bit images that only have noise. Any other set is scaled from 0, or
+    from its smallest value if that is negative or above half of the largest (8-bit images: always
+    from 0), to its largest value.
 
     Args:
         numbers: Type of number.
@@ -61,13 +65,15 @@ def range_of(numbers: Numbers, low: float, high: float) -> Range:
     """
     if numbers == "bits" or (low >= 0 and high <= 1 and numbers != "floats"):
         return 0, 1
+    if numbers == "bytes" and low > 0 and high - low <= _NOISE:
+        return BYTES
     usual = 1.0 if numbers == "floats" and high <= 1 + _TOLERANCE else 255.0
     tolerance = _TOLERANCE * usual
     if -tolerance <= low and _USED * usual <= high <= usual + tolerance:
         return 0, usual
     if low == high:
         return min(low, 0), max(high, 1)
-    # Noise of a few grey values is not stretched: 8-bit images keep their black.
+    # 8-bit images keep their black.
     return (0, high) if numbers == "bytes" or 0 <= low <= high / 2 else (low, high)
 
 

@@ -15,7 +15,20 @@ import h5py
 import numpy as np
 
 from iic.model.store import count_parameters
-from tools.chaos.valid_files import MEMBER, MODEL, idx, member, model, npz, pictures, pixels, tgz
+from tools.chaos.valid_files import (
+    MEMBER,
+    MODEL,
+    csv_of,
+    idx,
+    member,
+    model,
+    named,
+    npz,
+    pictures,
+    pixels,
+    png,
+    tgz,
+)
 
 Content = bytes | Callable[[Path], object]
 _Files = Mapping[str, Content]
@@ -215,6 +228,74 @@ def idx_files() -> dict[str, bytes]:
     return {f"a: IDX, {name}": content for name, content in files.items()}
 
 
+def npy_files() -> dict[str, bytes]:
+    """Return NPY files."""
+    evil = np.array([_Evil(), _Evil()], object)
+    files = {
+        "pickled objects": evil.dumps(), "an array of pickled objects": npy_of_objects(evil),
+        "shape of petabytes": _header((1000, 10**7, 10**7)), "cut off": _header((6, 28, 28)) + b"a",
+        "negative shape": _header((-1, 28, 28)) + bytes(784),
+        "expression for a type": _header((6, 28, 28), "__import__('os').getpid()"),
+        "header of 4 GB": b"\x93NUMPY\2\0" + b"\xff" * 4 + b"{", "no header": b"\x93NUMPY",
+        "version 9": b"\x93NUMPY\x09\0\x01\0 ",
+        "a bomb behind it": _header((6, 28, 28)) + _ZEROS,
+    }  # fmt: skip
+    return {f"a.npy: {name}": content for name, content in files.items()}
+
+
+def npy_of_objects(array: np.ndarray) -> bytes:
+    """Return an NPY file of an array of Python objects."""
+    content = io.BytesIO()
+    np.save(content, array, allow_pickle=True)
+    return content.getvalue()
+
+
+def csv_files() -> dict[str, bytes]:
+    """Return tables of pixels."""
+    rows = [[k % 3, *row.ravel().tolist()] for k, row in enumerate(pixels())]
+    whole = csv_of(rows)
+    files = {
+        "a quotation mark that never ends": b'"' + whole, "a line of 9 MB": b"1," * 4_500_000,
+        "a million blank lines": b"\n" * 1_000_000 + whole, "zero bytes": whole[:500] + bytes(500),
+        "huge numbers": whole.replace(b",255,", b",1e999,"), "no numbers": b"nan," * 784 + b"1\n",
+        "not UTF-8": b"\xe4\xff" + whole, "digits without end": b"9" * 3_000_000 + whole,
+        "labels that steer a terminal": csv_of([["\x1b[2J", *row[1:]] for row in rows]),
+        "labels that are formulas": csv_of([["=1+1", *row[1:]] for row in rows]),
+        "a header alone": csv_of([["label", *range(784)]]), "lines cut off": whole[:-900],
+        "a hundred thousand columns": csv_of([range(100_000)] * 2),
+        "other digits": whole.replace(b"255", "٢٥٥".encode()),
+    }  # fmt: skip
+    bombs = {
+        "bomb of rows": b"1,2,3,4\n" * 20_000_000, "bomb of zeros": _ZEROS,
+        "bomb of pixels": csv_of([[0] * 785]) * 100_000,
+    }  # fmt: skip
+    return {f"a.csv: {name}": content for name, content in files.items()} | {
+        f"a.csv.gz: {name}": gzip.compress(content, 1) for name, content in bombs.items()
+    }
+
+
+def tables() -> dict[str, _Files]:
+    """Return files that replace those of images with a valid table of names, by name."""
+    files = [*named()][1:]
+    odd = ("/etc/passwd.png", "../../secret.png", "\x1b[2J.png", "a" * 5000 + ".png", "=1+1.png")
+    contents = {
+        **{f"name {name[:20]!a}": csv_of([(name, 1), *((f, 2) for f in files)]) for name in odd},
+        "a name twice": csv_of([(files[0], 1), (files[0], 2)]),
+        "a label of megabytes": csv_of((name, "a" * 1_000_000) for name in files),
+        "labels that steer a terminal": csv_of((name, "\x1b[2J") for name in files),
+        "labels that are formulas": csv_of((name, f"=1+{k}") for k, name in enumerate(files)),
+        "a quotation mark that never ends": b'"' + csv_of((name, 1) for name in files),
+        "a hundred thousand lines": csv_of([(files[0], 1)]) * 100_000,
+        "a million columns": b",".join([b"a.png"] * 1_000_000) + b"\n",
+        "zero bytes": bytes(1000), "nothing": b"",
+    }  # fmt: skip
+    found: dict[str, _Files] = {
+        f"table: {name}": {"labels.csv": content} for name, content in contents.items()
+    }
+    return found | {"table: a pipe": {"labels.csv": os.mkfifo},
+                    "table: link to endless zeros": {"labels.csv": _link("/dev/zero")}}  # fmt: skip
+
+
 def gzip_files() -> dict[str, bytes]:
     """Return gzip files."""
     plain = idx(pixels())
@@ -379,14 +460,14 @@ def cards() -> dict[str, _Files]:
 
 def names() -> dict[str, _Files]:
     """Return images in folders and files with every name that a file system takes, by a title."""
-    good = pictures()["grey.png"]
-    whole = {"train/x/a.png": good, "test/x/b.png": good}
+    good, other = png(1), png(2)
+    whole = {"train/x/a.png": good, "test/x/b.png": other}
     return {f"{what} named {name!a}": files for name in NAMES for what, files in (
-        ("folder", {f"{name}/a.png": good, "other/b.png": good}),
-        ("file", {f"x/{name}.png": good, "y/b.png": good}),
+        ("folder", {f"{name}/a.png": good, "other/b.png": other}),
+        ("file", {f"x/{name}.png": good, "y/b.png": other}),
         ("IDX file", {name: idx(pixels())}),
         ("NPZ file", {f"{name}.npz": npz(images=pixels())}),
-        ("kind of file", {"x.png": good, "y.png": good, f"z.{name}": b""}),
+        ("kind of file", {"x.png": good, "y.png": other, f"z.{name}": b""}),
         ("folder beside train and test", {**whole, f"{name}/a.png": good}),
         ("folder without images", {**whole, f"train/{name}/a.txt": b""}),
     )}  # fmt: skip

@@ -55,6 +55,17 @@ def array(folder: Path) -> None:
     _check_dataset(path)
 
 
+def table(folder: Path) -> None:
+    """Read images with a table of their names and labels: by its folder, and by the table."""
+    for path in (folder, folder / "labels.csv"):
+        for entry in (_check_predictions, _check_dataset):
+            try:
+                entry(path)
+            except InputError as error:
+                check_line(str(error))
+    _check_dataset(folder / "labels.csv")
+
+
 def package(folder: Path) -> None:
     """Read a package of npm's registry."""
     (path,) = folder.iterdir()
@@ -166,5 +177,5 @@ def _check(is_so: bool | np.bool_, otherwise: str) -> None:
         raise AssertionError(otherwise)
 
 
-_ENTRIES = (array, card, image, model, names, package, packed)
+_ENTRIES = (array, card, image, model, names, package, packed, table)
 ENTRIES: Mapping[str, Entry] = {entry.__name__: entry for entry in _ENTRIES}

@@ -29,7 +29,7 @@ from tools.chaos import crafted
 from tools.chaos.clones import Count
 from tools.chaos.crafted import Content
 from tools.chaos.entries import ENTRIES, Entry, wrong_line
-from tools.chaos.valid_files import arrays, model, pictures
+from tools.chaos.valid_files import arrays, model, named, pictures, png
 
 # Variants of each valid file.
 DAMAGED = 300
@@ -196,7 +196,8 @@ def crafted_trials() -> Iterator[HostileFiles]:
     """Yield all files that are crafted to do harm."""
     for name, content in crafted.images().items():
         yield _among_others(name, content)
-    for name, content in (crafted.npz_files() | crafted.idx_files()).items():
+    one = crafted.npz_files() | crafted.idx_files() | crafted.npy_files() | crafted.csv_files()
+    for name, content in one.items():
         yield HostileFiles(name, "array", {name.split(":")[0]: content})
     for name, content in crafted.packages().items():
         yield HostileFiles(name, "package", {"package.tgz": content})
@@ -205,17 +206,21 @@ def crafted_trials() -> Iterator[HostileFiles]:
     for name, changes in (crafted.models() | crafted.cards()).items():
         entry = "model" if name.startswith(("model:", "weights:")) else "card"
         yield HostileFiles(name, entry, {**model(), **changes})
-    for name, named in crafted.names().items():
-        yield HostileFiles(name, "names", named)
+    for name, files in crafted.names().items():
+        yield HostileFiles(name, "names", files)
+    for name, files in crafted.tables().items():
+        yield HostileFiles(name, "table", {**named(), **files})
 
 
 def damaged(numbers: random.Random, each: int) -> Iterator[HostileFiles]:
     """Yield as many damaged variants of each valid file."""
-    known = {"package.tgz": "package", "images-idx3-ubyte.gz": "packed", "model-card.json": "card"}
+    known = {"package.tgz": "package", "images-idx3-ubyte.gz": "packed", "model-card.json": "card",
+             "labels.csv": "table"}  # fmt: skip
     for number in range(each):
-        for name, content in {**pictures(), **arrays(), **model()}.items():
+        valid = {**pictures(), **arrays(), **model(), "labels.csv": named()["labels.csv"]}
+        for name, content in valid.items():
             says, bad = f"{name}: damaged no. {number}", damaged_content(content, numbers)
-            others = model() if name in model() else {}
+            others = model() if name in model() else named() if name == "labels.csv" else {}
             entry = known.get(name, "model" if others else "array")
             one = HostileFiles(says, entry, {**others, name: bad})
             yield _among_others(says, bad) if name in pictures() else one
@@ -223,8 +228,9 @@ def damaged(numbers: random.Random, each: int) -> Iterator[HostileFiles]:
 
 def _among_others(name: str, content: Content) -> HostileFiles:
     """An image of a kind that the first word of the name says, among valid ones."""
-    good, bad = pictures()["grey.png"], f"bad{Path(name.split(':')[0]).suffix}"
-    return HostileFiles(name, "image", {"0.png": good, bad: content, "1.png": good, "2.png": good})
+    bad = f"bad{Path(name.split(':')[0]).suffix}"
+    good = {f"{number}.png": png(number) for number in (1, 2, 3)}
+    return HostileFiles(name, "image", {**good, bad: content})
 
 
 def damaged_content(content: bytes, numbers: random.Random) -> bytes:

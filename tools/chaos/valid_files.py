@@ -6,7 +6,7 @@ import json
 import struct
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -61,6 +61,14 @@ def pictures() -> Mapping[str, bytes]:
     return found
 
 
+@cache
+def png(number: int) -> bytes:
+    """Return one of several different PNG files; the image files of `pictures` show number 0."""
+    content = io.BytesIO()
+    Image.fromarray(pixels()[number]).save(content, "PNG")
+    return content.getvalue()
+
+
 def idx(array: np.ndarray) -> bytes:
     """Return an IDX file of bytes."""
     head = struct.pack(f">I{array.ndim}I", 8 << 8 | array.ndim, *array.shape)
@@ -71,6 +79,13 @@ def npz(*, packed: bool = False, **arrays: np.ndarray) -> bytes:
     """Return an NPZ file of arrays."""
     content = io.BytesIO()
     (np.savez_compressed if packed else np.savez)(content, **arrays)  # type: ignore[arg-type]
+    return content.getvalue()
+
+
+def npy(array: np.ndarray) -> bytes:
+    """Return an NPY file of an array."""
+    content = io.BytesIO()
+    np.save(content, array)
     return content.getvalue()
 
 
@@ -94,16 +109,32 @@ def member(
     return info, content
 
 
+def csv_of(rows: Iterable[Sequence[object]]) -> bytes:
+    """Return a table of text."""
+    return "".join(f"{','.join(map(str, row))}\n" for row in rows).encode()
+
+
 def arrays() -> dict[str, bytes]:
-    """Return NPZ, IDX and packed files by name."""
+    """Return NPZ, IDX, NPY, CSV and packed files by name."""
     images, labels = pixels(), np.array(["a", "b", "c"] * 2)
+    flat = images.reshape(len(images), -1).tolist()
     return {
         "stored.npz": npz(images=images, labels=labels),
         "packed.npz": npz(packed=True, images=images, labels=labels),
         "images-idx3-ubyte": idx(images),
         "images-idx3-ubyte.gz": gzip.compress(idx(images)),
+        "images.npy": npy(images),
+        "pixels.csv": csv_of([label, *row] for label, row in zip("abcabc", flat, strict=True)),
         "package.tgz": tgz(member(content=idx(images))),
     }
+
+
+@cache
+def named() -> Mapping[str, bytes]:
+    """Return image files and a table with their names and labels, by name."""
+    names = [name for name in pictures() if name.endswith((".png", ".jpg"))]
+    rows = [("file", "label"), *((name, k % 2) for k, name in enumerate(names))]
+    return {"labels.csv": csv_of(rows), **{name: pictures()[name] for name in names}}
 
 
 @cache

@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import re
 import struct
 
 import numpy as np
@@ -95,6 +96,42 @@ def test_local_file_is_read_uncompressed_or_gzipped(tmp_path):
     (tmp_path / "images").write_bytes(CONTENT)
     (tmp_path / "images.gz").unlink()
     assert read_local_file(tmp_path, FILE) == CONTENT
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "train-images.idx3-ubyte",
+        "train-images-idx3-ubyte.bin",
+        "train-images-idx3-ubyte (1)",
+        "train-images-idx3-ubyte/train-images-idx3-ubyte",
+        "raw/train-images-idx3-ubyte",
+        "raw/train-images-idx3-ubyte.gz",
+        "train-images.idx3-ubyte.gz",
+    ],
+)
+def test_local_file_is_found_by_its_content(tmp_path, place):
+    file = IdxFile("train-images-idx3-ubyte", FILE.sha256, FILE.shape)
+    path = tmp_path / place
+    path.parent.mkdir(exist_ok=True)
+    # Other content of the same size does not count.
+    (tmp_path / "a").write_bytes(CONTENT[::-1])
+    path.write_bytes(gzip.compress(CONTENT) if place.endswith(".gz") else CONTENT)
+    assert read_local_file(tmp_path, file) == CONTENT
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte.gz.part", "train-image-idx3-ubyte.zip"])
+def test_near_miss_of_a_local_file_is_named(tmp_path, name):
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(InputError, match=f"; {re.escape(name)} is similar: rename or unpack it"):
+        read_local_file(tmp_path, IdxFile("train-images-idx3-ubyte", "", (2, 3, 4)))
+
+
+def test_similar_name_with_other_content_is_read_for_the_error(tmp_path):
+    (tmp_path / "train-images.idx3-ubyte").write_bytes(b"x" * 40)
+    file = IdxFile("train-images-idx3-ubyte", FILE.sha256, FILE.shape)
+    with pytest.raises(InputError, match="SHA-256 is"):
+        verify_sha256(read_local_file(tmp_path, file), file, "here")
 
 
 def test_missing_local_file_is_named(tmp_path):

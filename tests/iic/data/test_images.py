@@ -335,6 +335,11 @@ def test_any_decoder_exception_becomes_an_unreadable_image_error(tmp_path, saved
         read(FileSource("folder", [tmp_path / "x.png"]))
 
 
+def test_name_that_no_file_can_have_is_named(tmp_path):
+    with pytest.raises(UnreadableImageError, match="cannot be read as an image"):
+        read(FileSource("folder", [tmp_path / f"{'a' * 300}.png"]))
+
+
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"no\.png: cannot be read as an image \(No such file"):
         read(FileSource("folder", [tmp_path / "no.png"]))

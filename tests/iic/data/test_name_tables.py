@@ -192,6 +192,14 @@ def test_large_tables_are_refused_before_they_fill_the_memory(tmp_path, monkeypa
     monkeypatch.setattr("iic.data.name_tables._MOST_TEXT", 1000)
     path = write(tmp_path / "labels.csv.gz", itertools.repeat(("00.png", "x"), 1000))
     assert "more than 1,000 characters" in refused(path, [tmp_path / "00.png"])
+    monkeypatch.setattr("iic.data.name_tables._MOST_LINES", 50)
+    assert "more than 50 lines" in refused(path, [tmp_path / "00.png"])
+
+
+def test_long_names_are_refused(tmp_path):
+    path = table(tmp_path, f"{'a' * 300}.png,1", "b.png,2")
+    with pytest.raises(InputError, match="the name 'aaa.* is not printable, or longer than 255"):
+        names_table(path)
 
 
 @pytest.mark.parametrize("header", [[], ["path,label"], ["file;name,digit"]])

@@ -1,8 +1,11 @@
 """`iic predict` assigns images to the same clusters as the pipeline."""
 
 import csv
+import gzip
 import json
+import logging
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -250,3 +253,94 @@ def test_only_a_few_batches_are_read_ahead(pipeline_run):
     batches = predict_source(Network(), source, light, Reading(), lambda _: None)
     assert next(batches).indices == list(range(BATCH_SIZE))
     assert source.most < 30 * BATCH_SIZE
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    header = struct.pack(f">I{array.ndim}I", 8 << 8 | array.ndim, *array.shape)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(header + array.tobytes()))
+
+
+def said(pipeline_run: Path, capsys, *arguments: object) -> tuple[list[dict[str, str]], str]:
+    """Return the rows and the messages of `iic predict`."""
+    shown = logging.StreamHandler()
+    logging.getLogger("iic").addHandler(shown)
+    predict(pipeline_run, *arguments)
+    logging.getLogger("iic").removeHandler(shown)
+    output = capsys.readouterr()
+    return rows(output.out), output.err
+
+
+def test_all_splits_and_any_labels_are_read(pipeline_run, digits, tmp_path, capsys):
+    x, y = digits.train_images, digits.train_labels
+    for split, some in (("train", slice(20)), ("test", slice(20, 30))):
+        write_idx(tmp_path / f"emnist/emnist-digits-{split}-images-idx3-ubyte.gz", x[some])
+        write_idx(tmp_path / f"emnist/emnist-digits-{split}-labels-idx1-ubyte.gz", y[some])
+    assert len(said(pipeline_run, capsys, tmp_path / "emnist")[0]) == 30
+    np.savez(tmp_path / "val.npz", x_train=x[:12], x_val=x[12:15], x_test=x[15:21])
+    found, messages = said(pipeline_run, capsys, tmp_path / "val.npz")
+    assert [row["path"].split("#")[1] for row in found[11:16]] == [
+        *("x_train[11]", "x_val[0]", "x_val[1]", "x_val[2]", "x_test[0]")
+    ]
+    # Labels are not needed, so that not even pickled ones matter.
+    np.savez(tmp_path / "o.npz", images=x[:10], labels=y[:10].astype(object), more=x[10:13])
+    found, messages = said(pipeline_run, capsys, tmp_path / "o.npz")
+    assert len(found) == 10
+    assert "arrays that are not read: more (3, 28, 28)" in messages
+
+
+@pytest.mark.parametrize(
+    ("convert", "warning"),
+    [
+        (lambda x: x / 255 * 1.0000002, ""),
+        (lambda x: x / 255 * 16, "warning: values range from 0 to 16; scaled so that"),
+        (lambda x: x.astype(np.uint16) * 16, "warning: values range from 0 to 4080; scaled"),
+        (lambda x: (x[:, None] / 127.5) - 1, "warning: values range from -1 to 1; scaled"),
+        (lambda x: x.reshape(-1, 784).astype(np.float32), ""),
+    ],
+)
+def test_values_of_any_range_get_the_same_clusters(
+    pipeline_run, digits, tmp_path, capsys, convert, warning
+):
+    images = digits.test_images[:20]
+    np.save(tmp_path / "bytes.npy", images)
+    np.save(tmp_path / "other.npy", convert(images))
+    expected, _ = said(pipeline_run, capsys, tmp_path / "bytes.npy")
+    found, messages = said(pipeline_run, capsys, tmp_path / "other.npy")
+    assert [row["cluster"] for row in found] == [row["cluster"] for row in expected]
+    assert warning in messages
+    assert bool(warning) == ("values range" in messages)
+
+
+def test_files_of_phones_and_tiny_digits(pipeline_run, digits, tmp_path, capsys):
+    for number, image in enumerate(digits.test_images[:10]):
+        page = np.full((280, 400), 255, np.uint8)
+        page[100:128, 180:208] -= image
+        photo = Image.fromarray(page).convert("RGB")
+        more = {"format": "MPO", "save_all": True, "append_images": [photo.resize((40, 28))]}
+        photo.save(tmp_path / f"{number}.jpg", **(more if number % 2 else {}))
+    found, messages = said(pipeline_run, capsys, tmp_path)
+    assert len(found) == 10
+    assert "warning: 10 of 10 images are tiny: ink fills" in messages
+    assert "--size crop" in messages
+    _, messages = said(pipeline_run, capsys, tmp_path, "--size", "crop")
+    assert "are tiny" not in messages
+
+
+def test_images_unlike_those_of_training_are_named(pipeline_run, tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.zeros((20, 28, 28), np.uint8))
+    _, messages = said(pipeline_run, capsys, tmp_path / "x.npy", "--ink", "light")
+    assert "warning: 20 of 20 images are blank" in messages
+    assert "20 of 20 images are in cluster" in messages
+
+
+def test_left_out_files_and_broken_links_are_named(pipeline_run, files, tmp_path, capsys):
+    shutil.copytree(files / "light", tmp_path / "x")
+    (tmp_path / "x/a.txt").write_text("hello")
+    (tmp_path / "x/b.png").symlink_to("/nowhere.png")
+    with pytest.raises(InputError, match="1 broken link: b.png → /nowhere.png; .*--skip-broken"):
+        predict(pipeline_run, tmp_path / "x")
+    found, messages = said(pipeline_run, capsys, tmp_path / "x", "--skip-broken")
+    assert len(found) == 40
+    assert "1 broken link" in messages
+    assert "1 of 41 files left out: 1 .txt" in messages

@@ -25,7 +25,7 @@ from tools.chaos.hostile import (
     judge,
     outcome_of,
 )
-from tools.chaos.valid_files import arrays, model, pictures
+from tools.chaos.valid_files import arrays, model, named, pictures, png
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +64,14 @@ def test_valid_files_are_accepted(entry, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     contents = {**pictures(), **arrays()}
     of_entry = {
-        "image": [{"a.png": contents["grey.png"], name: contents[name]} for name in pictures()],
-        "array": [{name: contents[name]} for name in list(arrays())[:4]],
+        "image": [{"a.png": png(1), name: contents[name]} for name in pictures()],
+        "array": [{name: contents[name]} for name in list(arrays())[:6]],
         "package": [{"package.tgz": contents["package.tgz"]}],
+        "table": [named()],
         "packed": [{"images.gz": contents["images-idx3-ubyte.gz"]}],
         "model": [model()],
         "card": [model()],
-        "names": [{"cat/a.png": contents["grey.png"], "dog/b.png": contents["deep.png"]}],
+        "names": [{"cat/a.png": png(1), "dog/b.png": contents["deep.png"]}],
     }
     for number, files in enumerate(of_entry[entry]):
         for name, content in files.items():
