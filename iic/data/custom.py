@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 _TRAIN, _TEST = "train", "test"
 # Usual names of images without a label.
 _NO_LABEL = frozenset({"-1", "unknown", "unlabeled", "unlabelled", "none", "nan", "n/a", "?"})
+# Images that may each have a label of its own; with more, labels are rather numbers of images.
+_MOST_SINGLE = 100
 # Largest number of labels that a warning names.
 _NAMED = 5
 
@@ -114,34 +116,45 @@ def _useful_labels(parts: Mapping[str, Part], where: Path) -> _Labels:
     if not known:
         return none
     names, counts = check_labels(known, where)
-    if _TEST in labels:
-        if labels[_TRAIN] is None:
-            raise InputError(
-                f"{where}: the test split has labels, but the training split has none; label both "
-                "or neither"
-            )
-        unknown = unknown_labels(labels[_TRAIN], labels[_TEST])
-        if labels[_TEST] is None or unknown.total() == len(labels[_TEST] or ()):
-            found = f" ({_shown(sorted(unknown))}, not among those of train)" if unknown else ""
-            log.warning(
-                "%s: the test images have no labels%s, so all labels are left out and nothing is "
-                "scored. To train on the labelled images alone, set data.path to their folder, and "
-                "assign the others with `iic predict`",
-                *(where, found),
-            )
-            return none
-        if unknown:
-            log.warning(
-                "%s: %s labels that are not among those of train: %s; they count as errors in "
-                "every score",
-                *(where, f"{counted(unknown.total(), 'test image')} with"),
-                _shown([f"{name} ({n:,})" for name, n in unknown.most_common()]),
-            )
+    if _TEST in labels and not _test_labels_are_known(labels[_TRAIN], labels[_TEST], where):
+        return none
     if len(names) == 1:
         log.info("%s: all images have the label %s; treated as unlabelled", where, names[0])
         return none
+    if len(names) == len(known) > _MOST_SINGLE:
+        log.warning("%s: each image has a label of its own; treated as unlabelled", where)
+        return none
     _warn_of_names(names, counts, where)
     return labels
+
+
+def _test_labels_are_known(
+    train: Sequence[str] | None, test: Sequence[str] | None, where: Path
+) -> bool:
+    """Return whether some test image has a label of the training split; warn about others."""
+    if train is None:
+        raise InputError(
+            f"{where}: the test split has labels, but the training split has none; label both "
+            "or neither"
+        )
+    unknown = unknown_labels(train, test)
+    if test is None or unknown.total() == len(test):
+        found = f" ({_shown(sorted(unknown))}, not among those of train)" if unknown else ""
+        log.warning(
+            "%s: the test images have no labels%s, so all labels are left out and nothing is "
+            "scored. To train on the labelled images alone, set data.path to their folder, and "
+            "assign the others with `iic predict`",
+            *(where, found),
+        )
+        return False
+    if unknown:
+        log.warning(
+            "%s: %s with labels that are not among those of train: %s; they count as errors in "
+            "every score",
+            *(where, counted(unknown.total(), "test image")),
+            _shown([f"{name} ({n:,})" for name, n in unknown.most_common()]),
+        )
+    return True
 
 
 def _warn_of_names(names: np.ndarray, counts: np.ndarray, where: Path) -> None:

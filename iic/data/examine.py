@@ -117,7 +117,7 @@ def examine(
         votes, source = len(greys), "by the borders" if greys else "by the transparent paper"
         found = "dark" if 2 * light_borders > votes else "light"
     against = len(greys) - light_borders if found == "dark" else light_borders
-    if known and ink == "auto" and greys and against > (1 - _MOST_OPPOSITE) * len(greys):
+    if known and ink == "auto" and 2 * against > len(greys):
         other = "light" if found == "dark" else "dark"
         warnings.append(
             f"{against:,} of {len(greys):,} images have a border of ink, unlike the training set "

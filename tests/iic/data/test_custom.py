@@ -135,6 +135,14 @@ def test_one_label_for_all_images_is_ignored(tmp_path, images, caplog):
     assert "all images have the label scans; treated as unlabelled" in caplog.text
 
 
+def test_a_label_for_each_image_is_a_number_of_the_image(tmp_path, digits, caplog):
+    np.savez(tmp_path / "x.npz", x=digits.train_images[:101], y=np.arange(101))
+    assert read(tmp_path / "x.npz").names == ()
+    assert "each image has a label of its own; treated as unlabelled" in caplog.text
+    np.savez(tmp_path / "x.npz", x=digits.train_images[:10], y=np.arange(10))
+    assert len(read(tmp_path / "x.npz").names) == 10
+
+
 def test_label_with_a_single_image_is_kept_and_reported(labelled, images, caplog):
     save(labelled / "rare", images[:1] // 2)
     data = read(labelled)
