@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
@@ -100,6 +100,9 @@ def test_any_range_gives_the_same_images(scale, shift, dtype, is_negative):
     if dtype == np.uint16:
         numbers = numbers - min(numbers.min(), 0)
     array = (np.rint(numbers) if np.dtype(dtype).kind != "f" else numbers).astype(dtype)
+    # Dim images in a usual range stay dim.
+    top = float(array.max())
+    assume(array.min() < 0 or not (0.5 <= top < 0.99 or 127.5 <= top < 254))
     source = ArraySource("x", array)
     found = converted(source, Reading()).astype(int)
     np.testing.assert_allclose(found, DIGITS, atol=2)
