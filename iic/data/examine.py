@@ -29,6 +29,8 @@ _MOST_GREY = 0.35
 _SIDE = 128
 # Values outside the range of the training set, as a share of it, that are reported.
 _BEYOND = 0.01
+# Share of a usual range that a set with full contrast covers.
+_NARROW = 0.75
 # 8-bit images whose brightest value is below need all images for their range.
 _DIM = 128
 
@@ -199,6 +201,8 @@ def _ranges(
             ranges[numbers] = range_of(numbers, low, high)
             if not is_usual(numbers, ranges[numbers]):
                 warnings.append(_scaling(ranges[numbers], low, high))
+            elif high - low < _NARROW * ranges[numbers][1]:
+                warnings.append(_narrow(ranges[numbers], low, high))
     return ranges, warnings
 
 
@@ -233,6 +237,13 @@ def _scaling(limits: Range, low: float, high: float) -> str:
     return (
         f"values range from {low:.6g} to {high + 0.0:.6g}; scaled so that {black:.6g} is black and "
         f"{white + 0.0:.6g} is white"
+    )
+
+
+def _narrow(limits: Range, low: float, high: float) -> str:
+    return (
+        f"values range from {low:.6g} to {high:.6g} only, where {limits[0]:.6g} is black and "
+        f"{limits[1]:.6g} is white; if that is not meant, scale them"
     )
 
 

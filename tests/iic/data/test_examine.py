@@ -107,7 +107,22 @@ def test_any_range_gives_the_same_images(scale, shift, dtype, is_negative):
     found = converted(source, Reading()).astype(int)
     np.testing.assert_allclose(found, DIGITS, atol=2)
     limits = next(iter(examine([source], "auto").appearance.ranges.values()))
-    assert bool(warnings_of(source)) == (limits not in ((0, 255), (0, 1)))
+    is_scaled = limits not in ((0, 255), (0, 1))
+    assert ("scaled so that" in warnings_of(source)) == is_scaled
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (DIGITS / 255 * 0.6, "0 to 0.6 only, where 0 is black and 1 is white"),
+        (DIGITS // 2 + np.uint8(40), "40 to 167 only, where 0 is black and 255 is white"),
+        (DIGITS // 5 * np.uint8(4), ""),
+    ],
+)
+def test_a_part_of_a_usual_range_is_kept_and_named(array, said):
+    found = examine([ArraySource("x", array)], "auto")
+    assert next(iter(found.appearance.ranges.values())) in ((0, 1), (0, 255))
+    assert found.warnings == () if not said else said in found.warnings[0]
 
 
 @pytest.mark.parametrize(
