@@ -10,6 +10,7 @@ import numpy as np
 from dvclive.live import Live
 
 from iic.core.files import read_arrays, write_arrays, write_table
+from iic.core.machine import keep_freed_memory
 from iic.core.params import Params
 from iic.pipeline.paths import DRAWS, HISTORY, IMAGES, MODEL, NEIGHBORS, SNAPSHOTS
 from iic.pipeline.quiet import device_name, quiet
@@ -38,6 +39,7 @@ EXAMPLES = 6
 
 def main(params: Params) -> None:
     """Train, and store the model, the history and the snapshots."""
+    keep_freed_memory()
     data = read_data()
     images = data.train_images
     check_enough(find_distinct(images), params.model.clusters)

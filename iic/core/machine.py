@@ -1,5 +1,6 @@
 """Facts about the machine and its processor, by which libraries choose their code."""
 
+import ctypes
 import os
 import platform
 from importlib.metadata import version
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 _PROCESSORS = Path("/proc/cpuinfo")
+# Options of glibc's mallopt.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 # Instruction sets that change which code libraries choose.
 _WIDE = {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}
 
@@ -37,6 +40,22 @@ def _cpuinfo() -> dict[str, str]:
         key, _, value = line.partition(":")
         lines[key.strip()] = value.strip()
     return lines
+
+
+def keep_freed_memory() -> bool:
+    """Keep freed memory for later allocations instead of returning it to the system.
+
+    TensorFlow frees its large arrays in each step. Without this setting, the GNU C library returns
+    them, and the system has to clear their pages again for the next step.
+
+    Returns:
+        Whether the setting was made; other C libraries have none.
+    """
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is None or platform.libc_ver()[0] != "glibc":
+        return False
+    # No array gets a mapping of its own, and the heap does not shrink.
+    return bool(set_option(_M_MMAP_MAX, 0) and set_option(_M_TRIM_THRESHOLD, 2**31 - 1))
 
 
 def machine() -> dict[str, Any]:
