@@ -45,8 +45,8 @@ def idx_parts(folder: Path, files: Sequence[Path], max_images: int) -> dict[str,
         raise InputError(f"{folder}: none of {names} contains images, shape (n, height, width)")
     if any("emnist" in file.name.lower() for file in files):
         log.warning(
-            "%s: EMNIST stores its images transposed; clusters are the same, but the report shows "
-            "mirrored letters",
+            "%s: EMNIST stores its images transposed: the report shows mirrored letters, and a "
+            "model of upright digits misreads them; images.swapaxes(1, 2) turns them",
             folder,
         )
     for (split, rank), (file, _) in found.items():

@@ -67,8 +67,8 @@ def used_splits(parts: Mapping[Split, Part], where: Path, root: str) -> dict[str
         train = _joined([train, parts["val"]], where, root)
         n = len(parts["val"].source.names)
         log.info(
-            "%s: %s of the validation split (%s) %s used for training",
-            *(where, counted(n, "image"), parts["val"].source.title, "is" if n == 1 else "are"),
+            "%s: %s of the validation split (%s) added to the training images",
+            *(where, counted(n, "image"), parts["val"].source.title),
         )
     return {"train": train, "test": parts["test"]}
 
