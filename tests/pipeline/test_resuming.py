@@ -177,7 +177,7 @@ def test_key_of_the_state_depends_on_settings_code_data_and_machine(params, tmp_
     assert len(keys) == 9
 
 
-def test_key_covers_the_code_of_the_stage_and_its_imports(params, monkeypatch):
+def test_key_covers_the_code_of_the_stage_and_its_imports(params, digits, monkeypatch):
     from stages import train as stage
 
     code = {path.resolve() for path in resume._code()}
@@ -193,7 +193,7 @@ def test_key_covers_the_code_of_the_stage_and_its_imports(params, monkeypatch):
     class AskedError(Exception):
         pass
 
-    monkeypatch.setattr(stage, "read_data", lambda: None)
+    monkeypatch.setattr(stage, "read_data", lambda: digits)
     monkeypatch.setattr(stage, "resumable", resumable)
     with pytest.raises(AskedError):
         stage.main(params)

@@ -44,7 +44,7 @@ def project(tmp_path: Path) -> Path:
 def make(folder: Path, *arguments: str) -> str:
     """Run make, by default for the environment's Python; return all output."""
     python = f"PYTHON={folder.parent / 'python3'}"
-    command = ["make", python, *(arguments or [".venv/bin/python"])]
+    command = ["make", "--no-print-directory", python, *(arguments or [".venv/bin/python"])]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     return done.stdout + done.stderr
 

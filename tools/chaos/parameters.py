@@ -295,7 +295,7 @@ Settings = tuple[str, ...]
 
 # A network and a schedule as small as possible; what is odd comes on top.
 SMALL: Settings = (
-    *('data.name="digits"', "augment.views=2", "model.widths=[4, 4, 8]", "model.head_widths=[8]"),
+    *("data.name=digits", "augment.views=2", "model.widths=[4, 4, 8]", "model.head_widths=[8]"),
     *("model.overclusters=20", "train.epochs=2"),
 )
 # Values that any key gets if Params accepts them, and larger ones that would take too long.
@@ -322,7 +322,8 @@ def _odd_values() -> Iterator[str]:
         extremes = [value for value in _EXTREMES if value is None or value <= limit]
         for value in () if key.startswith("data.") else _SPECIAL.get(key, extremes):
             if value != _VALUES[key] and not _is_refused(key, json.dumps(value)):
-                yield f"{key}={json.dumps(value)}"
+                # The value of a key that holds text is written without quotes.
+                yield f"{key}={value if isinstance(value, str) else json.dumps(value)}"
 
 
 def odd_runs(numbers: random.Random, trials: int = 100) -> Iterator[Count]:

@@ -265,6 +265,7 @@ def test_folder_of_other_files_alone_says_which(tmp_path, name, content):
 
 
 def test_files_that_systems_leave_behind_do_not_matter(tmp_path, images, caplog):
+    caplog.set_level(logging.WARNING)
     classes(tmp_path / "x", images[:12], THREE[:12])
     for name in ("__MACOSX/0/._1.png", ".DS_Store", "0/Thumbs.db", "desktop.ini", "0/._000.png"):
         (tmp_path / "x" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -381,6 +382,7 @@ def test_labels_beside_pictures_are_read(tmp_path, images, labels, head):
 
 @pytest.mark.parametrize("places", [("train.csv", "test.csv"), ("train/l.csv", "test/l.csv")])
 def test_tables_for_each_split_are_read(tmp_path, images, labels, places, caplog):
+    caplog.set_level(logging.WARNING)
     for split, place, start in zip(("train", "test"), places, (0, 20), strict=True):
         flat(tmp_path / split, images[start : start + 20], start=start)
         table(tmp_path / place, range(start, start + 20), labels)

@@ -103,7 +103,7 @@ def test_without_git_dvc_lock_is_removed_and_made_from_the_cache(clone):
     repair_repository(everything=False)
     assert not (clone / LOCK).exists()
     output = run("dvc", "repro", "evaluate", cwd=clone).stdout
-    assert output.count("is cached - skipping run") == 5
+    assert output.count("is cached - skipping run") == 6
     # Only the report is not cached.
     assert before.startswith((clone / LOCK).read_bytes())
 

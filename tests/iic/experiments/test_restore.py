@@ -93,8 +93,13 @@ def test_failing_stage_keeps_outputs_message_and_exit_status(clone, tmp_path):
     done = run("dvc", "repro", cwd=clone, check=False)
     assert done.returncode != 0
     assert f"error: {tmp_path / 'scans'}: contains no images" in done.stderr
-    assert found() == before == outputs()
+    after, listed = found(), outputs()
+    # The stage before it has counted the files of the new path.
+    for known in (before, after, listed):
+        del known["data/source.json"]
+    assert after == before == listed
     run("git", "checkout", "params.yaml", cwd=clone)
+    run("dvc", "repro", "source", cwd=clone)
     assert is_up_to_date()
 
 

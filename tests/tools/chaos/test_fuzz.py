@@ -149,7 +149,7 @@ def test_campaign_tries_each_odd_setting_in_100_runs(monkeypatch):
 )
 def test_settings_that_break_a_stage_are_lost(broken, fault, monkeypatch):
     def main(params):
-        Path("data").mkdir()
+        Path("data").mkdir(exist_ok=True)
         Path("data/images.npz").touch()
         raise broken
 
@@ -162,7 +162,7 @@ def test_missing_outputs_are_lost(monkeypatch):
         monkeypatch.setattr(f"stages.{stage}.main", lambda params: None)
     monkeypatch.setattr(parameters, "_diagnosed", lambda params: [])
     (found,) = last(parameters.runs([()])).lost
-    assert found.startswith(": without data/images.npz, data/labels.npz, ")
+    assert found.startswith(": without data/source.json, data/images.npz, ")
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def test_all_declared_outputs_are_compared():
     assert {"model", "reports/metrics.json", "reports/accuracy.csv", "reports/figures"} <= set(
         found
     )
-    assert found[0] == "data/images.npz"
+    assert found[0] == "data/source.json"
     kinds = ("outs", "metrics", "plots")
     count = sum(len(stage.get(kind, [])) for stage in stages.values() for kind in kinds)
     assert len(found) == len(set(found)) == count

@@ -149,7 +149,8 @@ def test_machine_is_prepared_or_the_reason_is_returned(checkout, tmp_path, monke
     place = Place(1, 0.0, str(tmp_path), {})
     assert task.prepare(checkout, place) == ""
     files = list((tmp_path / f"iic-sweep-{os.getuid()}/files").rglob("*"))
-    assert sum(path.is_file() for path in files) == 4  # images, labels, draws, neighbours
+    # source, images, labels, appearance, draws, neighbours
+    assert sum(path.is_file() for path in files) == 6
     monkeypatch.setattr(task, "_PAUSE_SECONDS", 0.0)
     nowhere = replace(checkout, git="file:///nowhere.git")
     assert "'/nowhere.git' does not appear to be a git repository" in task.prepare(nowhere, place)
