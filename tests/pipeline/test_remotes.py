@@ -108,7 +108,7 @@ def test_pulled_results_are_equal_and_nothing_is_trained_again(publisher, server
     assert outputs_of(reader) == outputs_of(publisher)
     run("dvc", "status", "--quiet", cwd=reader)
     printed = run("dvc", "repro", cwd=reader).stdout
-    assert printed.count("didn't change, skipping") == 6
+    assert printed.count("didn't change, skipping") == 7
     assert "Running stage" not in printed
 
 
