@@ -43,7 +43,8 @@ def main(params: Params) -> None:
         SNAPSHOTS,
         ["cluster_joint", "cluster_test", "overcluster_joint", "overcluster_test", "second_test"],
     )
-    splits = _assign(known)
+    images = read_arrays(IMAGES, ["train_images", "test_images"])
+    splits = _assign(images, known)
     train, test = splits["train"], splits["test"]
     clusters, overclusters = classes_of_clusters(train, test, names)
 
@@ -71,7 +72,7 @@ def main(params: Params) -> None:
         size=params.data.size,
         ink=params.data.ink,
         appearance=read_appearance(APPEARANCE),
-        ink_share=_ink_share(),
+        ink_share=_ink_share(images["train_images"]),
         labels=names.tolist(),
         clusters=clusters,
         overclusters=overclusters,
@@ -82,9 +83,8 @@ def main(params: Params) -> None:
     write_card(card, MODEL_CARD)
 
 
-def _assign(known: dict[str, np.ndarray]) -> dict[str, Split]:
+def _assign(images: dict[str, np.ndarray], known: dict[str, np.ndarray]) -> dict[str, Split]:
     """Assign the images of both splits to clusters with the trained model."""
-    images = read_arrays(IMAGES, ["train_images", "test_images"])
     network = load_network(MODEL)
     return {
         split: Split(predict(network, images[f"{split}_images"]), known[f"{split}_labels"])
@@ -92,12 +92,11 @@ def _assign(known: dict[str, np.ndarray]) -> dict[str, Split]:
     }
 
 
-def _ink_share() -> tuple[float, float]:
-    """Return mean and standard deviation of the ink of the training images.
+def _ink_share(images: np.ndarray) -> tuple[float, float]:
+    """Return mean and standard deviation of the ink of images (n, 28, 28).
 
     `iic predict` recognises images of another kind by them.
     """
-    images = read_arrays(IMAGES, ["train_images"])["train_images"]
     ink = images.reshape(len(images), -1).mean(axis=1) / 255
     return round(float(ink.mean()), 4), round(float(ink.std()), 4)
 

@@ -206,3 +206,15 @@ def no_file_larger_than(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture
+def clone(pipeline_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the finished pipeline as the current folder; `iic repair` does not wait in it."""
+    from iic.experiments import repair
+
+    folder = tmp_path / "clone"
+    shutil.copytree(pipeline_run, folder, symlinks=True)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(repair, "_WRITE_SECONDS", 0.01)
+    return folder

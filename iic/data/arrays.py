@@ -6,7 +6,7 @@ import re
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import IO, Literal, NamedTuple
 
 import numpy as np
 
@@ -80,11 +80,15 @@ def npz_headers(path: Path) -> dict[str, Header]:
 
 def _header(archive: zipfile.ZipFile, name: str) -> Header:
     with archive.open(f"{name}.npy") as file:
-        version = np.lib.format.read_magic(file)
-        read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
-            version, np.lib.format.read_array_header_2_0
-        )
-        shape, _, dtype = read(file)
+        return _read_header(file)
+
+
+def _read_header(file: IO[bytes]) -> Header:
+    version = np.lib.format.read_magic(file)
+    read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
+        version, np.lib.format.read_array_header_2_0
+    )
+    shape, _, dtype = read(file)
     return Header(shape, dtype)
 
 
@@ -112,10 +116,9 @@ def read_npz(path: Path, max_images: int, names: Collection[str]) -> dict[str, n
 
 def _checked_size(archive: zipfile.ZipFile, name: str, place: str, max_images: int) -> int:
     """Return the size of an array in bytes from its header; raise an InputError if too large."""
-    shape, dtype = _header(archive, name)
     # The archive's member may be larger than the array's header says.
     unpacked = archive.getinfo(f"{name}.npy").file_size - _HEADER_BYTES
-    return check_array(shape, dtype, place, max_images, unpacked)
+    return check_array(*_header(archive, name), place, max_images, unpacked)
 
 
 def check_array(
@@ -160,12 +163,7 @@ def read_npy(path: Path, max_images: int) -> np.ndarray:
     try:
         check_plain(path)
         with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
-                version, np.lib.format.read_array_header_2_0
-            )
-            shape, _, dtype = read(file)
-            if check_array(shape, dtype, str(path), max_images) > MOST_BYTES:
+            if check_array(*_read_header(file), str(path), max_images) > MOST_BYTES:
                 raise InputError(f"{path}: {TOO_MANY_BYTES}")
             file.seek(0)
             return np.lib.format.read_array(io.BytesIO(file.read()), allow_pickle=False)

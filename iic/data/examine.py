@@ -127,13 +127,10 @@ def examine(
         )
     paper, margin = (known.paper, known.margin) if known else _paper(greys, found)
     appearance = Appearance(ranges=ranges, ink=found, paper=paper, margin=margin)
-    return Examination(
-        appearance,
-        votes,
-        *((against, sum(map(_is_mixed, greys))) if votes else (0, 0)),
-        tuple(warnings),
-        source,
-    )
+    if not votes:
+        return Examination(appearance, warnings=tuple(warnings), source=source)
+    mixed = sum(map(_is_mixed, greys))
+    return Examination(appearance, votes, against, mixed, tuple(warnings), source)
 
 
 def _is_mixed(grey: np.ndarray) -> bool:

@@ -17,15 +17,6 @@ from iic.pipeline.inputs import md5_of, outputs_in
 RWLOCK, LOCK = ".dvc/tmp/rwlock", "dvc.lock"
 
 
-@pytest.fixture
-def clone(pipeline_run, tmp_path, monkeypatch):
-    folder = tmp_path / "clone"
-    shutil.copytree(pipeline_run, folder, symlinks=True)
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(repair_module, "_WRITE_SECONDS", 0.01)
-    return folder
-
-
 @pytest.mark.parametrize("name", [RWLOCK, LOCK])
 @pytest.mark.parametrize("share", [0.0, 0.4, 0.97])
 def test_a_half_written_lock_file_is_repaired(clone, name, share, capsys):

@@ -10,20 +10,10 @@ import yaml
 from conftest import override, run
 
 from iic.core.errors import InputError
-from iic.experiments import repair as repair_module
 from iic.experiments.repair import repair_repository
 from iic.experiments.restore import restore_failed, restore_missing
 from iic.pipeline.inputs import md5_of, outputs_in
 from iic.pipeline.outputs import KEPT, outputs_kept
-
-
-@pytest.fixture
-def clone(pipeline_run, tmp_path, monkeypatch):
-    folder = tmp_path / "clone"
-    shutil.copytree(pipeline_run, folder, symlinks=True)
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(repair_module, "_WRITE_SECONDS", 0.01)
-    return folder
 
 
 def outputs() -> dict[str, str]:
