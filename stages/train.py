@@ -39,7 +39,6 @@ EXAMPLES = 6
 
 def main(params: Params) -> None:
     """Train, and store the model, the history and the snapshots."""
-    keep_freed_memory()
     data = read_data()
     images = data.train_images
     check_enough(find_distinct(images), params.model.clusters)
@@ -47,6 +46,8 @@ def main(params: Params) -> None:
         log.warning("warning: %s", few)
     log.info("training on %s", device_name())
     with resumable(params, [Path(__file__), IMAGES, DRAWS, NEIGHBORS]) as state, _line_ended():
+        # Only from here on: what reading and checking the images took goes back to the system.
+        keep_freed_memory()
         _train(data, params, state)
 
 
