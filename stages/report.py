@@ -4,7 +4,7 @@ import matplotlib
 
 from iic.core.errors import InputError
 from iic.core.files import read_arrays, read_json, read_table, write_bytes, write_text
-from iic.core.params import Params
+from iic.core.params import Params, shown_operations
 from iic.evaluation.card import read_card
 from iic.evaluation.paths import ACCURACY, CLASS_COLUMNS, METRICS, MODEL_CARD, PREDICTIONS
 from iic.pipeline.paths import HISTORY, IMAGES, NEIGHBORS, SNAPSHOTS
@@ -53,6 +53,7 @@ def main(params: Params) -> None:
         **read_arrays(IMAGES, ["train_images", "test_images"]),
         **read_arrays(NEIGHBORS, ["neighbors"]),
         benchmark=read_json(BENCHMARK, "git restore reports/measurements/benchmark.json"),
+        operations=shown_operations(params.augment.ops),
     )
     pictures = render_pictures(finished, params.report.label)
     for picture in pictures:

@@ -2,7 +2,8 @@
 
 from enum import StrEnum
 
-# Height and width of the input images of the network, in pixels.
+# Height and width of the images of the published data sets, in pixels; the default of other images.
+# Settings in pixels are relative to this size.
 IMAGE_SIZE = 28
 # Target cluster of a training image that is not taught any.
 UNTAUGHT = -1

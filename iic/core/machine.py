@@ -10,6 +10,8 @@ from typing import Any
 _PROCESSORS = Path("/proc/cpuinfo")
 # Options of glibc's mallopt.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+# Limit of a container, in bytes or "max".
+_LIMIT = Path("/sys/fs/cgroup/memory.max")
 # Instruction sets that change which code libraries choose.
 _WIDE = {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}
 
@@ -20,6 +22,13 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def usable_memory() -> int:
+    """Return the bytes of memory that this process may use, which a container can restrict."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = _LIMIT.read_text("utf-8").strip() if _LIMIT.exists() else ""
+    return min(physical, int(limit)) if limit.isdecimal() else physical
 
 
 def processor_model() -> str:

@@ -4,7 +4,7 @@ An unknown, missing, mistyped or out-of-range key is refused by name.
 """
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import (
@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from iic.core.constants import Head
+from iic.core.constants import IMAGE_SIZE, Head
 from iic.core.errors import InputError
 from iic.core.validation import explain_all
 from iic.core.yaml_text import read_tree
@@ -27,11 +27,18 @@ from iic.core.yaml_text import read_tree
 # Upper limit of parts of overclusters times clusters; training keeps two numbers for each.
 _MAX_MOVES = 200_000_000
 
-Operation = Literal["rotation", "distortion", "binarization", "noise"]
+Operation = Literal["rotation", "distortion", "binarization", "noise", "flip", "color"]
 Precision = Literal["float32", "mixed_bfloat16"]
 Fitting = Literal["fit", "stretch", "crop", "refuse"]
 Ink = Literal["auto", "light", "dark"]
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
+# The operations of the article.
+ARTICLE_OPERATIONS = OPERATIONS[:4]
+
+
+def shown_operations(used: Collection[str]) -> list[Operation]:
+    """Return the operations that the report shows: the article's, and others that a run uses."""
+    return [name for name in OPERATIONS if name in ARTICLE_OPERATIONS or name in used]
 
 
 def _one_line(text: str) -> str:
@@ -52,6 +59,9 @@ def _more_than_one(pairs: int) -> int:
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Width = Annotated[int, Field(ge=1, le=4096)]
+Side = Annotated[int, Field(ge=16, le=128)]
+Channels = Literal[1, 3]
+Poolings = Annotated[int, Field(ge=0, le=7)] | None
 Location = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_one_line)]
 
 
@@ -67,12 +77,42 @@ class DataParams(Section):
     name: Literal["mnist", "fashion-mnist", "digits", "custom"]
     local_dir: Location | None
     path: Location
+    image_size: Side
+    channels: Channels
     size: Fitting
     color: Literal["grey", "refuse"]
     ink: Ink
     broken: Literal["refuse", "skip"]
     test_share: Annotated[float, Field(gt=0, lt=1)]
     max_images: Annotated[int, Field(ge=2, lt=2**31)]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "DataParams":
+        if self.name != "custom":
+            for key, fixed in (("image_size", IMAGE_SIZE), ("channels", 1)):
+                if getattr(self, key) != fixed:
+                    raise ValueError(
+                        f"{key}: the images of {self.name} have {IMAGE_SIZE}×{IMAGE_SIZE} grey "
+                        f"pixels; set it to {fixed}, or data.name to custom"
+                    )
+        elif self.channels == 3:
+            _check_colors(self.size, self.color, self.ink)
+        return self
+
+
+def _check_colors(size: Fitting, color: str, ink: Ink) -> None:
+    """Refuse settings that have no meaning for images in colour."""
+    if ink != "auto":
+        raise ValueError(
+            "ink: images in colour have no ink and paper; set it to auto, or data.channels to 1"
+        )
+    if size == "crop":
+        raise ValueError(
+            "size: images in colour have no ink to crop to; set it to fit or stretch, or "
+            "data.channels to 1"
+        )
+    if color == "refuse":
+        raise ValueError("color: refuses the colours that data.channels 3 asks for; set it to grey")
 
 
 class AugmentParams(Section):
@@ -88,6 +128,11 @@ class AugmentParams(Section):
     elastic: Annotated[float, Field(ge=0, le=28)]
     binarization: Fraction
     noise: Annotated[float, Field(ge=0, le=2)]
+    flip: Fraction
+    brightness: Annotated[float, Field(ge=0, le=1)]
+    contrast: Annotated[float, Field(ge=0, le=1)]
+    saturation: Annotated[float, Field(ge=0, le=1)]
+    hue: Annotated[float, Field(ge=0, le=0.5)]
     strength_final: Fraction
     neighbors: Annotated[int, Field(ge=0, le=10_000)]
     neighbor_share: Fraction
@@ -117,6 +162,7 @@ class ModelParams(Section):
     overclusters: Annotated[int, Field(ge=2, le=10_000)]
     pool_first: bool
     normalize_logits: bool
+    poolings: Poolings
 
     @property
     def head_sizes(self) -> dict[Head, int]:
@@ -211,6 +257,11 @@ class Params(Section):
                 f"model.clusters: {parts:,} parts of overclusters that may move to "
                 f"{self.model.clusters:,} clusters need gigabytes of memory; lower it or "
                 "model.overclusters, or set loss.teaching_weight to 0"
+            )
+        if self.model.poolings is not None and not self.data.image_size >> self.model.poolings:
+            raise ValueError(
+                f"model.poolings: {self.model.poolings} poolings leave no pixel of images of "
+                f"{self.data.image_size}×{self.data.image_size} pixels; lower it"
             )
         if self.train.second_seed == self.seed:
             raise ValueError(

@@ -12,8 +12,8 @@ from iic.core.plurals import counted
 _BLANK = 40
 # Mean grey value of an image that is nearly all ink.
 _FULL = 205
-# Largest side of the ink, in pixels of 28, that is tiny. MNIST's ink has 20.
-_TINY = 10
+# Largest side of the ink, as a share of the image's, that is tiny. MNIST's ink has 20 of 28 pixels.
+_TINY = 10 / 28
 # Brightest pixel of an image that is dim.
 _DIM = 100
 # Share of the images that make a warning; single blank images are always counted.
@@ -42,30 +42,35 @@ class ImageCheck:
         """Start with no images; `size` is how they were resized."""
         self.total = 0
         self._size = size
+        self._has_colors = False
         self._counts = dict.fromkeys(("blank", "full", "tiny", "dim"), 0)
         self._ink: list[np.ndarray] = []
         self._areas: list[np.ndarray] = []
         self._seen: set[int] = set()
 
     def add(self, images: np.ndarray) -> None:
-        """Count images (n, 28, 28), uint8, light ink on dark paper."""
+        """Count images, uint8: (n, h, w), light ink on dark paper, or (n, h, w, 3) in colour."""
         if not len(images):
             return
+        self._has_colors = images.ndim == 4
         flat = images.reshape(len(images), -1)
         low, high, mean = flat.min(axis=1), flat.max(axis=1), flat.mean(axis=1)
         blank = high - low < _BLANK
+        self.total += len(images)
+        self._counts["blank"] += int(blank.sum())
+        self._ink.append(mean / 255)
+        self._seen.update(hash(row.tobytes()) for row in flat)
+        if self._has_colors:
+            self._counts["dim"] += int((~blank & (high < _DIM)).sum())
+            return
         # Reducing a large page makes its ink dim.
         inked = images > (low + (high - low) // 2)[:, None, None]
         side = np.maximum(inked.any(axis=1).sum(axis=1), inked.any(axis=2).sum(axis=1))
-        self.total += len(images)
-        self._counts["blank"] += int(blank.sum())
         self._counts["full"] += int((mean > _FULL).sum())
-        tiny = ~blank & (side <= _TINY)
+        tiny = ~blank & (side <= _TINY * images.shape[1])
         self._counts["dim"] += int((~blank & ~tiny & (high < _DIM)).sum())
         self._counts["tiny"] += int(tiny.sum())
-        self._ink.append(mean / 255)
         self._areas.append(inked.mean(axis=(1, 2)))
-        self._seen.update(hash(row.tobytes()) for row in flat)
 
     @property
     def different(self) -> int:
@@ -90,9 +95,10 @@ class ImageCheck:
         lines = []
         advice = "set data.size to crop (iic predict --size crop)"
         if n := self._counts["blank"]:
-            tiny = self._size != "crop" and self._many("blank")
+            tiny = self._size != "crop" and not self._has_colors and self._many("blank")
             more = f"; if their ink is tiny on a large page, {advice}" if tiny else ""
-            lines.append(f"{self._of(n)} blank: no ink, or a contrast below {_BLANK} of 255{more}")
+            no_ink = "" if self._has_colors else "no ink, or "
+            lines.append(f"{self._of(n)} blank: {no_ink}a contrast below {_BLANK} of 255{more}")
         if self._many("full"):
             lines.append(
                 f"{self._of(self._counts['full'])} nearly all ink; "
@@ -110,9 +116,11 @@ class ImageCheck:
                 f"{self._of(self._counts['tiny'])} tiny: ink fills {area:.2g} % of the page{more}"
             )
         if known and abs(self.ink.mean - known.mean) > _FAR * max(known.spread, 0.01):
+            what = "brightness is" if self._has_colors else "ink covers"
+            of = "in" if self._has_colors else "of"
             lines.append(
-                f"ink covers {100 * self.ink.mean:.0f} % of these images, but "
-                f"{100 * known.mean:.0f} % of the training images; their clusters mean little"
+                f"{what} {100 * self.ink.mean:.0f} % {of} these images, but "
+                f"{100 * known.mean:.0f} % {of} the training images; their clusters mean little"
             )
         return lines
 

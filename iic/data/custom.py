@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,11 @@ import numpy as np
 from tqdm import tqdm
 
 from iic.core.appearance import Appearance
-from iic.core.constants import IMAGE_SIZE
 from iic.core.errors import InputError
+from iic.core.machine import usable_memory
 from iic.core.ordering import natural_order
 from iic.core.plurals import counted
+from iic.core.shapes import ImageShape, array_shape
 from iic.data.check import ImageCheck
 from iic.data.datasets import Dataset
 from iic.data.examine import examine
@@ -31,6 +33,8 @@ _NO_LABEL = frozenset({"-1", "unknown", "unlabeled", "unlabelled", "none", "nan"
 _MOST_SINGLE = 100
 # Largest number of labels that a warning names.
 _NAMED = 5
+# Most memory of a stage, as a multiple of the images (docs/speed.md), and beside that.
+_MULTIPLE, _FIXED = 5.4, 1_100_000_000
 
 # Label of each image by split; None if they have no labels.
 _Labels = Mapping[str, Sequence[str] | None]
@@ -41,7 +45,7 @@ class Images:
     """Images that have been read.
 
     Attributes:
-        pixels: Images (n, 28, 28), uint8, light ink on dark paper.
+        pixels: Images, uint8: (n, h, w), light ink on dark paper, or (n, h, w, 3) in colour.
         labels: Label of each image (n,), or None if they have no labels.
         paths: Path of each image (n,), or its position in an array.
     """
@@ -79,8 +83,10 @@ def custom_dataset(path: Path, reading: Reading, test_share: float, max_images: 
     if not path.exists():
         raise InputError(f"{path}: not found; set data.path to your images")
     parts = find_parts(path, max_images, skip_broken=reading.broken == "skip")
+    sources = [part.source for part in parts.values()]
+    check_memory(sum(len(source.names) for source in sources), reading.shape, path)
     labels = _useful_labels(parts, path)
-    examination = examine([part.source for part in parts.values()], reading.ink, by_content=True)
+    examination = examine(sources, reading.ink, by_content=True, has_colors=reading.has_colors)
     log.info("%s: %s", path, examination)
     for warning in examination.warnings:
         log.warning("%s: %s", path, warning)
@@ -99,6 +105,28 @@ def custom_dataset(path: Path, reading: Reading, test_share: float, max_images: 
         if not parts[_TRAIN].source.keeps_order:
             train, test = train.take(_order(train)), test.take(_order(test))
     return _dataset(train, test, appearance)
+
+
+def check_memory(n: int, shape: ImageShape, path: Path) -> None:
+    """Check that the stages have enough memory for images, before any is read.
+
+    Args:
+        n: Number of images.
+        shape: Shape of the network's input.
+        path: Path of the images, for the message.
+
+    Raises:
+        InputError: The memory of the machine is too small.
+    """
+    pixels = math.prod(shape)
+    needed, there = _FIXED + _MULTIPLE * n * pixels, usable_memory()
+    # A machine that is too small for any image is reported by the stage that fails.
+    if needed > there and _MULTIPLE * n * pixels > _FIXED:
+        raise InputError(
+            f"{path}: {n:,} images of {shape[0]}×{shape[1]} pixels and "
+            f"{counted(shape[2], 'channel')} need {needed / 1e9:.1f} GB of memory, but there are "
+            f"{there / 1e9:.1f} GB; lower data.image_size or data.channels, or give fewer images"
+        )
 
 
 def _useful_labels(parts: Mapping[str, Part], where: Path) -> _Labels:
@@ -185,7 +213,7 @@ def _read(
     source = part.source
     skipped: list[InputError] = []
     kept: list[int] = []
-    pixels = np.empty((len(source.names), IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+    pixels = np.empty((len(source.names), *array_shape(reading.shape)), np.uint8)
     with tqdm(desc=source.title, total=len(pixels), unit="image", leave=False, disable=None) as bar:
         for batch in read_images(source, appearance, reading, skipped.append):
             pixels[len(kept) : len(kept) + len(batch.indices)] = batch.images

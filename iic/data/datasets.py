@@ -46,9 +46,9 @@ class Dataset:
     """Images and labels of a training and a test split.
 
     Attributes:
-        train_images: Training images (n, 28, 28), uint8, light ink on dark paper.
+        train_images: Training images, uint8: (n, h, w), light ink on dark paper, or (n, h, w, 3).
         train_labels: Class indices (n,), unsigned integers; length 0 if labels are unknown.
-        test_images: Test images (m, 28, 28), uint8.
+        test_images: Test images, likewise.
         test_labels: Class indices (m,), unsigned integers; length 0 if labels are unknown.
         names: Names of the classes.
         train_paths: Path of each training image; empty if its index identifies it.

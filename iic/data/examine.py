@@ -12,7 +12,7 @@ from iic.core.appearance import Appearance, Numbers
 from iic.core.errors import InputError, reason_of
 from iic.core.params import Ink
 from iic.data.images import ArraySource, ImageSource, UnreadableImageError
-from iic.data.pictures import Picture, border_of, edge_of, opaque_grey
+from iic.data.pictures import Picture, border_of, edge_of, is_colorful, opaque_grey
 from iic.data.values import BYTES, Range, extremes_of, is_usual, range_of
 
 # Images whose borders and values are examined first.
@@ -53,6 +53,7 @@ class Examination:
         mixed: Number of these images whose border is partly ink and partly paper.
         warnings: What the user should know about the values.
         source: How the polarity was found.
+        has_colors: Whether the images stay in colour, without ink and paper.
     """
 
     appearance: Appearance
@@ -61,9 +62,12 @@ class Examination:
     mixed: int = 0
     warnings: tuple[str, ...] = field(default=(), compare=False)
     source: str = "as given"
+    has_colors: bool = False
 
     def __str__(self) -> str:
         """Describe the polarity and how it was found."""
+        if self.has_colors:
+            return "in colour"
         is_dark = self.appearance.ink == "dark"
         found = "dark ink on light paper" if is_dark else "light ink on dark paper"
         doubt = f", {self.opposite:,} of {self.examined:,} disagree" if self.opposite else ""
@@ -81,6 +85,7 @@ def examine(
     known: Appearance | None = None,
     *,
     by_content: bool = False,
+    has_colors: bool = False,
 ) -> Examination:
     """Find value range, ink and paper of images, the same for all of them.
 
@@ -94,6 +99,7 @@ def examine(
         known: Appearance of the training set, if the images are new ones for its network.
         by_content: Whether to choose the examined images by a hash of their content, which takes
             longer, instead of evenly by position, which may depend on labels.
+        has_colors: Whether the images stay in colour; then they have no ink and no paper.
 
     Returns:
         The appearance, with what the user should know.
@@ -103,6 +109,11 @@ def examine(
     """
     samples = _samples(sources, by_content=by_content)
     ranges, warnings = _ranges(sources, samples, known)
+    if has_colors:
+        if not any(_is_colorful(sample.picture, ranges) for sample in samples):
+            warnings.append("no colours in the images examined; data.channels 1 is faster")
+        appearance = Appearance(ranges=ranges, ink="light")
+        return Examination(appearance, warnings=tuple(warnings), has_colors=True)
     greys = [
         grey
         for sample in samples
@@ -131,6 +142,10 @@ def examine(
         return Examination(appearance, warnings=tuple(warnings), source=source)
     mixed = sum(map(_is_mixed, greys))
     return Examination(appearance, votes, against, mixed, tuple(warnings), source)
+
+
+def _is_colorful(picture: Picture, ranges: dict[Numbers, Range]) -> bool:
+    return is_colorful(picture, ranges.get(picture.numbers, BYTES))
 
 
 def _is_mixed(grey: np.ndarray) -> bool:

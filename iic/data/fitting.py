@@ -1,4 +1,4 @@
-"""Conversion of one grey image with light ink to the network's size, 28×28 pixels."""
+"""Conversion of one image, grey with light ink or in colour, to the network's size."""
 
 import numpy as np
 from PIL import Image
@@ -9,8 +9,8 @@ from iic.core.constants import IMAGE_SIZE
 from iic.core.params import Fitting
 from iic.data.pictures import border_of, edge_of
 
-# MNIST scales the ink to 20×20 pixels (http://yann.lecun.com/exdb/mnist/).
-_INK_SIZE = 20
+# MNIST scales the ink to 20 of 28 pixels (http://yann.lecun.com/exdb/mnist/).
+_INK_SHARE = 20 / IMAGE_SIZE
 # Contrast of ink and paper, in grey values, below which a page is blank: twice a noise of ±15.
 _BLANK = 40
 # Contrast below which noise could be all that there is, and that of noise averaged over 9 pixels.
@@ -21,59 +21,76 @@ _DARKEST = 191
 _REDUCED, _STROKE = 96, 25
 
 
-def resized(grey: np.ndarray, size: Fitting, appearance: Appearance) -> np.ndarray:
-    """Resize an image to 28×28 pixels; only `crop` changes an image of that size.
+def resized(
+    image: np.ndarray, size: Fitting, appearance: Appearance, side: int = IMAGE_SIZE
+) -> np.ndarray:
+    """Resize an image to a square; only `crop` changes an image of that size.
 
     Args:
-        grey: Grey values (h, w), uint8, light ink on dark paper.
-        size: How to resize, see data.size in params.yaml.
-        appearance: Paper of the set, and whether its images get a margin.
+        image: Grey values (h, w), uint8, light ink on dark paper, or colours (h, w, 3), uint8.
+        size: How to resize, see data.size in params.yaml; not `crop` for colours.
+        appearance: Paper of the set, and whether its images get a margin, if they are grey.
+        side: Height and width of the result, in pixels.
 
     Returns:
-        Grey values (28, 28), uint8.
+        Grey values (side, side) or colours (side, side, 3), uint8.
 
     Raises:
         ValueError: The image has another size, and `size` is "refuse".
     """
     if size == "crop":
-        return _crop(grey)
-    if grey.shape == (IMAGE_SIZE, IMAGE_SIZE):
-        return grey
+        return _crop(image, side)
+    height, width = image.shape[:2]
+    if height == width == side:
+        return image
     if size == "refuse":
         raise ValueError(
-            f"{grey.shape[1]}×{grey.shape[0]} pixels instead of {IMAGE_SIZE}×{IMAGE_SIZE}; "
-            "set data.size to fit, stretch or crop"
+            f"{width}×{height} pixels instead of {side}×{side}; set data.size to fit, stretch"
+            f"{' or crop' if image.ndim == 2 else ''}"
         )
     if size == "stretch":
-        return _scale(grey, (IMAGE_SIZE, IMAGE_SIZE))
-    return _fit(grey, appearance)
+        return _scale(image, (side, side))
+    if image.ndim == 3:
+        return _padded(image, np.median(edge_of(image), axis=0), side, side)
+    return _fit(image, appearance, side)
 
 
-def _scale(grey: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _scale(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Scale to (height, width); shrinking averages pixels, which preserves thin strokes."""
-    shrinks = size[0] <= grey.shape[0] and size[1] <= grey.shape[1]
+    shrinks = size[0] <= image.shape[0] and size[1] <= image.shape[1]
     resampling = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
-    return np.asarray(Image.fromarray(grey).resize((size[1], size[0]), resampling))
+    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), resampling))
 
 
-def _fit(grey: np.ndarray, appearance: Appearance) -> np.ndarray:
-    """Scale the longer side to 28 pixels, or to 20 if a margin is missing, and pad with paper."""
+def _fit(grey: np.ndarray, appearance: Appearance, side: int) -> np.ndarray:
+    """Scale the longer side, with a margin if that is missing, and pad with paper."""
     own = round(border_of(grey))
     is_cut = appearance.margin == "all" or (appearance.margin == "ink" and own > 127)
     # A border of ink says nothing about the paper.
     paper = appearance.paper if is_cut or own > 127 else own
-    longest = _INK_SIZE if is_cut else IMAGE_SIZE
-    height, width = (max(1, round(side * longest / max(grey.shape))) for side in grey.shape)
-    frame = np.full((IMAGE_SIZE, IMAGE_SIZE), paper, np.uint8)
-    top, left = (IMAGE_SIZE - height) // 2, (IMAGE_SIZE - width) // 2
-    frame[top : top + height, left : left + width] = _scale(grey, (height, width))
+    return _padded(grey, paper, _ink_size(side) if is_cut else side, side)
+
+
+def _ink_size(side: int) -> int:
+    """Largest side of the ink in an image of this side, in pixels: 20 of 28."""
+    return round(_INK_SHARE * side)
+
+
+def _padded(image: np.ndarray, background: int | np.ndarray, longest: int, side: int) -> np.ndarray:
+    """Scale the longer side of an image to `longest` pixels, in the middle of a square."""
+    before = max(image.shape[:2])
+    height, width = (max(1, round(own * longest / before)) for own in image.shape[:2])
+    frame = np.empty((side, side, *image.shape[2:]), np.uint8)
+    frame[...] = background
+    top, left = (side - height) // 2, (side - width) // 2
+    frame[top : top + height, left : left + width] = _scale(image, (height, width))
     return frame
 
 
-def _crop(grey: np.ndarray) -> np.ndarray:
-    """Crop to the ink as MNIST does: longer side 20 pixels, centre of mass in the middle."""
+def _crop(grey: np.ndarray, side: int) -> np.ndarray:
+    """Crop to the ink as MNIST does: longer side 20 of 28 pixels, centre of mass in the middle."""
     ink = np.clip(grey.astype(np.float32) - _local_paper(grey), 0, None)
-    frame = np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+    frame = np.zeros((side, side), np.uint8)
     if _is_blank(ink):
         return frame
     ink = np.rint(ink * (255 / ink.max())).astype(np.uint8)
@@ -81,10 +98,10 @@ def _crop(grey: np.ndarray) -> np.ndarray:
     inked = ink > 127
     rows, columns = (np.flatnonzero(inked.any(axis=axis)) for axis in (1, 0))
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    height, width = (max(1, round(side * _INK_SIZE / max(ink.shape))) for side in ink.shape)
+    height, width = (max(1, round(own * _ink_size(side) / max(ink.shape))) for own in ink.shape)
     small = _scale(ink, (height, width))
     top, left = (
-        min(max(0, round(IMAGE_SIZE / 2 - middle)), IMAGE_SIZE - size)
+        min(max(0, round(side / 2 - middle)), side - size)
         for middle, size in zip(_centre_of_mass(small), (height, width), strict=True)
     )
     frame[top : top + height, left : left + width] = small

@@ -17,16 +17,14 @@ from iic.core.appearance import Appearance, Numbers
 from iic.core.errors import InputError, reason_of
 from iic.core.files import check_plain
 from iic.core.params import Fitting, Ink
+from iic.core.shapes import GREY_SHAPE, ImageShape, batch_size_of
 from iic.data import arrays
 from iic.data.arrays import image_array, too_large
 from iic.data.fitting import resized
 from iic.data.kinds import FORMATS, READABLE, Kind, kind_of, refusal
-from iic.data.pictures import Picture, decoded, is_colorful, light_ink, with_opacity
+from iic.data.pictures import Picture, colors_of, decoded, is_colorful, light_ink, with_opacity
 from iic.data.values import BYTES, Range, extremes_of, numbers_of, range_of, scaled
 
-# Images in memory at once. Equal to the batch size of iic.model.network.predict, so that the same
-# images in the same order give the same numbers.
-BATCH_SIZE = 500
 # Images that one thread reads in a row.
 _TASK = 125
 # Size of a file, in bytes, above which a second thread speeds decoding up.
@@ -52,20 +50,32 @@ class Reading:
     """How images are converted; the values are those of the section `data` in params.yaml.
 
     Attributes:
-        size: How images of other sizes become 28×28 pixels.
-        color: Whether colour images are converted to grey or refused.
+        size: How images of other sizes are made to fit.
+        color: Whether colour images are converted to grey or refused, if the network sees grey.
         ink: Brightness of the ink; "auto" finds it by the borders of the images.
         broken: Whether unreadable images are refused or skipped.
+        shape: Height, width (equal) and channels of the result.
     """
 
     size: Fitting = "fit"
     color: Literal["grey", "refuse"] = "grey"
     ink: Ink = "auto"
     broken: Literal["refuse", "skip"] = "refuse"
+    shape: ImageShape = GREY_SHAPE
+
+    @property
+    def has_colors(self) -> bool:
+        """Whether the result has three channels."""
+        return self.shape[2] == 3
 
 
 class ImageBatch(NamedTuple):
-    """Part of a source: indices of its images, and the images (n, 28, 28), uint8, light on dark."""
+    """Part of a source.
+
+    Attributes:
+        indices: Indices of the images in the source.
+        images: Grey images (n, h, w), light ink on dark paper, or colours (n, h, w, 3); uint8.
+    """
 
     indices: list[int]
     images: np.ndarray
@@ -311,7 +321,7 @@ def read_images(
     reading: Reading,
     skipped: Callable[[InputError], None],
 ) -> Iterator[ImageBatch]:
-    """Read and convert all images of a source, in order and in batches of BATCH_SIZE.
+    """Read and convert all images of a source, in order and in batches.
 
     Args:
         source: Source of the images.
@@ -331,8 +341,9 @@ def read_images(
         return [_prepared_or_error(source, index, appearance, reading) for index in indices]
 
     with ThreadPoolExecutor(source.threads) as pool:
-        for start in range(0, len(source.names), BATCH_SIZE):
-            indices = range(start, min(start + BATCH_SIZE, len(source.names)))
+        size = batch_size_of(reading.shape)
+        for start in range(0, len(source.names), size):
+            indices = range(start, min(start + size, len(source.names)))
             tasks = [indices[k : k + _TASK] for k in range(0, len(indices), _TASK)]
             results = chain.from_iterable(pool.map(prepare, tasks))
             batch = _batch_of(zip(indices, results, strict=True), reading, skipped)
@@ -355,13 +366,17 @@ def _prepared(
     name = source.names[index]
     picture = source.read(index)
     try:
-        is_refused = reading.color == "refuse" and is_colorful(
-            picture, appearance.limits(picture.numbers) or BYTES
+        is_refused = (
+            reading.color == "refuse"
+            and not reading.has_colors
+            and is_colorful(picture, appearance.limits(picture.numbers) or BYTES)
         )
-        grey = light_ink(picture, appearance)
+        convert = colors_of if reading.has_colors else light_ink
+        image = convert(picture, appearance)
     except (ValueError, MemoryError) as error:
         raise UnreadableImageError(
-            f"{name}: cannot be converted to grey ({reason_of(error)})"
+            f"{name}: cannot be converted to {'colours' if reading.has_colors else 'grey'} "
+            f"({reason_of(error)})"
         ) from error
     if is_refused:
         raise InputError(f"{name}: has colours; set data.color to grey")
@@ -371,7 +386,7 @@ def _prepared(
             "save all images with 8 bits"
         )
     try:
-        return resized(grey, reading.size, appearance)
+        return resized(image, reading.size, appearance, reading.shape[0])
     except ValueError as error:
         raise InputError(f"{name}: {error}") from error
 

@@ -1,4 +1,4 @@
-"""A decoded image before its conversion, and the conversion to grey with light ink."""
+"""A decoded image before its conversion, and the conversion to colours or grey with light ink."""
 
 from typing import NamedTuple
 
@@ -97,6 +97,24 @@ def light_ink(picture: Picture, appearance: Appearance) -> np.ndarray:
     return 255 - grey if appearance.ink == "dark" else grey
 
 
+def colors_of(picture: Picture, appearance: Appearance) -> np.ndarray:
+    """Convert a picture to colours on white paper; a grey picture has three equal channels.
+
+    Args:
+        picture: Decoded image.
+        appearance: Value ranges of the set.
+
+    Returns:
+        Red, green and blue (h, w, 3), uint8.
+    """
+    values = scaled(picture.values, appearance.limits(picture.numbers) or BYTES)
+    colors = values if values.ndim == 3 else np.repeat(values[..., None], 3, axis=2)
+    if picture.opacity is None:
+        return colors
+    opacity = picture.opacity[..., None]
+    return np.rint(colors * opacity + 255 * (1 - opacity)).astype(np.uint8)
+
+
 def opaque_grey(picture: Picture, limits: Range) -> np.ndarray | None:
     """Return grey values (h, w) to judge the paper by, or None if the paper is transparent."""
     grey = grey_of(picture, limits)
@@ -106,7 +124,7 @@ def opaque_grey(picture: Picture, limits: Range) -> np.ndarray | None:
 
 
 def edge_of(image: np.ndarray) -> np.ndarray:
-    """Return the outermost pixels (p,) of an image (h, w)."""
+    """Return the outermost pixels (p, ...) of an image (h, w, ...)."""
     return np.concatenate([image[0], image[-1], image[1:-1, 0], image[1:-1, -1]])
 
 

@@ -60,7 +60,7 @@ def render_comparison(runs: Sequence[ComparedRun], test_images: np.ndarray) -> s
 
     Args:
         runs: Two or more runs on the same test images.
-        test_images: Test images, (m, 28, 28) uint8.
+        test_images: Test images, (m, h, w) or (m, h, w, 3) uint8.
 
     Returns:
         Self-contained HTML.

@@ -8,12 +8,14 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from iic.core.constants import IMAGE_SIZE
 from iic.core.params import ModelParams, Precision
+from iic.core.shapes import GREY_SHAPE, ImageShape, batch_size_of, shape_of
 from iic.model.assignments import Assignments
 
-# Number of blocks of the backbone that end in max-pooling.
-POOLINGS = 3
+# Least and most pixels a side of the last map: 28 pixels are halved to 14, 7 and 3.
+_SMALLEST, _LARGEST = 3, 7
+# Height and width of the images for which the article's network was made.
+_ARTICLE_SIDE = GREY_SHAPE[0]
 # Averages over about ten batches; the default of 0.99 lags behind weights that change fast.
 _MOMENTUM = 0.9
 # Results must not depend on the user's ~/.keras/keras.json.
@@ -21,19 +23,22 @@ keras.config.set_floatx("float32")
 keras.config.set_image_data_format("channels_last")
 
 
-def build_network(params: ModelParams, precision: Precision = "float32") -> keras.Model:
+def build_network(
+    params: ModelParams, shape: ImageShape = GREY_SHAPE, precision: Precision = "float32"
+) -> keras.Model:
     """Build the network with new random weights.
 
     Args:
         params: Widths and numbers of clusters.
+        shape: Height, width and channels (1 or 3) of the images.
         precision: Precision in which the layers compute. Under "mixed_bfloat16", weights and
             softmax stay float32.
 
     Returns:
-        Model from images (n, 28, 28, 1) in [0, 1] to the soft assignments of the clustering head,
+        Model from images (n, *shape) in [0, 1] to the soft assignments of the clustering head,
         (n, k), and of the overclustering head, (n, k'), float32.
     """
-    images = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), name="image")
+    images = keras.Input(shape, name="image")
     with _policy(precision):
         return _network(images, params)
 
@@ -64,20 +69,44 @@ def _network(images: keras.KerasTensor, params: ModelParams) -> keras.Model:
 def _backbone(x: keras.KerasTensor, params: ModelParams) -> keras.KerasTensor:
     """Apply blocks of 3×3 convolution, BatchNorm and ReLU, then average over all pixels.
 
-    The first three blocks max-pool. Max-pooling commutes with the increasing map
+    The first blocks max-pool, see `halvings`. Max-pooling commutes with the increasing map
     ReLU(BatchNorm(·)), so pooling first computes the same function from the same weights (as long
     as no BatchNorm scale is negative) on a quarter of the pixels; only the batch statistics differ.
     """
-    for index, width in enumerate(params.widths):
-        name, pools = f"backbone_{index + 1}", index < POOLINGS
+    blocks = zip(params.widths, halvings(params, x.shape[1]), strict=True)
+    for index, (width, pools) in enumerate(blocks):
+        name = f"backbone_{index + 1}"
         x = layers.Conv2D(width, 3, padding="same", name=f"{name}_conv")(x)
         if pools and params.pool_first:
-            x = layers.MaxPooling2D(2, name=f"{name}_pool")(x)
+            x = layers.MaxPooling2D(2**pools, name=f"{name}_pool")(x)
         x = layers.BatchNormalization(momentum=_MOMENTUM, name=f"{name}_norm")(x)
         x = layers.ReLU(name=f"{name}_relu")(x)
         if pools and not params.pool_first:
-            x = layers.MaxPooling2D(2, name=f"{name}_pool")(x)
+            x = layers.MaxPooling2D(2**pools, name=f"{name}_pool")(x)
     return layers.GlobalAveragePooling2D(name="features")(x)
+
+
+def halvings(params: ModelParams, side: int) -> list[int]:
+    """Choose how often each block halves height and width by max-pooling.
+
+    Unless `poolings` says otherwise, a block halves as long as 3 pixels remain. If 8 or more pixels
+    would remain after the last block, the first blocks halve more often. A network of a single
+    block may keep 14 pixels, as it does of images of 28.
+
+    Args:
+        params: Widths of the blocks, and the number of halvings or None.
+        side: Height and width of the images in pixels.
+
+    Returns:
+        Number of halvings of each block; 1, 1, 1, 0 for four blocks and 28 pixels.
+    """
+    blocks = len(params.widths)
+    total = params.poolings
+    if total is None:
+        total = min(blocks, (side // _SMALLEST).bit_length() - 1)
+        while side >> total > max(_LARGEST, _ARTICLE_SIDE >> blocks):
+            total += 1
+    return [total // blocks + (index < total % blocks) for index in range(blocks)]
 
 
 def _head(x: keras.KerasTensor, k: int, params: ModelParams, name: str) -> keras.KerasTensor:
@@ -96,17 +125,22 @@ def _head(x: keras.KerasTensor, k: int, params: ModelParams, name: str) -> keras
 
 
 def as_input(images: tf.Tensor) -> tf.Tensor:
-    """Convert images (n, 28, 28) uint8 to network input (n, 28, 28, 1) float32 in [0, 1]."""
-    return tf.cast(images, tf.float32)[..., None] / 255.0
+    """Convert images (n, h, w) or (n, h, w, 3), uint8, to the network's input.
+
+    Returns:
+        (n, h, w, 1 or 3) float32 in [0, 1].
+    """
+    values = tf.cast(images, tf.float32)
+    return (values if len(images.shape) == 4 else values[..., None]) / 255.0
 
 
-def predict(network: keras.Model, images: np.ndarray, batch_size: int = 500) -> Assignments:
+def predict(network: keras.Model, images: np.ndarray, batch_size: int | None = None) -> Assignments:
     """Compute soft assignments, in batches that limit the memory.
 
     Args:
         network: Network from build_network.
-        images: (n, 28, 28) uint8 images.
-        batch_size: Number of images per batch.
+        images: (n, h, w) or (n, h, w, 3) uint8 images.
+        batch_size: Number of images per batch; None for 500, or fewer of more than 28×28 pixels.
 
     Returns:
         Probabilities of both heads, (n, k) and (n, k') float32.
@@ -115,14 +149,14 @@ def predict(network: keras.Model, images: np.ndarray, batch_size: int = 500) -> 
 
 
 def embed(
-    network: keras.Model, images: np.ndarray, batch_size: int = 500
+    network: keras.Model, images: np.ndarray, batch_size: int | None = None
 ) -> tuple[np.ndarray, Assignments]:
     """Compute the features of the backbone and the soft assignments in one pass.
 
     Args:
         network: Network from build_network.
-        images: (n, 28, 28) uint8 images.
-        batch_size: Number of images per batch.
+        images: (n, h, w) or (n, h, w, 3) uint8 images.
+        batch_size: Number of images per batch; None for 500, or fewer of more than 28×28 pixels.
 
     Returns:
         (n, width) float32 features, and the assignments.
@@ -132,6 +166,7 @@ def embed(
     return features, Assignments(cluster, overcluster)
 
 
-def _outputs(network: keras.Model, images: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    batches = tf.data.Dataset.from_tensor_slices(images).batch(batch_size).map(as_input)
+def _outputs(network: keras.Model, images: np.ndarray, batch_size: int | None) -> list[np.ndarray]:
+    size = batch_size or batch_size_of(shape_of(images))
+    batches = tf.data.Dataset.from_tensor_slices(images).batch(size).map(as_input)
     return network.predict(batches, verbose=0)

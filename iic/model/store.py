@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import ValidationError
 
+from iic.core.constants import IMAGE_SIZE
 from iic.core.errors import InputError, reason_of
 from iic.core.files import check_plain, read_text, replacing, sha256_of, write_text
-from iic.core.params import ModelParams
+from iic.core.params import Channels, ModelParams, Poolings, Side
+from iic.core.shapes import GREY_SHAPE
 from iic.core.validation import explain_first
 
 if TYPE_CHECKING:
@@ -29,6 +31,18 @@ MISSING_REMEDY = "run `dvc repro`, or `dvc pull` it"
 DAMAGED_REMEDY = "delete it and run `dvc repro`, or `dvc pull` it"
 
 
+class SavedParams(ModelParams):
+    """The parameters of a saved network.
+
+    Attributes:
+        poolings: As in ModelParams; earlier versions did not save it.
+        input_shape: Height, width and channels of the images; saved if they are not 28×28 grey.
+    """
+
+    poolings: Poolings = None
+    input_shape: tuple[Side, Side, Channels] = (IMAGE_SIZE, IMAGE_SIZE, 1)
+
+
 def save_network(network: "keras.Model", params: ModelParams, folder: Path) -> None:
     """Write the parameters of a network as JSON and its weights as HDF5.
 
@@ -39,7 +53,11 @@ def save_network(network: "keras.Model", params: ModelParams, folder: Path) -> N
         params: Parameters from which the network was built.
         folder: Folder to write into.
     """
-    write_text(folder / CONFIG, json.dumps(params.model_dump(), indent=2) + "\n")
+    # Without defaults, so that models of 28×28 grey images are those of earlier versions.
+    config = params.model_dump(exclude_none=True)
+    if (shape := tuple(network.input_shape[1:])) != GREY_SHAPE:
+        config["input_shape"] = shape
+    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
     with replacing(folder / WEIGHTS) as temporary:
         # Reserve the space first: HDF5 reports a full disk in many lines, some after the error.
         temporary.write_bytes(bytes(sum(w.nbytes for w in network.get_weights()) + _HDF5_OVERHEAD))
@@ -66,7 +84,7 @@ def load_network(folder: Path) -> "keras.Model":
     params = read_model_params(folder)
     try:
         _check_weights(folder / WEIGHTS, params)
-        network = build_network(params)
+        network = build_network(params, params.input_shape)
         network.load_weights(folder / WEIGHTS)
     except Exception as error:
         # A damaged or crafted HDF5 file can raise nearly any exception.
@@ -76,7 +94,7 @@ def load_network(folder: Path) -> "keras.Model":
     return network
 
 
-def read_model_params(folder: Path) -> ModelParams:
+def read_model_params(folder: Path) -> SavedParams:
     """Read the parameters of a saved network.
 
     Args:
@@ -91,7 +109,7 @@ def read_model_params(folder: Path) -> ModelParams:
     path = folder / CONFIG
     try:
         text = read_text(path, MISSING_REMEDY, DAMAGED_REMEDY, _MAX_CONFIG_BYTES)
-        return ModelParams.model_validate_json(text)
+        return SavedParams.model_validate_json(text)
     except ValidationError as error:
         raise InputError(f"{path}: {explain_first(error)}; {DAMAGED_REMEDY}") from error
 
@@ -115,9 +133,9 @@ def hash_of_weights(folder: Path) -> str:
         raise InputError(f"{path}: not found; {MISSING_REMEDY}") from error
 
 
-def count_parameters(params: ModelParams) -> int:
+def count_parameters(params: SavedParams) -> int:
     """Count the weights of a network: kernels, biases, and four per channel of each BatchNorm."""
-    total, channels = 0, 1
+    total, channels = 0, int(params.input_shape[2])
     for width in params.widths:
         total += 9 * channels * width + width + 4 * width
         channels = width
@@ -128,7 +146,7 @@ def count_parameters(params: ModelParams) -> int:
     return total
 
 
-def _check_weights(path: Path, params: ModelParams) -> None:
+def _check_weights(path: Path, params: SavedParams) -> None:
     """Raise ValueError unless the file consists of the network's floating-point numbers.
 
     All numbers have to be stored plainly in this file. So loading it opens no other file and

@@ -21,8 +21,8 @@ class Batch(NamedTuple):
     """The input of one training step.
 
     Attributes:
-        images: (n, 28, 28) uint8, first image of each pair.
-        partners: (n, 28, 28) uint8, second image of each pair.
+        images: (n, h, w) or (n, h, w, 3) uint8, first image of each pair.
+        partners: (n, h, w) or (n, h, w, 3) uint8, second image of each pair.
         views: Draws, (n, len(DRAW_NAMES)) float32, and noise seeds, (n,) uint32, of one or two
             views.
         alpha: Weight of the marginal entropies in the loss, float32.
@@ -43,8 +43,9 @@ class TrainingData:
     """Images, their augmentation seeds and their neighbours, without labels.
 
     Attributes:
-        train_images: (n, 28, 28) uint8 training images.
-        test_images: (m, 28, 28) uint8 test images; training only records their assignments.
+        train_images: (n, h, w) or (n, h, w, 3) uint8 training images.
+        test_images: (m, h, w) or (m, h, w, 3) uint8 test images; training only records their
+            assignments.
         draws: (views, n, len(DRAW_NAMES)) float32 draws.
         noise_seeds: (views, n) uint32 seeds.
         neighbors: (n, k) int32 indices of the nearest neighbours of each training image, k >= 0.
@@ -109,7 +110,7 @@ class PairBatches:
 
     @property
     def images(self) -> np.ndarray:
-        """All training images, (n, 28, 28) uint8."""
+        """All training images, (n, h, w) or (n, h, w, 3) uint8."""
         return self._data.train_images
 
     def dataset(self, first_epoch: int = 0) -> tf.data.Dataset:

@@ -25,7 +25,7 @@ class Distinct(NamedTuple):
 
 
 def find_distinct(images: np.ndarray) -> Distinct:
-    """Find the different images among images (n, h, w), uint8."""
+    """Find the different images among images (n, h, w) or (n, h, w, 3), uint8."""
     places: dict[bytes, int] = {}
     first: list[int] = []
     place = np.empty(len(images), np.int64)

@@ -29,7 +29,7 @@ def make_draws(seed: int, views: int, images: int) -> dict[str, np.ndarray]:
 
     Returns:
         `draws`, (views, images, len(DRAW_NAMES)) float32, and `noise_seeds`, (views, images)
-        uint32, the seed of each image's pixel noise and elastic distortion.
+        uint32, the seed of each image's pixel noise, elastic distortion, flip and colour change.
     """
     draws = np.empty((views, images, len(DRAW_NAMES)), np.float32)
     noise_seeds = np.empty((views, images), np.uint32)

@@ -38,17 +38,17 @@ def warp(
 ) -> tf.Tensor:
     """Move the ink at each point p, relative to the centre, to linear·p + shift.
 
-    Interpolation is bilinear; outside the image there is background (0).
+    Interpolation is bilinear; what is outside the image, `sample` says.
 
     Args:
-        images: (n, h, w, 1) grey values.
+        images: (n, h, w, c) grey values or colours.
         linear: (n, 2, 2) invertible matrices on (x, y).
         shift: (n, 2) shifts in pixels, right and down.
         bend: (n, h, w, 2) displacement in pixels of the point at which each output pixel is
             sampled, or None.
 
     Returns:
-        (n, h, w, 1) grey values.
+        (n, h, w, c) grey values or colours.
     """
     # Sampling needs the inverse map: from each output pixel to its origin.
     inverse = _inverse(linear)
@@ -62,19 +62,31 @@ def warp(
 
 
 def sample(images: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
-    """Interpolate grey values bilinearly; outside the image there is background (0).
+    """Interpolate values bilinearly.
+
+    Outside a grey image there is background (0). Images in colour have no background, so the
+    nearest pixel of the border continues.
 
     Args:
-        images: (n, h, w, 1) grey values.
+        images: (n, h, w, 1) grey values or (n, h, w, 3) colours.
         points: (n, h, w, 2) points (x, y) in pixels.
 
     Returns:
-        (n, h, w, 1) grey values at the points.
+        (n, h, w, 1 or 3) values at the points.
     """
-    height, width = images.shape[1:3]
+    channels = images.shape[3]
+    outside = "CONSTANT" if channels == 1 else "SYMMETRIC"
+    return tf.stack(
+        [_sampled(images[..., channel], points, outside) for channel in range(channels)], axis=-1
+    )
+
+
+def _sampled(plane: tf.Tensor, points: tf.Tensor, outside: str) -> tf.Tensor:
+    """Interpolate one channel (n, h, w) at points (n, h, w, 2)."""
+    height, width = plane.shape[1:3]
     # One pixel of background on each side; points further out are clipped onto it.
     padded = tf.reshape(
-        tf.pad(images[..., 0], [[0, 0], [1, 1], [1, 1]]), [-1, (height + 2) * (width + 2)]
+        tf.pad(plane, [[0, 0], [1, 1], [1, 1]], outside), [-1, (height + 2) * (width + 2)]
     )
     x = tf.clip_by_value(points[..., 0] + 1, 0.0, width + 1.0)
     y = tf.clip_by_value(points[..., 1] + 1, 0.0, height + 1.0)
@@ -87,7 +99,7 @@ def sample(images: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
     to_right, down = x - left, y - above
     upper = (1 - to_right) * corners[0] + to_right * corners[1]
     lower = (1 - to_right) * corners[2] + to_right * corners[3]
-    return ((1 - down) * upper + down * lower)[..., None]
+    return (1 - down) * upper + down * lower
 
 
 def _inverse(matrix: tf.Tensor) -> tf.Tensor:

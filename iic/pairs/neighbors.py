@@ -4,20 +4,23 @@ A transformed view keeps the style of its image: no rotation or shear turns a pl
 crossed one. Views alone therefore do not show that two styles are the same digit, and chance
 decides where a cluster ends. A near neighbour is usually the same digit, sometimes in another
 style, and so connects styles. The distance is Euclidean, between blurred images reduced to their
-principal components. No label is used. Exact copies of an image are no neighbours of it: a pair of
+principal components, and images of more than 28×28 pixels are reduced to that size first, which
+bounds the memory. No label is used. Exact copies of an image are no neighbours of it: a pair of
 copies shows no more than a pair of the image with itself.
 """
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
+from iic.core.constants import IMAGE_SIZE
 from iic.core.errors import InputError
 from iic.pairs.copies import find_distinct
 
-# Standard deviation in pixels, so that strokes a pixel or two apart still count as near.
+# Standard deviation in pixels of 28, so that strokes a pixel or two apart still count as near.
 BLUR = 1.0
 # Principal components: 97 % of the variance of MNIST's blurred images, for a 16 times cheaper
 # search.
@@ -28,7 +31,7 @@ def nearest_neighbors(images: np.ndarray, k: int) -> np.ndarray:
     """Find the k nearest different images of each image.
 
     Args:
-        images: (n, h, w) uint8 grey values.
+        images: (n, h, w) uint8 grey values or (n, h, w, 3) colours.
         k: Number of neighbours, 0 to the number of different images less one.
 
     Returns:
@@ -55,10 +58,23 @@ def nearest_neighbors(images: np.ndarray, k: int) -> np.ndarray:
 
 def _features(images: np.ndarray) -> np.ndarray:
     """Reduce images to (n, components) float32 that nearly keep the distances when blurred."""
+    images = _reduced(images)
+    blur = BLUR * images.shape[1] / IMAGE_SIZE
     # The filter computes each line in float64 anyway, so the uint8 images need no float copy.
-    blurred = ndimage.gaussian_filter(images, (0, BLUR, BLUR), output=np.float32)
+    sigma = (0, blur, blur, 0)[: images.ndim]
+    blurred = ndimage.gaussian_filter(images, sigma, output=np.float32)
     pixels = blurred.reshape(len(images), -1)
     components = min(COMPONENTS, *pixels.shape)
     # BLAS divides its sums among as many threads as there are cores, which changes the rounding.
     with threadpool_limits(1, "blas"):
         return PCA(components, svd_solver="covariance_eigh").fit_transform(pixels)
+
+
+def _reduced(images: np.ndarray) -> np.ndarray:
+    """Average larger images to 28×28 pixels: the blur removes what that loses."""
+    if images.shape[1] <= IMAGE_SIZE:
+        return images
+    small = np.empty((len(images), IMAGE_SIZE, IMAGE_SIZE, *images.shape[3:]), np.uint8)
+    for target, image in zip(small, images, strict=True):
+        target[...] = Image.fromarray(image).resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BOX)
+    return small

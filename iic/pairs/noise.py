@@ -28,15 +28,26 @@ def normal_noise(seeds: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
     """
     pixels = math.prod(shape)
     half = (pixels + 1) // 2
-    position = tf.cast(tf.range(2 * half), tf.uint32)
-    # The odd constant spreads the positions over all 32 bits before the hash mixes in the seed.
-    uniform = _hash(_hash(seeds)[:, None] + position[None, :] * tf.constant(0x9E3779B1, tf.uint32))
-    # float32 represents 24 bits exactly; adding a half keeps the logarithm finite.
-    unit = (tf.cast(tf.bitwise.right_shift(uniform, _u32(8)), tf.float32) + 0.5) * 2.0**-24
+    unit = _uniform(seeds, 2 * half)
     radius = tf.sqrt(-2 * tf.math.log(unit[:, :half]))
     angle = 2 * math.pi * unit[:, half:]
     normal = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=1)
     return tf.reshape(normal[:, :pixels], [-1, *shape])
+
+
+def uniform_draws(seeds: tf.Tensor, count: int) -> tf.Tensor:
+    """Generate uniform numbers from one seed per image, for operations added after the draws.
+
+    Derived from the stored seeds, they leave the stored draws as they are.
+
+    Args:
+        seeds: (n,) uint32 seeds; the same seeds give normal_noise unrelated numbers.
+        count: Numbers of an image.
+
+    Returns:
+        (n, count) float32 numbers between 0 and 1.
+    """
+    return _uniform(tf.bitwise.bitwise_xor(seeds, _u32(0x27D4EB2F)), count)
 
 
 def smooth_field(seeds: tf.Tensor, size: int) -> tf.Tensor:
@@ -59,6 +70,15 @@ def smooth_field(seeds: tf.Tensor, size: int) -> tf.Tensor:
     # Sums instead of a matrix product, whose rounding depends on the size of the batch.
     rows = sum(weights[:, i, None, None] * points[:, i, None] for i in range(FIELD_GRID))
     return sum(weights[:, j, None] * rows[:, :, j, None] for j in range(FIELD_GRID))
+
+
+def _uniform(seeds: tf.Tensor, count: int) -> tf.Tensor:
+    """Hash seeds (n,) and positions to (n, count) float32 numbers between 0 and 1."""
+    position = tf.cast(tf.range(count), tf.uint32)
+    # The odd constant spreads the positions over all 32 bits before the hash mixes in the seed.
+    uniform = _hash(_hash(seeds)[:, None] + position[None, :] * tf.constant(0x9E3779B1, tf.uint32))
+    # float32 represents 24 bits exactly; adding a half keeps the logarithm finite.
+    return (tf.cast(tf.bitwise.right_shift(uniform, _u32(8)), tf.float32) + 0.5) * 2.0**-24
 
 
 @functools.cache

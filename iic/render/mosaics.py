@@ -22,7 +22,8 @@ def grid_figure(examples: np.ndarray, titles: Sequence[str]) -> Figure:
     """Draw a grid of images under column titles.
 
     Args:
-        examples: Images (n, columns, 28, 28), uint8, one row for each of n examples.
+        examples: Images (n, columns, h, w) or (n, columns, h, w, 3), uint8, one row for each of n
+            examples.
         titles: Titles of the columns.
     """
     figure, axis, corners = _mosaic(examples)
@@ -35,11 +36,13 @@ def samples_figure(rows: Sequence[tuple[str, np.ndarray, np.ndarray]], columns: 
     """Draw one row of images per group, with a frame around some of them.
 
     Args:
-        rows: Title, images (n, 28, 28), and whether each image (n,) is framed, for each row.
+        rows: Title, images (n, h, w) or (n, h, w, 3), and whether each image (n,) is framed, for
+            each row.
         columns: Largest number of images in a row.
     """
-    height, width = rows[0][1].shape[1:]
-    tiles = np.zeros((len(rows), columns, height, width), np.uint8)
+    shape = rows[0][1].shape[1:]
+    height, width = shape[:2]
+    tiles = np.full((len(rows), columns, *shape), _blank(shape), np.uint8)
     for line, (_, images, _) in zip(tiles, rows, strict=True):
         line[: len(images)] = images
     figure, axis, corners = _mosaic(tiles, beside=_ROW_TITLE)
@@ -56,18 +59,23 @@ def gallery_figure(images: np.ndarray, titles: Sequence[str], columns: int) -> F
     """Draw images row by row, each under its own title.
 
     Args:
-        images: Images (n, 28, 28), uint8.
+        images: Images (n, h, w) or (n, h, w, 3), uint8.
         titles: Titles of the n images, of up to three lines.
         columns: Number of images in a row.
     """
-    rows, (height, width) = max(1, -(-len(images) // columns)), images.shape[1:]
-    tiles = np.zeros((rows * columns, height, width), np.uint8)
+    rows, shape = max(1, -(-len(images) // columns)), images.shape[1:]
+    tiles = np.full((rows * columns, *shape), _blank(shape), np.uint8)
     tiles[: len(images)] = images
-    figure, axis, corners = _mosaic(tiles.reshape(rows, columns, height, width), above=0.5)
+    figure, axis, corners = _mosaic(tiles.reshape(rows, columns, *shape), above=0.5)
     size = _title_size(titles)
     for (x, y), title in zip(corners.reshape(-1, 2), titles, strict=False):
-        axis.text(x + (width - 1) / 2, y - 1, title, ha="center", va="bottom", fontsize=size)
+        axis.text(x + (shape[1] - 1) / 2, y - 1, title, ha="center", va="bottom", fontsize=size)
     return figure
+
+
+def _blank(shape: Sequence[int]) -> int:
+    """Value that is shown white: no ink in grey images (h, w), white in colours (h, w, 3)."""
+    return 0 if len(shape) == 2 else 255
 
 
 def _title_size(titles: Sequence[str]) -> float:
@@ -80,22 +88,25 @@ def _title_size(titles: Sequence[str]) -> float:
 def _mosaic(
     tiles: np.ndarray, above: float = _GAP, beside: float = 0.0
 ) -> tuple[Figure, Axes, np.ndarray]:
-    """Draw images as dark ink on white.
+    """Draw grey images as dark ink on white, and images in colour as they are.
 
     Args:
-        tiles: Images (rows, columns, h, w), uint8.
+        tiles: Images (rows, columns, h, w) or (rows, columns, h, w, 3), uint8.
         above: Space above each row, as a share of h.
         beside: Space to the left of the images, in inches.
 
     Returns:
         Figure, its axis, and the x and y (rows, columns, 2) of each image's upper left pixel.
     """
-    rows, columns, height, width = tiles.shape
+    rows, columns, height, width, *channels = tiles.shape
     top, side = round(above * height), round(_GAP * width)
-    cells = np.zeros((rows, top + height, columns, side + width), np.uint8)
-    cells[:, top:, :, side:] = tiles.transpose(0, 2, 1, 3)
+    blank = _blank(tiles.shape[2:])
+    cells = np.full((rows, top + height, columns, side + width, *channels), blank, np.uint8)
+    cells[:, top:, :, side:] = tiles.swapaxes(1, 2)
+    joined = cells.reshape(rows * (top + height), columns * (side + width), *channels)
     # Space for frames at the edges.
-    sheet = np.pad(cells.reshape(rows * (top + height), -1), ((0, side), (0, side)))
+    edges = ((0, side), (0, side), (0, 0))[: joined.ndim]
+    sheet = np.pad(joined, edges, constant_values=blank)
     size = _CELL * columns, _CELL * sheet.shape[0] / (side + width)
     figure = Figure(figsize=(size[0] + beside + 0.8, size[1] + 0.4), layout="constrained")
     axis = figure.subplots()

@@ -100,8 +100,8 @@ def sharp_png(figure: Figure) -> bytes:
 
 
 def tile(image: np.ndarray) -> bytes:
-    """Encode an image (h, w), uint8, as PNG of the same size, with dark ink on white."""
-    return _png_bytes(Image.fromarray(255 - image))
+    """Encode an image (h, w) or (h, w, 3), uint8, as PNG of the same size, grey as dark ink."""
+    return _png_bytes(Image.fromarray(image if image.ndim == 3 else 255 - image))
 
 
 def animation(frames: Sequence[tuple[str, Figure]], budget: int) -> tuple[bytes, tuple[Frame, ...]]:
@@ -141,18 +141,18 @@ def _gif(images: Sequence[Image.Image]) -> bytes:
 
 
 def sprite(images: np.ndarray, columns: int) -> bytes:
-    """Encode images as one PNG, row by row, with dark ink on white.
+    """Encode images as one PNG, row by row, grey ones with dark ink on white.
 
     Args:
-        images: Images (n, h, w), uint8, light ink on dark paper.
+        images: Images, uint8: (n, h, w), light ink on dark paper, or (n, h, w, 3) in colour.
         columns: Number of images in a row.
     """
-    n, height, width = images.shape
+    n, height, width, *channels = images.shape
     rows = max(1, -(-n // columns))
-    tiles = np.full((rows * columns, height, width), 255, np.uint8)
-    tiles[:n] = 255 - images
-    sheet = tiles.reshape(rows, columns, height, width).transpose(0, 2, 1, 3)
-    return _png_bytes(Image.fromarray(sheet.reshape(rows * height, -1)))
+    tiles = np.full((rows * columns, height, width, *channels), 255, np.uint8)
+    tiles[:n] = images if channels else 255 - images
+    sheet = tiles.reshape(rows, columns, height, width, *channels).swapaxes(1, 2)
+    return _png_bytes(Image.fromarray(sheet.reshape(rows * height, columns * width, *channels)))
 
 
 def _png_bytes(image: Image.Image) -> bytes:

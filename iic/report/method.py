@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from iic.core.params import OPERATIONS
 from iic.pipeline.paths import IMAGES, NEIGHBORS, SNAPSHOTS
 from iic.render import mosaics
 from iic.render.pictures import Picture, sharp_png
@@ -10,20 +9,30 @@ from iic.report.run import Run
 
 # Images whose neighbours are shown, and neighbours shown of each.
 NEIGHBOR_ROWS, NEIGHBOR_COLUMNS = 6, 8
+# What each operation makes of an image.
+_EFFECTS = {
+    "rotation": "rotated",
+    "distortion": "distorted",
+    "binarization": "in pure black and white",
+    "noise": "with noise",
+    "flip": "mirrored or not",
+    "color": "in other colours",
+}
 
 
 def operations(run: Run) -> Picture:
     """Draw training images and their augmented views."""
     examples = run.snapshots["examples"]
-    figure = mosaics.grid_figure(examples, ["original", *OPERATIONS, "combined"])
+    effects = ", ".join(_EFFECTS[name] for name in run.operations)
+    figure = mosaics.grid_figure(examples, ["original", *run.operations, "combined"])
     return Picture(
         "operations.png",
         "Augmentation operations",
         "Training images, each operation alone at full strength, and the operations of this run "
         "combined. Two transformed views of one image form a pair; the network learns to assign "
         "both to the same cluster.",
-        f"{len(examples)} training images, one per row. Beside each: rotated, distorted, in pure "
-        "black and white, with noise, and with all operations of the run combined.",
+        f"{len(examples)} training images, one per row. Beside each: {effects}, and with all "
+        "operations of the run combined.",
         f"{SNAPSHOTS} (examples)",
         run.seed,
         sharp_png(figure),

@@ -1,6 +1,6 @@
 """The data of a finished run, as the report uses them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 
 from iic.core.constants import Head
 from iic.core.errors import InputError
+from iic.core.params import ARTICLE_OPERATIONS
 from iic.evaluation.card import ModelCard
 from iic.evaluation.paths import MODEL_CARD, PREDICTIONS
 from iic.model.matching import UNMATCHED, contingency_table
@@ -35,10 +36,11 @@ class Run:
         predictions: Columns of reports/predictions.csv, one row per test image; the text columns
             "label" and "predicted" exist only if the data have labels.
         snapshots: Arrays of data/snapshots.npz.
-        train_images: Training images (n, 28, 28), uint8.
+        train_images: Training images (n, h, w) or (n, h, w, 3), uint8.
         neighbors: Nearest neighbours (n, k), int32, from data/neighbors.npz.
-        test_images: Test images (m, 28, 28), uint8.
+        test_images: Test images (m, h, w) or (m, h, w, 3), uint8.
         benchmark: Sections of reports/measurements/benchmark.json; may be empty.
+        operations: Operations in the examples of the snapshots.
     """
 
     settings: Mapping[str, object]
@@ -53,6 +55,7 @@ class Run:
     neighbors: np.ndarray
     test_images: np.ndarray
     benchmark: Mapping[str, Any]
+    operations: Sequence[str] = ARTICLE_OPERATIONS
 
     @property
     def is_labelled(self) -> bool:
@@ -194,7 +197,7 @@ class Run:
             is_framed: Whether each of all test images (m,) gets a frame.
 
         Returns:
-            Title, images (k, 28, 28), and whether each image (k,) is framed.
+            Title, images (k, h, w) or (k, h, w, 3), and whether each image (k,) is framed.
         """
         shown = evenly(indices, SAMPLES)
         return title, self.test_images[shown], is_framed[shown]

@@ -34,7 +34,7 @@ class ExplorerData:
     """Data of n images that the page shows.
 
     Attributes:
-        images: Images (n, 28, 28), uint8.
+        images: Images (n, h, w) or (n, h, w, 3), uint8.
         split: "train" or "test".
         total: Number of images in the split; these images are all of them or an even sample.
         index: Index (n,) of each image in its split.

@@ -167,6 +167,7 @@ def _model(folder: Path) -> Facts:
         "head_widths": params.head_widths,
         "clusters": params.clusters,
         "overclusters": params.overclusters,
+        "input": list(params.input_shape),
         "parameters": count_parameters(params),
         "bytes": sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),
         "weights_sha256": hash_of_weights(folder),

@@ -80,7 +80,7 @@ class IICModel(keras.Model):
         return [*self._losses_seen.values(), *self.joints.values()]
 
     def call(self, images: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
-        """Compute the soft assignments of both heads for images (n, 28, 28, 1) in [0, 1]."""
+        """Compute the soft assignments of both heads for images (n, h, w, c) in [0, 1]."""
         return self.network(images, training=training)
 
     def assign_pair(self, batch: Batch, training: bool) -> tuple[list[tf.Tensor], list[tf.Tensor]]:

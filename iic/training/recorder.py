@@ -31,7 +31,7 @@ class Recorder(keras.callbacks.Callback):
 
         Args:
             network: Network in float32, which receives the trained weights after each epoch.
-            test_images: (m, 28, 28) uint8 images whose hard assignments are recorded.
+            test_images: (m, h, w) or (m, h, w, 3) uint8 images whose hard assignments are recorded.
             schedule: Schedule of the training.
         """
         super().__init__()

@@ -20,6 +20,7 @@ import tensorflow as tf
 from iic.core.constants import UNTAUGHT
 from iic.core.errors import InputError
 from iic.core.params import Params
+from iic.core.shapes import shape_of
 from iic.model.network import build_network, predict
 from iic.pairs.augmentation import Transform
 from iic.pairs.batches import PairBatches, TrainingData
@@ -144,7 +145,7 @@ def _train_one(
     keras.utils.set_random_seed(params.seed)
     tf.config.experimental.enable_op_determinism()
     batches = PairBatches(data, params)
-    network = build_network(params.model)
+    network = build_network(params.model, shape_of(data.train_images))
     model = build_learner(network, params, batches)
     recorder = Recorder(network, data.test_images, batches.schedule)
     teaching = [Teaching(batches, params, targets)] if params.loss.teaching_weight > 0 else []
@@ -195,7 +196,7 @@ def build_learner(network: keras.Model, params: Params, batches: PairBatches) ->
     Returns:
         Model with an Adam optimiser whose learning rate falls linearly from step to step.
     """
-    learner = build_network(params.model, params.train.precision)
+    learner = build_network(params.model, shape_of(batches.images), params.train.precision)
     learner.set_weights(network.get_weights())
     model = IICModel(learner, Transform(params.augment), params.loss, len(batches.images))
     rate = keras.optimizers.schedules.PolynomialDecay(

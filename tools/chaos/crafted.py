@@ -14,7 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from iic.model.store import count_parameters
+from iic.model.store import SavedParams, count_parameters
 from tools.chaos.valid_files import (
     MEMBER,
     MODEL,
@@ -384,7 +384,8 @@ def _json_files() -> dict[str, Content]:
 def models() -> dict[str, _Files]:
     """Return files that replace those of a valid model, by name."""
     wide = [4096] * 8
-    huge = count_parameters(MODEL.model_copy(update={"widths": wide, "head_widths": wide}))
+    large = MODEL.model_dump() | {"widths": wide, "head_widths": wide}
+    huge = count_parameters(SavedParams.model_validate(large))
     configs: Mapping[str, Mapping[str, object]] = {
         "layers as wide as can be": {"widths": wide, "head_widths": wide},
         "wider than can be": {"widths": [1 << 60]}, "many layers": {"widths": [1] * 100_000},

@@ -20,7 +20,7 @@ from iic.model.store import hash_of_weights
 # The file in a package that tools.chaos.entries asks for.
 MEMBER = "package/data/images"
 MODEL = ModelParams(widths=[4], head_widths=[4], clusters=3, overclusters=4, pool_first=True,
-                    normalize_logits=True)  # fmt: skip
+                    normalize_logits=True, poolings=None)  # fmt: skip
 CARD = ModelCard(
     recipe="default", seed=0, data="custom", size="fit", ink="auto", labels=["cat", "dog", "cow"],
     clusters=[0, 1, 2], overclusters=[0, 1, 2, None], metrics={"acc": 0.5}, weights_sha256="",

@@ -3,7 +3,7 @@ from conftest import TINY, override
 from dvc.utils.serialize import loads_yaml
 
 from iic.core.errors import InputError
-from iic.core.params import OPERATIONS, parse_params
+from iic.core.params import ARTICLE_OPERATIONS, parse_params
 from iic.core.yaml_text import MAX_CHARACTERS, read_tree
 from iic.pipeline.stage import read_params
 
@@ -15,7 +15,7 @@ def refused(text: str) -> list[str]:
 
 
 def test_the_committed_file_is_valid(params):
-    assert params.augment.ops == list(OPERATIONS)
+    assert params.augment.ops == list(ARTICLE_OPERATIONS)
     assert params.model.head_sizes == {"cluster": 10, "overcluster": 50}
 
 
@@ -82,9 +82,9 @@ def test_keys_are_text_whatever_they_look_like():
         ("seed: 0", f"seed: {'9' * 5000}", f"seed: '{'9' * 56}... should be an integer"),
         ("seed: 0", 'seed: 0\n"\\e[1m\\n": 1', r"'\x1b[1m\n': unknown key"),
         ("  alpha: 5.0", "  alpha: 5.0\n  alpha: 1.0",
-         "not valid YAML: line 45 ('alpha: 5.0'): the key 'alpha', line 46 "),
+         "not valid YAML: line 53 ('alpha: 5.0'): the key 'alpha', line 54 "),
         ("loss:", "loss:\n  [alpha]: 1.0",
-         "not valid YAML: line 45 ('[alpha]: 1.0'): a key should be a word"),
+         "not valid YAML: line 53 ('[alpha]: 1.0'): a key should be a word"),
         ("seed: 0", "seed: 0\n[a]: 1.0\n",
          "not valid YAML: line 8 ('[a]: 1.0'): a key should be a word"),
         ("seed: 0", "seed: -1", "seed: -1 should be greater than or equal to 0"),
@@ -96,7 +96,7 @@ def test_keys_are_text_whatever_they_look_like():
             "[rotation, distortion",
             "[rotaton, distortion",
             "augment.ops[0]: unknown value 'rotaton'; did you mean 'rotation'? "
-            "(one of rotation, distortion, binarization, noise)",
+            "(one of rotation, distortion, binarization, noise, flip, color)",
         ),
         ("[rotation, distortion", "[noise, distortion", "augment.ops: names an operation twice"),
         ("views: 12", "views: 1", "augment.views: a pair of two transformed views needs"),

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from iic.core.params import OPERATIONS
+from iic.core.params import ARTICLE_OPERATIONS, OPERATIONS
 from iic.pairs.augmentation import (
     Draws,
     Transform,
@@ -250,7 +250,7 @@ def test_pair_with_two_views_transforms_each_image_by_its_own_draws(params, imag
 
 def test_examples_show_the_original_each_operation_and_all_of_them(params, images, views):
     examples = operation_examples(images, views[0], params.augment)
-    assert examples.shape == (16, 2 + len(OPERATIONS), 28, 28)
+    assert examples.shape == (16, 2 + len(ARTICLE_OPERATIONS), 28, 28)
     assert examples.dtype == np.uint8
     np.testing.assert_array_equal(examples[:, 0], np.rint(255 * images[..., 0]))
     binarized = with_ops(params, "binarization")(images, views[0], 1.0)

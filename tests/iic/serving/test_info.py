@@ -16,7 +16,7 @@ from iic.core.errors import InputError
 from iic.core.files import sha256_of, write_arrays
 from iic.evaluation.card import ModelCard, card_path, write_card
 from iic.model.network import build_network
-from iic.model.store import count_parameters, hash_of_weights, save_network
+from iic.model.store import SavedParams, count_parameters, hash_of_weights, save_network
 from iic.serving.info import count_images
 
 CARD = ModelCard(
@@ -212,11 +212,12 @@ def test_a_package_that_is_not_installed_is_listed(here, monkeypatch):
         {},
         {"normalize_logits": False, "head_widths": []},
         {"widths": [5], "head_widths": [7, 6], "clusters": 3},
+        {"input_shape": (64, 64, 3)},
     ],
 )
 def test_count_parameters_matches_keras(tiny_params, values):
-    params = tiny_params.model.model_copy(update=values)
-    assert count_parameters(params) == build_network(params).count_params()
+    params = SavedParams.model_validate(tiny_params.model.model_dump() | values)
+    assert count_parameters(params) == build_network(params, params.input_shape).count_params()
 
 
 def test_arrays_without_length_are_not_images(here):

@@ -155,7 +155,7 @@ def test_a_broken_file_stops_the_command_and_writes_nothing(pipeline_run, files,
 
 
 def test_batches_keep_the_order_of_the_images(pipeline_run, files, monkeypatch, capsys):
-    monkeypatch.setattr("iic.data.images.BATCH_SIZE", 7)
+    monkeypatch.setattr("iic.data.images.batch_size_of", lambda _: 7)
     predict(pipeline_run, files / "light")
     found = rows(capsys.readouterr().out)
     expected = assigned(pipeline_run, "test")[:40]
@@ -229,14 +229,17 @@ def test_a_closed_standard_output_is_not_an_error(pipeline_run):
 
 def test_only_a_few_batches_are_read_ahead(pipeline_run):
     from iic.core.appearance import Appearance
-    from iic.data.images import BATCH_SIZE, Reading
+    from iic.core.shapes import GREY_SHAPE, batch_size_of
+    from iic.data.images import Reading
+
+    size = batch_size_of(GREY_SHAPE)
     from iic.data.pictures import Picture
     from iic.model.assignments import Assignments
     from iic.serving.predict import predict_source
 
     class Endless:
         title = "endless"
-        names = range(100 * BATCH_SIZE)
+        names = range(100 * size)
         threads = 1
         most = 0
 
@@ -251,8 +254,8 @@ def test_only_a_few_batches_are_read_ahead(pipeline_run):
     source = Endless()
     light = Appearance(ranges={"bytes": (0, 255)}, ink="light")
     batches = predict_source(Network(), source, light, Reading(), lambda _: None)
-    assert next(batches).indices == list(range(BATCH_SIZE))
-    assert source.most < 30 * BATCH_SIZE
+    assert next(batches).indices == list(range(size))
+    assert source.most < 30 * size
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:
