@@ -27,9 +27,10 @@ _FORMATS = ("savedmodel", "keras", "onnx", "litert")
 def export(model: Path, name: str, out: Path | None, force: bool) -> None:
     """Write the trained network for another runtime.
 
-    The file takes images (n, 28, 28), uint8, light ink on dark paper, and returns the
-    probabilities of both heads. Before it gets its name, it is loaded with its own runtime and
-    compared with the network. A JSON file beside it names the clusters.
+    The file takes images, uint8, of the size and the channels of the training, grey ones with
+    light ink on dark paper, and returns the probabilities of both heads. Before it gets its name,
+    it is loaded with its own runtime and compared with the network. A JSON file beside it names the
+    clusters.
 
     The formats onnx and litert need `make setup EXTRAS=export`. docs/export.md has an example for
     each format.

@@ -44,7 +44,7 @@ _COLUMNS = ("path", "cluster", "overcluster", "probability")
 @click.option(
     "--size",
     type=click.Choice(["fit", "stretch", "crop", "refuse"]),
-    help="How to make other sizes 28×28: keep the shape and pad, distort, crop to the ink as MNIST "
+    help="How to make other sizes fit: keep the shape and pad, distort, crop to the ink as MNIST "
     "does, or refuse.  [default: as in training]",
 )
 @click.option("--skip-broken", is_flag=True, help="Skip files that cannot be read, and count them.")
@@ -76,6 +76,7 @@ def predict(
     from iic.data.examine import examine
     from iic.data.images import Reading
     from iic.evaluation.card import card_of, card_path, check_images
+    from iic.model.store import read_model_params
 
     card = card_of(model)
     if card is None:
@@ -85,13 +86,21 @@ def predict(
         )
     else:
         check_images(card, model, model.parent / IMAGES)
+    shape = read_model_params(model).input_shape
+    _check_colors(shape[2], ink, size)
     reading = Reading(
+        shape=shape,
         size=size or (card.size if card else "fit"),  # type: ignore[arg-type] # click has checked
         ink=ink or (card.ink if card else "auto"),  # type: ignore[arg-type] # click has checked
         broken="skip" if skip_broken else "refuse",
     )
     sources = _sources(images, max_images, skip_broken=skip_broken)
-    examination = examine(sources, reading.ink, card.appearance if card else None)
+    examination = examine(
+        sources,
+        reading.ink,
+        card.appearance if card else None,
+        has_colors=reading.has_colors,
+    )
     for source in sources:
         _say(f"{source.title}: {counted(len(source.names), 'image')}, {examination}")
     for warning in examination.warnings:
@@ -110,6 +119,14 @@ def predict(
             write(_rows(names, soft, labels))
     if out is not None:
         _say(str(out))
+
+
+def _check_colors(channels: int, ink: str | None, size: str | None) -> None:
+    """Refuse options that have no meaning for a network of images in colour."""
+    if channels == 3 and ink not in (None, "auto"):
+        raise click.UsageError(f"--ink {ink}: the network sees colours, without ink and paper")
+    if channels == 3 and size == "crop":
+        raise click.UsageError("--size crop: the network sees colours, without ink to crop to")
 
 
 def _say(line: str) -> None:

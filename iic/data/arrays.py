@@ -24,7 +24,7 @@ TOO_MANY_BYTES = (
     f"at most {MOST_BYTES:,} are read at once; save the images as files, which are read one by one"
 )
 # Bytes of an array that are allowed for each allowed image.
-BYTES_AN_IMAGE = 64 * 64 * 4
+BYTES_AN_IMAGE = 128 * 128 * 3 * 4
 # Longest header of an array in version 1 of the NPY format.
 _HEADER_BYTES = 2**16 + 10
 # The shortest side of images in rows of pixels; fewer numbers are rather measurements than images.

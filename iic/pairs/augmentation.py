@@ -5,8 +5,9 @@ epoch and variant. Images are (n, h, w, c) float32 with 1 channel, where ink is 
 0, or 3. Ranges in pixels are relative to 28 pixels: in larger images, the same share of the image.
 """
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,12 +16,12 @@ import tensorflow as tf
 
 from iic.core.constants import IMAGE_SIZE
 from iic.core.params import AugmentParams, Operation, shown_operations
+from iic.core.shapes import ImageShape
 from iic.pairs.draws import DRAW_NAMES
 from iic.pairs.geometry import distortion_matrix, rotation_matrix, warp
 from iic.pairs.noise import normal_noise, smooth_field, uniform_draws
 
 # XLA fuses about a dozen passes over the pixels into one.
-_warp = tf.function(warp, jit_compile=True, reduce_retracing=True)
 _smooth_field = tf.function(smooth_field, jit_compile=True, reduce_retracing=True)
 _COLUMN = {name: column for column, name in enumerate(DRAW_NAMES)}
 # Draws of flip and color, in this order.
@@ -106,7 +107,13 @@ class Transform:
                 bend = (
                     p.elastic * scale * strength * _smooth_field(draws.noise_seeds, images.shape[1])
                 )
-        return _warp(images, linear, shift, bend)
+        return _compiled_warp(tuple(images.shape[1:]))(images, linear, shift, bend)
+
+
+@functools.cache
+def _compiled_warp(shape: ImageShape) -> Callable[..., tf.Tensor]:  # noqa: ARG001 - the cache key
+    """Compile `warp` for images of one shape; a common function would lose the static shape."""
+    return tf.function(warp, jit_compile=True, reduce_retracing=True)
 
 
 def make_pair(

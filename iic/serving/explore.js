@@ -104,13 +104,13 @@ function chooseColours() {
   sheet = drawSprite();
 }
 
-/* The sprite as a canvas; inverted in dark mode, to light ink on dark paper. */
+/* The sprite as a canvas; grey images are inverted in dark mode, to light ink on dark paper. */
 function drawSprite() {
   const picture = get("sprite"), canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [picture.naturalWidth, picture.naturalHeight];
   const context = canvas.getContext("2d");
   context.drawImage(picture, 0, 0);
-  if (darkness.matches) {
+  if (darkness.matches && !data.colors) {
     context.globalCompositeOperation = "difference";
     context.fillStyle = "#fff";
     context.fillRect(0, 0, canvas.width, canvas.height);

@@ -159,6 +159,7 @@ def _json(shown: ExplorerData) -> str:
         "split": shown.split,
         "columns": _SPRITE_COLUMNS,
         "size": shown.images.shape[1],
+        "colors": shown.images.ndim == 4,
         "names": list(shown.names),
         "groups": {
             "cluster": {

@@ -1,8 +1,8 @@
 """Export of the network for other runtimes, with a check of the exported file.
 
-The input of all formats is images as they are stored, (n, 28, 28) uint8; the file scales them
-itself. A file that expected pixels from 0 to 1 would give plausible but wrong results for unscaled
-images.
+The input of all formats is images as they are stored, uint8, (n, h, w) or (n, h, w, 3) in colour;
+the file scales them itself. A file that expected pixels from 0 to 1 would give plausible but wrong
+results for unscaled images.
 """
 
 import importlib.util
@@ -18,10 +18,10 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from iic.core.constants import IMAGE_SIZE
 from iic.core.errors import InputError
 from iic.core.files import read_arrays, write_text
 from iic.core.plurals import counted
+from iic.core.shapes import ImageShape, array_shape, shape_of
 from iic.evaluation.card import ModelCard, card_of, check_images
 from iic.model.assignments import Assignments
 from iic.model.network import predict
@@ -101,7 +101,7 @@ def export(model: Path, name: str, out: Path | None, images: Path, *, force: boo
     _check_target(name, target, beside, force)
     network = load_network(model)
     text = json.dumps(_describe(network, card, hash_of_weights(model)), indent=2) + "\n"
-    checked, source = _images(images)
+    checked, source = _images(images, network.input_shape[1:])
     # Computed first, since a converter could change the network.
     expected = predict(network, checked)
     with _placing(target, beside) as (temporary, temporary_beside):
@@ -129,12 +129,13 @@ def deployable(network: keras.Model) -> keras.Model:
         network: Network from `iic.model.network.build_network`.
 
     Returns:
-        Model of Keras layers with the input "images" (n, 28, 28), uint8, and the outputs
-        "cluster" (n, k) and "overcluster" (n, k').
+        Model of Keras layers with the input "images", uint8, (n, h, w) or (n, h, w, 3), and the
+        outputs "cluster" (n, k) and "overcluster" (n, k').
     """
-    images = keras.Input((IMAGE_SIZE, IMAGE_SIZE), dtype="uint8", name=_INPUT)
+    shape = network.input_shape[1:]
+    images = keras.Input(array_shape(shape), dtype="uint8", name=_INPUT)
     scaled = layers.Rescaling(1 / 255, name="scale")(images)
-    outputs = network(layers.Reshape((IMAGE_SIZE, IMAGE_SIZE, 1), name="channel")(scaled))
+    outputs = network(layers.Reshape(shape, name="channel")(scaled))
     return keras.Model(images, Assignments(*outputs)._asdict(), name="iic_export")
 
 
@@ -144,7 +145,7 @@ def check(name: str, path: Path, images: np.ndarray, expected: Assignments) -> f
     Args:
         name: Name of the format.
         path: Path of the file.
-        images: Images (n, 28, 28), uint8; run as one batch, and the first one alone.
+        images: Images as the file takes them; run as one batch, and the first one alone.
         expected: Probabilities of the network for these images.
 
     Returns:
@@ -196,12 +197,16 @@ def _describe(network: keras.Model, card: ModelCard | None, weights: str) -> Fac
     """Description of the file: input, outputs, names of the clusters, and origin."""
     heads = dict(zip(Assignments._fields, network.outputs, strict=True))
     names = [card.cluster_names(), card.overcluster_names()] if card else [[], []]
+    shape = network.input_shape[1:]
+    meaning = (
+        "ink light (255) on dark paper (0)" if shape[2] == 1 else "red, green, blue (0 to 255)"
+    )
     return {
         "input": {
             "name": _INPUT,
             "dtype": "uint8",
-            "shape": ["n", IMAGE_SIZE, IMAGE_SIZE],
-            "meaning": "ink light (255) on dark paper (0), as stored in data/images.npz",
+            "shape": ["n", *array_shape(shape)],
+            "meaning": f"{meaning}, as stored in data/images.npz",
         },
         "outputs": {
             head: {
@@ -221,23 +226,27 @@ def _describe(network: keras.Model, card: ModelCard | None, weights: str) -> Fac
     }
 
 
-def _images(path: Path) -> tuple[np.ndarray, str]:
+def _images(path: Path, shape: ImageShape) -> tuple[np.ndarray, str]:
     """Images for the check, and their description; generated images if there are no real ones."""
     if path.exists():
         images = read_arrays(path, ["test_images"])["test_images"][:_CHECKED]
-        if len(images):
+        if len(images) and shape_of(images) == shape:
             return images, f"{counted(len(images), 'test image')} of {path}"
-    return generated_images(_CHECKED), f"{_CHECKED} generated images"
+    return generated_images(_CHECKED, shape), f"{_CHECKED} generated images"
 
 
-def generated_images(n: int) -> np.ndarray:
-    """Generate noise images (n, 28, 28), uint8, of four grain sizes."""
+def generated_images(n: int, shape: ImageShape) -> np.ndarray:
+    """Generate noise images, uint8, (n, h, w) or (n, h, w, 3), of four grain sizes."""
     random = np.random.default_rng(0)
-    images = np.empty((n, IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+    height, width, *channels = array_shape(shape)
+    images = np.empty((n, height, width, *channels), np.uint8)
     for index in range(n):
         grain = (1, 4, 7, 14)[index % 4]
-        coarse = random.integers(0, 256, (IMAGE_SIZE // grain,) * 2, np.uint8)
-        images[index] = np.kron(coarse, np.ones((grain, grain), np.uint8))
+        coarse = random.integers(
+            0, 256, (-(-height // grain), -(-width // grain), *channels), np.uint8
+        )
+        fine = coarse.repeat(grain, axis=0).repeat(grain, axis=1)
+        images[index] = fine[:height, :width]
     return images
 
 
@@ -309,7 +318,7 @@ def _write_onnx(network: keras.Model, path: Path, description: str) -> None:
     import onnx
 
     # Keras needs a signature for a network that has not been called.
-    signature = [keras.InputSpec("uint8", (None, IMAGE_SIZE, IMAGE_SIZE), name=_INPUT)]
+    signature = [keras.InputSpec("uint8", network.input_shape, name=_INPUT)]
     network.export(
         path, format="onnx", verbose=False, opset_version=_OPSET, input_signature=signature
     )

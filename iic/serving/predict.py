@@ -24,7 +24,7 @@ class AssignedBatch(NamedTuple):
 
     Attributes:
         indices: Index of each image in the source.
-        images: Images (n, 28, 28), uint8, as the network sees them.
+        images: Images (n, h, w) or (n, h, w, 3), uint8, as the network sees them.
         soft: Soft assignments of the images.
     """
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from iic.core.machine import keep_freed_memory
+from iic.core.machine import keep_freed_memory, usable_memory
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
@@ -32,3 +32,13 @@ def test_freed_memory_is_used_again_without_new_pages():
 def test_other_c_libraries_are_left_alone(monkeypatch):
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     assert not keep_freed_memory()
+
+
+@pytest.mark.parametrize("limit", ["max\n", "123456\n", f"{1 << 60}\n", None])
+def test_memory_is_that_of_the_machine_or_of_a_smaller_container(tmp_path, monkeypatch, limit):
+    file = tmp_path / "memory.max"
+    if limit:
+        file.write_text(limit)
+    monkeypatch.setattr("iic.core.machine._LIMIT", file)
+    monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1000}.__getitem__)
+    assert usable_memory() == (123456 if limit == "123456\n" else 4_096_000)

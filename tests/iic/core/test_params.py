@@ -7,6 +7,8 @@ from iic.core.params import ARTICLE_OPERATIONS, parse_params
 from iic.core.yaml_text import MAX_CHARACTERS, read_tree
 from iic.pipeline.stage import read_params
 
+COLORS = {"data.name": "custom", "data.channels": 3}
+
 
 def refused(text: str) -> list[str]:
     with pytest.raises(InputError) as caught:
@@ -114,6 +116,34 @@ def test_each_mistake_is_reported_in_one_line(params_text, old, new, message):
     # A misspelt key is both unknown and missing.
     assert any(line.startswith(expected) for line in lines), lines
     assert len(lines) == (2 if "unknown key; did" in message else 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"data.image_size": 64}, "data.image_size: the images of mnist have 28×28 grey pixels"),
+        ({"data.name": "digits", "data.channels": 3}, "data.channels: the images of digits have"),
+        ({"data.name": "custom", "data.image_size": 15}, "data.image_size: 15 should be greater"),
+        ({"data.name": "custom", "data.image_size": 129}, "data.image_size: 129 should be less"),
+        ({"data.name": "custom", "data.channels": 2}, "data.channels: unknown value 2 (one of"),
+        (COLORS | {"data.ink": "dark"}, "data.ink: images in colour have no ink and paper; set it"),
+        (COLORS | {"data.size": "crop"}, "data.size: images in colour have no ink to crop to"),
+        (COLORS | {"data.color": "refuse"}, "data.color: refuses the colours that data.channels"),
+        (COLORS | {"data.image_size": 32, "model.poolings": 6},
+         "model.poolings: 6 poolings leave no pixel of images of 32×32 pixels; lower it"),
+        ({"augment.hue": 0.6}, "augment.hue: 0.6 should be less than or equal to 0.5"),
+    ],
+)  # fmt: skip
+def test_settings_that_do_not_fit_size_or_colour_are_refused(params_text, values, message):
+    (line,) = refused(override(params_text, values))
+    assert line.startswith(f"params.yaml: {message}"), line
+
+
+@pytest.mark.parametrize("side", [16, 28, 64, 128])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_custom_images_may_have_other_sizes_and_colours(params_text, side, channels):
+    values = {"data.name": "custom", "data.image_size": side, "data.channels": channels}
+    assert parse_params(override(params_text, values), "p").data.image_size == side
 
 
 def test_a_committee_without_teaching_weight_is_refused(params_text):

@@ -31,6 +31,30 @@ def test_doubtful_images_are_counted(images, random):
     assert "40 of 40 images are dim: no pixel is brighter than 100" in checked(images // 3)
 
 
+@pytest.mark.parametrize("side", [16, 64, 128])
+def test_images_of_any_size_are_judged_alike(images, side):
+    enlarged = images.repeat(5, axis=1).repeat(5, axis=2)
+    rows = np.linspace(0, 139, side).round().astype(int)
+    assert checked(enlarged[:, rows][:, :, rows]) == ""
+    small = np.zeros((40, side, side), np.uint8)
+    small[:, 2 : 2 + side // 3, 3 : 3 + side // 3] = 255
+    assert "40 of 40 images are tiny" in checked(small)
+
+
+def test_colours_have_no_ink_to_judge(random):
+    white = np.full((40, 32, 32, 3), 255, np.uint8)
+    white[:, 10:15, 10:15] = random.integers(0, 128, (40, 5, 5, 3))
+    assert checked(white) == ""
+    assert checked(np.concatenate([white, white[:1] * 0])) == (
+        "1 of 41 images is blank: a contrast below 40 of 255"
+    )
+    assert "40 of 40 images are dim" in checked(white // 4)
+    check = ImageCheck("fit")
+    check.add(white[:20])
+    assert check.warnings(Ink(0.1, 0.01))[0].startswith("brightness is 9")
+    assert check.different == 20
+
+
 def test_tiny_ink_asks_for_crop(images):
     small = np.zeros_like(images)
     small[:, 10:17, 8:15] = images[:, ::4, ::4]

@@ -9,8 +9,9 @@ from conftest import no_file_larger_than
 
 from iic.core.errors import InputError
 from iic.core.params import ModelParams
-from iic.model.network import as_input, build_network, predict
-from iic.model.store import load_network, save_network
+from iic.core.shapes import array_shape
+from iic.model.network import as_input, build_network, halvings, predict
+from iic.model.store import load_network, read_model_params, save_network
 from tools.chaos import crafted, valid_files
 
 
@@ -115,6 +116,62 @@ def test_batch_size_does_not_change_predictions(model_params, images):
     parts = predict(network, images, batch_size=7)
     for a, b in zip(whole, parts, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def widths_of(params, blocks: int, poolings: int | None = None) -> ModelParams:
+    return params.model.model_copy(update={"widths": [4] * blocks, "poolings": poolings})
+
+
+@pytest.mark.parametrize(
+    ("side", "blocks", "expected"),
+    [
+        (28, 1, [1]), (28, 2, [1, 1]), (28, 4, [1, 1, 1, 0]), (16, 4, [1, 1, 0, 0]),
+        (16, 2, [1, 1]), (32, 4, [1, 1, 1, 0]), (64, 4, [1, 1, 1, 1]), (64, 2, [2, 2]),
+        (128, 4, [2, 1, 1, 1]), (128, 6, [1, 1, 1, 1, 1, 0]), (112, 4, [1, 1, 1, 1]),
+        (128, 1, [4]),
+    ],
+)  # fmt: skip
+def test_poolings_follow_from_the_size(params, side, blocks, expected):
+    assert halvings(widths_of(params, blocks), side) == expected
+
+
+@pytest.mark.parametrize("blocks", [2, 3, 4, 8])
+def test_the_last_map_has_3_to_7_pixels(params, blocks):
+    for side in range(16, 129):
+        assert 3 <= side >> sum(halvings(widths_of(params, blocks), side)) <= 7, side
+
+
+@pytest.mark.parametrize("pool_first", [True, False])
+@pytest.mark.parametrize("shape", [(16, 16, 1), (28, 28, 3), (64, 64, 1), (128, 128, 3)])
+def test_networks_of_other_shapes_are_saved_and_loaded(
+    model_params, random, tmp_path, shape, pool_first
+):
+    params = model_params.model_copy(update={"pool_first": pool_first})
+    network = build_network(params, shape)
+    save_network(network, params, tmp_path)
+    assert read_model_params(tmp_path).input_shape == shape
+    images = random.integers(0, 256, (12, *array_shape(shape)), np.uint8)
+    for a, b in zip(predict(network, images), predict(load_network(tmp_path), images), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_parameter_sets_the_poolings(params, tmp_path):
+    chosen = widths_of(params, 2, poolings=3)
+    network = build_network(chosen, (64, 64, 3))
+    assert network.get_layer("features").input.shape[1:3] == (8, 8)
+    save_network(network, chosen, tmp_path)
+    assert load_network(tmp_path).get_layer("features").input.shape[1:3] == (8, 8)
+    none = build_network(widths_of(params, 2, poolings=0))
+    assert none.get_layer("features").input.shape[1:3] == (28, 28)
+
+
+@pytest.mark.parametrize("shape", [[64, 64], [64, 64, 2], [8, 8, 1], [64, 64, 1 << 40]])
+def test_a_model_file_with_an_impossible_shape_is_refused(model_params, tmp_path, shape):
+    save_network(build_network(model_params), model_params, tmp_path)
+    config = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps({**config, "input_shape": shape}))
+    with pytest.raises(InputError, match=r"model\.json: input_shape"):
+        load_network(tmp_path)
 
 
 def test_saved_network_predicts_the_same_and_has_the_same_bytes(model_params, images, tmp_path):

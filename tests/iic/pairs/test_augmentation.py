@@ -9,6 +9,8 @@ from iic.pairs.augmentation import (
     Transform,
     add_noise,
     binarize,
+    change_colors,
+    flip,
     make_pair,
     operation_examples,
 )
@@ -246,6 +248,100 @@ def test_pair_with_two_views_transforms_each_image_by_its_own_draws(params, imag
     x, x_t = make_pair(images, partners, views, transform, 1.0)
     np.testing.assert_array_equal(x, transform(images, views[0], 1.0))
     np.testing.assert_array_equal(x_t, transform(partners, views[1], 1.0))
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 1), (28, 28, 3), (64, 64, 1), (128, 128, 3)])
+def test_views_have_the_shape_of_the_images(params, random, views, shape):
+    images = tf.constant(random.random((16, *shape), np.float32))
+    found = with_ops(params, *OPERATIONS)(images, views[0], 1.0).numpy()
+    assert found.shape == images.shape
+    assert 0 <= found.min() <= found.max() <= 1
+    alone = Draws(views[0].unit[3:4], views[0].noise_seeds[3:4])
+    again = with_ops(params, *OPERATIONS)(images[3:4], alone, 1.0)
+    np.testing.assert_array_equal(again[0], found[3])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_ranges_in_pixels_are_relative_to_28(params, channels):
+    image = np.zeros((1, 56, 56, channels), np.float32)
+    image[0, 20:30, 20:30] = 1
+    transform = Transform(
+        params.augment.model_copy(update={"ops": ["distortion"], "shift": 3.0, "elastic": 0.0})
+    )
+    moved = transform(tf.constant(image), draws_with(shift_x=1.0, shift_y=-0.5), 1.0)
+    np.testing.assert_allclose(
+        center_of_mass(moved[0, ..., 0].numpy()), (24.5 - 3, 24.5 + 6), atol=1e-4
+    )
+
+
+def test_the_border_of_colours_continues_where_the_background_of_grey_images_begins(params):
+    transform = Transform(
+        params.augment.model_copy(update={"ops": ["distortion"], "shift": 5.0, "elastic": 0.0})
+    )
+    draws = draws_with(shift_x=1.0)
+    colors = np.zeros((1, 28, 28, 3), np.float32)
+    colors[:] = 0.25, 0.5, 1
+    np.testing.assert_allclose(transform(tf.constant(colors), draws, 1.0), colors)
+    grey = transform(tf.constant(colors[..., :1]), draws, 1.0)[0, ..., 0].numpy()
+    assert (grey[:, :4] == 0).all()
+    assert (grey[:, 6:] == 0.25).all()
+
+
+def test_flip_mirrors_the_share_of_images_that_its_probability_says(random):
+    images = random.random((4000, 4, 4, 1), np.float32)
+    draws = draws_with(4000)
+    found = flip(tf.constant(images), draws, 0.3).numpy()
+    mirrored = (found == images[:, :, ::-1]).all(axis=(1, 2, 3))
+    np.testing.assert_array_equal(found[~mirrored], images[~mirrored])
+    assert mirrored.mean() == pytest.approx(0.3, abs=0.03)
+    np.testing.assert_array_equal(flip(tf.constant(images), draws, 0.0), images)
+    np.testing.assert_array_equal(flip(tf.constant(images), draws, 1.0), images[:, :, ::-1])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_colours_change_as_defined(random, channels):
+    images = random.uniform(0.3, 0.6, (8, 5, 6, channels)).astype(np.float32)
+    draws, ranges = draws_with(8), (0.2, 0.3, 0.4, 0.1)
+    drawn = 2 * np.stack(draws.added(), axis=1)[:, 1:].astype(float) - 1
+    luma = np.array([0.299, 0.587, 0.114]) if channels == 3 else np.ones(1)
+    found = change_colors(tf.constant(images), draws, ranges).numpy()
+    for image, result, (b, c, s, h) in zip(images, found, drawn * ranges, strict=True):
+        expected = image.astype(float) * (1 + b)
+        mean = (expected @ luma).mean()
+        expected = mean + (1 + c) * (expected - mean)
+        if channels == 3:
+            to_yiq = np.array([luma, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+            yiq = expected @ to_yiq.T
+            chroma = (yiq[..., 1] + 1j * yiq[..., 2]) * (1 + s) * np.exp(2j * np.pi * h)
+            turned = np.stack([yiq[..., 0], chroma.real, chroma.imag], axis=-1)
+            expected = turned @ np.linalg.inv(to_yiq).T
+        np.testing.assert_allclose(result, expected.clip(0, 1), atol=1e-5)
+
+
+def test_full_turns_of_the_hue_and_no_changes_give_the_same_colours(random):
+    images = random.random((3, 5, 5, 3)).astype(np.float32)
+    same = change_colors(tf.constant(images), draws_with(3), (0.0, 0.0, 0.0, 0.0))
+    np.testing.assert_allclose(same, images, atol=1e-5)
+    grey = np.repeat(images[..., :1], 3, axis=3)
+    turned = change_colors(tf.constant(grey), draws_with(3), (0.0, 0.0, 1.0, 0.5))
+    # Grey pixels have neither saturation nor hue; the axes of chroma are rounded.
+    np.testing.assert_allclose(turned, grey, atol=1e-3)
+
+
+def test_draws_of_flip_and_color_are_even_and_unlike_the_noise():
+    drawn = np.stack(draws_with(5000).added(), axis=1)
+    assert 0 < drawn.min() < drawn.max() < 1
+    np.testing.assert_allclose(drawn.mean(axis=0), 0.5, atol=0.02)
+    np.testing.assert_allclose(drawn.std(axis=0), 12**-0.5, atol=0.02)
+    noise = normal_noise(seeds(5000), (5,)).numpy()
+    both = np.corrcoef(np.concatenate([drawn, noise], axis=1), rowvar=False)
+    assert np.abs(both - np.eye(10)).max() < 0.06
+
+
+def test_examples_of_a_run_with_further_operations_show_them(params, random, views):
+    images = tf.constant(random.random((16, 32, 32, 3), np.float32))
+    used = params.augment.model_copy(update={"ops": ["noise", "flip", "color"]})
+    assert operation_examples(images, views[0], used).shape == (16, 8, 32, 32, 3)
 
 
 def test_examples_show_the_original_each_operation_and_all_of_them(params, images, views):

@@ -21,6 +21,26 @@ def test_neighbours_agree_with_distances_between_blurred_images(digits):
     assert np.take_along_axis(rank, near, axis=1).max() < 10
 
 
+@pytest.mark.parametrize("side", [16, 28, 64, 128])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_neighbours_of_images_of_any_size_and_colour_are_near(random, side, channels):
+    kinds = random.integers(0, 256, (5, 4, 4, channels)).repeat(side // 4, axis=1)
+    kinds = kinds.repeat(side // 4, axis=2)[..., :channels]
+    noise = random.normal(0, 20, (60, *kinds.shape[1:]))
+    images = (kinds[np.arange(60) % 5] + noise).clip(0, 255).astype(np.uint8)
+    found = nearest_neighbors(images[..., 0] if channels == 1 else images, 3)
+    np.testing.assert_array_equal(found % 5, np.arange(60)[:, None].repeat(3, axis=1) % 5)
+
+
+def test_images_that_differ_in_hue_alone_are_no_neighbours(random):
+    colors = np.zeros((40, 32, 32, 3), np.uint8)
+    for index in range(40):
+        colors[index, ..., index % 2] = random.integers(150, 200)
+        colors[index, index // 2] = 255
+    found = nearest_neighbors(colors, 2)
+    np.testing.assert_array_equal(found % 2, np.arange(40)[:, None].repeat(2, axis=1) % 2)
+
+
 def test_neighbours_are_sorted_and_exclude_the_image_itself(digits):
     images = digits.train_images[:100]
     found = nearest_neighbors(images, 99)

@@ -22,7 +22,46 @@ from iic.render.matrices import (
 )
 from iic.render.mosaics import gallery_figure, grid_figure, samples_figure
 from iic.render.names import short_names
-from iic.render.pictures import Picture, animation, png, sharp_png, tile
+from iic.render.pictures import Picture, animation, png, sharp_png, sprite, tile
+
+
+def sheet_of(figure: Figure) -> np.ndarray:
+    return np.asarray(figure.axes[0].images[0].get_array())
+
+
+@pytest.mark.parametrize("side", [16, 28, 64, 128])
+def test_colours_are_drawn_as_they_are_on_white(random, side):
+    images = random.integers(0, 256, (3, side, side, 3), np.uint8)
+    for figure in (
+        gallery_figure(images, ["a", "b", "c"], 2),
+        samples_figure([("row", images, np.array([True, False, True]))], 4),
+        grid_figure(images[:, None].repeat(2, axis=1), ["x", "y"]),
+    ):
+        sheet = sheet_of(figure)
+        gap = round(0.14 * side)
+        top = round(0.5 * side) if len(figure.axes[0].texts) else gap
+        np.testing.assert_array_equal(sheet[top : top + side, gap : gap + side], images[0])
+        assert (sheet[:gap, :gap] == 255).all()
+        assert (sheet[-1] == 255).all()
+
+
+@pytest.mark.parametrize("side", [16, 64])
+def test_grey_images_of_any_size_are_drawn_as_ink(random, side):
+    images = random.integers(0, 256, (3, side, side), np.uint8)
+    sheet = sheet_of(grid_figure(images[:, None], ["x"]))
+    gap = round(0.14 * side)
+    np.testing.assert_array_equal(sheet[gap : gap + side, gap : gap + side], images[0])
+    assert (sheet[-1] == 0).all()
+
+
+def test_sprites_and_tiles_of_colours_are_not_inverted(random):
+    images = random.integers(0, 256, (3, 20, 20, 3), np.uint8)
+    found = np.asarray(Image.open(io.BytesIO(sprite(images, 2))))
+    np.testing.assert_array_equal(found[:20, 20:], images[1])
+    assert (found[20:, 20:] == 255).all()
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(tile(images[0])))), images[0])
+    grey = np.asarray(Image.open(io.BytesIO(sprite(images[..., 0], 2))))
+    np.testing.assert_array_equal(grey[20:, :20], 255 - images[2, ..., 0])
 
 
 def test_cost_axes_start_at_zero():

@@ -21,6 +21,7 @@ from iic.cli.main import main
 from iic.core.errors import InputError
 from iic.core.files import write_arrays
 from iic.core.params import ModelParams
+from iic.core.shapes import GREY_SHAPE, ImageShape, array_shape
 from iic.evaluation.card import ModelCard, card_path, write_card
 from iic.model.assignments import Assignments
 from iic.model.network import build_network, predict
@@ -50,9 +51,9 @@ def skip_without(name: str) -> None:
         pytest.skip(str(error))
 
 
-def network_of(params: ModelParams, seed: int = 0) -> keras.Model:
+def network_of(params: ModelParams, seed: int = 0, shape: ImageShape = GREY_SHAPE) -> keras.Model:
     """Build a network with random weights, so that its outputs are not uniform."""
-    network, random = build_network(params), np.random.default_rng(seed)
+    network, random = build_network(params, shape), np.random.default_rng(seed)
     network.set_weights(
         [
             random.uniform(0.5, 1.5, w.shape) if w.ndim == 1 else random.normal(0, 0.3, w.shape)
@@ -132,7 +133,7 @@ def end_of_main(monkeypatch, *words: str) -> object:
 @pytest.mark.parametrize("n", [1, 7])
 @pytest.mark.parametrize("kind", ["real", "random"])
 def test_the_file_gives_the_probabilities_of_the_network(exported, network, digits, name, n, kind):
-    images = digits.test_images[:n] if kind == "real" else generated_images(n)
+    images = digits.test_images[:n] if kind == "real" else generated_images(n, GREY_SHAPE)
     run_file = FORMATS[name].load(exported(name).path)
     for got, expected in zip(run_file(images), predict(network, images), strict=True):
         assert got.shape == expected.shape
@@ -168,6 +169,18 @@ def test_other_architectures_are_exported(tiny_params, here, name, values):
     about = json.loads(done.description.read_text())
     assert about["outputs"]["cluster"]["names"] is None
     assert about["model"]["card"] is None
+
+
+@formats
+@pytest.mark.parametrize("shape", [(16, 16, 1), (64, 64, 3)], ids=["grey", "colours"])
+def test_networks_of_other_shapes_are_exported(tiny_params, here, name, shape):
+    skip_without(name)
+    save_network(network_of(tiny_params.model, shape=shape), tiny_params.model, here / "model")
+    done = export(here / "model", name, None, here / "none.npz", force=False)
+    assert 0 <= done.difference <= TOLERANCE
+    about = json.loads(done.description.read_text())["input"]
+    assert about["shape"] == ["n", *array_shape(shape)]
+    assert about["meaning"].startswith("red" if shape[2] == 3 else "ink light")
 
 
 @formats

@@ -12,9 +12,13 @@ from conftest import make_training_data
 
 from iic.core.constants import UNTAUGHT, Head
 from iic.core.errors import InputError
-from iic.core.params import Params
+from iic.core.params import OPERATIONS, Params
+from iic.core.shapes import array_shape
 from iic.model.diagnosis import diagnose
 from iic.model.network import predict
+from iic.pairs.batches import TrainingData
+from iic.pairs.draws import make_draws
+from iic.pairs.neighbors import nearest_neighbors
 from iic.training import train as training
 from iic.training.loss import iic_loss
 from iic.training.train import TrainingResult, member_params, member_seeds, train
@@ -47,6 +51,24 @@ def epochs_printed(text: str) -> list[str]:
     """Check that there are only lines of epochs; return their numbers."""
     assert not set("\r\b\x1b") & set(text)
     return [EPOCH_LINE.fullmatch(line).group(1) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 1), (64, 64, 3), (128, 128, 1)])
+def test_images_of_other_shapes_are_trained(tiny, random, shape):
+    images = random.integers(0, 256, (30, *array_shape(shape)), np.uint8)
+    data = TrainingData(
+        images[:20],
+        images[20:],
+        **make_draws(0, 2, 20),
+        neighbors=nearest_neighbors(images[:20], 3),
+    )
+    params = tiny.with_values(
+        augment={"neighbors": 3, "ops": list(OPERATIONS)}, train={"epochs": 1, "batch_size": 10}
+    )
+    found = train(data, params)
+    assert found.network.input_shape == (None, *shape)
+    assert found.snapshots["cluster_test"].shape == (1, 10)
+    assert np.isfinite(found.history[0]["loss"])
 
 
 def test_history_and_snapshots_of_a_training(small_data, tiny, result):
