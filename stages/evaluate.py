@@ -7,7 +7,7 @@ import numpy as np
 from iic.core.appearance import read_appearance
 from iic.core.files import read_arrays, read_table, sha256_of, write_table, write_text
 from iic.core.params import Params
-from iic.evaluation.card import ModelCard, write_card
+from iic.evaluation.card import ModelCard, ink_share, write_card
 from iic.evaluation.paths import ACCURACY, ASSIGNMENTS, METRICS, MODEL_CARD, PREDICTIONS
 from iic.evaluation.scores import (
     Split,
@@ -72,7 +72,7 @@ def main(params: Params) -> None:
         size=params.data.size,
         ink=params.data.ink,
         appearance=read_appearance(APPEARANCE),
-        ink_share=_ink_share(images["train_images"]),
+        ink_share=ink_share(images["train_images"]),
         labels=names.tolist(),
         clusters=clusters,
         overclusters=overclusters,
@@ -90,15 +90,6 @@ def _assign(images: dict[str, np.ndarray], known: dict[str, np.ndarray]) -> dict
         split: Split(predict(network, images[f"{split}_images"]), known[f"{split}_labels"])
         for split in ("train", "test")
     }
-
-
-def _ink_share(images: np.ndarray) -> tuple[float, float]:
-    """Return mean and standard deviation of the ink of images (n, 28, 28).
-
-    `iic predict` recognises images of another kind by them.
-    """
-    ink = images.reshape(len(images), -1).mean(axis=1) / 255
-    return round(float(ink.mean()), 4), round(float(ink.std()), 4)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ import logging
 
 from iic.core.files import read_arrays, write_arrays
 from iic.core.params import Params
-from iic.pairs.copies import check_enough, find_distinct
-from iic.pairs.neighbors import nearest_neighbors
+from iic.pairs.neighbors import find_neighbors
 from iic.pipeline.paths import IMAGES, NEIGHBORS
 from iic.pipeline.stage import run
 
@@ -15,11 +14,10 @@ log = logging.getLogger(__name__)
 def main(params: Params) -> None:
     """Find the neighbours from the images alone, so that all variants and seeds share the file."""
     images = read_arrays(IMAGES, ["train_images"])["train_images"]
-    distinct = find_distinct(images)
-    check_enough(distinct, clusters=1)
-    if len(distinct.first) < len(images):
-        log.warning("warning: %s; copies of an image are left out of its neighbours", distinct)
-    write_arrays(NEIGHBORS, {"neighbors": nearest_neighbors(images, params.augment.neighbors)})
+    neighbors, warnings = find_neighbors(images, params.augment.neighbors)
+    for warning in warnings:
+        log.warning("warning: %s", warning)
+    write_arrays(NEIGHBORS, {"neighbors": neighbors})
 
 
 if __name__ == "__main__":

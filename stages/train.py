@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,13 +20,11 @@ from iic.pipeline.stage import run
 with quiet():
     from dvclive.keras import DVCLiveCallback
 
-    from iic.model.diagnosis import diagnose
     from iic.model.network import as_input
     from iic.model.store import save_network
     from iic.pairs.augmentation import Draws, operation_examples
     from iic.pairs.batches import TrainingData
-    from iic.pairs.copies import check_enough, find_distinct
-    from iic.pairs.schedule import warn_of_few_steps
+    from iic.training.checks import check_images, check_result
     from iic.training.train import train
 
 log = logging.getLogger(__name__)
@@ -40,10 +38,7 @@ EXAMPLES = 6
 def main(params: Params) -> None:
     """Train, and store the model, the history and the snapshots."""
     data = read_data()
-    images = data.train_images
-    check_enough(find_distinct(images), params.model.clusters)
-    if few := warn_of_few_steps(len(images), params.train):
-        log.warning("warning: %s", few)
+    _warn(check_images(data.train_images, params))
     log.info("training on %s", device_name())
     with resumable(params, [Path(__file__), IMAGES, DRAWS, NEIGHBORS]) as state, _line_ended():
         # Only from here on: what reading and checking the images took goes back to the system.
@@ -71,11 +66,12 @@ def _train(data: TrainingData, params: Params, state: Path) -> None:
         },
         compress=True,
     )
-    model = params.model
-    for finding in diagnose(
-        result.history[-1], model.head_sizes, normalizes_logits=model.normalize_logits
-    ):
-        log.warning("warning: %s", finding)
+    _warn(check_result(result.history[-1], params.model))
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        log.warning("warning: %s", warning)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
@@ -89,6 +90,15 @@ def card_path(model: Path) -> Path:
 def write_card(card: ModelCard, path: Path) -> None:
     """Write a card as JSON, atomically."""
     write_text(path, card.model_dump_json(indent=2) + "\n")
+
+
+def ink_share(images: np.ndarray) -> tuple[float, float]:
+    """Return mean and standard deviation of the ink of training images (n, h, w), uint8.
+
+    `iic predict` recognises images of another kind by them.
+    """
+    ink = images.reshape(len(images), -1).mean(axis=1) / 255
+    return round(float(ink.mean()), 4), round(float(ink.std()), 4)
 
 
 def read_card(path: Path) -> ModelCard | None:

@@ -18,13 +18,34 @@ from threadpoolctl import threadpool_limits
 
 from iic.core.constants import IMAGE_SIZE
 from iic.core.errors import InputError
-from iic.pairs.copies import find_distinct
+from iic.pairs.copies import check_enough, find_distinct
 
 # Standard deviation in pixels of 28, so that strokes a pixel or two apart still count as near.
 BLUR = 1.0
 # Principal components: 97 % of the variance of MNIST's blurred images, for a 16 times cheaper
 # search.
 COMPONENTS = 50
+
+
+def find_neighbors(images: np.ndarray, k: int) -> tuple[np.ndarray, list[str]]:
+    """Check that images differ, and find the k nearest different images of each.
+
+    Args:
+        images: (n, h, w) uint8 grey values.
+        k: Number of neighbours, 0 to the number of different images less one.
+
+    Returns:
+        (n, k) int32 indices as from nearest_neighbors, and warnings.
+
+    Raises:
+        InputError: All images are the same, or there are fewer than k other different images.
+    """
+    distinct = find_distinct(images)
+    check_enough(distinct, clusters=1)
+    warnings = []
+    if len(distinct.first) < len(images):
+        warnings.append(f"{distinct}; copies of an image are left out of its neighbours")
+    return nearest_neighbors(images, k), warnings
 
 
 def nearest_neighbors(images: np.ndarray, k: int) -> np.ndarray:

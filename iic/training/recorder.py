@@ -38,6 +38,8 @@ class Recorder(keras.callbacks.Callback):
         self._network, self._test_images, self._schedule = network, test_images, schedule
         self.history: list[dict[str, float]] = []
         self._snapshots: dict[str, list[np.ndarray]] = {}
+        # Finished epochs, and the weights after the last of them.
+        self._finished: tuple[int, list[np.ndarray]] = (0, [])
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Record the epoch, counted from 0, and add its values to `logs`.
@@ -68,6 +70,22 @@ class Recorder(keras.callbacks.Callback):
         logs.update(self._schedule.at(int(model.optimizer.iterations) - 1)._asdict())
         logs["learning_rate"] = float(model.optimizer.learning_rate)
         self.history.append({"epoch": epoch + 1, **{name: float(logs[name]) for name in logs}})
+        self._finished = len(self.history), self._network.get_weights()
+
+    def return_to_last_epoch(self) -> bool:
+        """Undo what belongs to an epoch that was interrupted, in the records and the network.
+
+        Returns:
+            Whether an epoch was finished in this process; otherwise nothing is undone.
+        """
+        epochs, weights = self._finished
+        if not epochs:
+            return False
+        self._network.set_weights(weights)
+        del self.history[epochs:]
+        for arrays in self._snapshots.values():
+            del arrays[epochs:]
+        return True
 
     def snapshots(self) -> dict[str, np.ndarray]:
         """Return the snapshots of all epochs.

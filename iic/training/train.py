@@ -55,6 +55,9 @@ def train(
     params: Params,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     state: Path | None = None,
+    *,
+    verbose: int | None = None,
+    keep_interrupted: bool = False,
 ) -> TrainingResult:
     """Train a network, after a committee if there is one.
 
@@ -71,6 +74,10 @@ def train(
         state: Folder in which to save the state after each epoch, or None. After an interruption,
             the same call resumes from it and gives the same result. A saved state must be of the
             same data and parameters.
+        verbose: Keras's `verbose`: 0 for no output, 1 for a progress bar, 2 for a line per epoch.
+            None draws a bar on a terminal, and elsewhere writes a line per epoch.
+        keep_interrupted: Whether an interruption (Ctrl+C) ends the training of the final network
+            with the result of its last finished epoch. Without one, it is raised.
 
     Returns:
         The trained network with its history and snapshots.
@@ -81,23 +88,34 @@ def train(
     """
     file = state and state / "network.npz"
     if not params.committee.members:
-        return _train_one(data, params, _untaught(data), file, callbacks)
+        return _train_one(
+            *(data, params, _untaught(data), file, callbacks, verbose),
+            keep_interrupted=keep_interrupted,
+        )
     weight = params.committee.weight
     taught = params.with_values(loss={"teaching_weight": weight, "teaching_from": 1.0})
-    return _train_one(data, taught, _committee(data, params, state), file, callbacks)
+    targets = _committee(data, params, state, verbose)
+    return _train_one(
+        *(data, taught, targets, file, callbacks, verbose), keep_interrupted=keep_interrupted
+    )
 
 
 def _untaught(data: TrainingData) -> np.ndarray:
     return np.full(len(data.train_images), UNTAUGHT, np.int32)
 
 
-def _committee(data: TrainingData, params: Params, state: Path | None) -> np.ndarray:
+def _committee(
+    data: TrainingData, params: Params, state: Path | None, verbose: int | None
+) -> np.ndarray:
     """Train the members; return the (n,) int32 clusters on which they agree, or UNTAUGHT."""
     committee, clusterings = params.committee, []
     for number, seed in enumerate(member_seeds(params.seed, committee.members), start=1):
         log.info("committee member %d of %d", number, committee.members)
         file = state and state / f"member-{number}.npz"
-        network = _train_one(data, member_params(params, seed), _untaught(data), file).network
+        member = _train_one(
+            data, member_params(params, seed), _untaught(data), file, verbose=verbose
+        )
+        network = member.network
         clusterings.append(predict(network, data.train_images).hard_cluster)
     agreed = agreement(clusterings, params.model.clusters, committee.kept, committee.quorum)
     share = (agreed != UNTAUGHT).mean()
@@ -140,6 +158,9 @@ def _train_one(
     targets: np.ndarray,
     file: Path | None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: int | None = None,
+    *,
+    keep_interrupted: bool = False,
 ) -> TrainingResult:
     """Train one network, from the saved state in `file` if there is one."""
     keras.utils.set_random_seed(params.seed)
@@ -155,10 +176,8 @@ def _train_one(
         network.set_weights(model.network.get_weights())
     if finished < params.train.epochs:
         saver = [Saver(file, recorder)] if file else []
-        # A progress bar needs a terminal; in a pipe or log file it would be drawn again and again.
-        on_terminal = sys.stdout is not None and sys.stdout.isatty()
-        lines = [] if on_terminal or sys.stdout is None else [EpochLines()]
-        with _enough_memory():
+        lines, verbose = _output(verbose)
+        with _enough_memory(), _interruptible(recorder if keep_interrupted else None):
             model.fit(
                 batches.dataset(finished),
                 initial_epoch=finished,
@@ -167,9 +186,28 @@ def _train_one(
                 shuffle=False,
                 # The recorder adds values to the logs that the callbacks after it read.
                 callbacks=[*teaching, recorder, *lines, *saver, *callbacks],
-                verbose=1 if on_terminal else 0,
+                verbose=verbose,
             )
     return TrainingResult(network, recorder.history, recorder.snapshots())
+
+
+def _output(verbose: int | None) -> tuple[list[keras.callbacks.Callback], int]:
+    """Return the callbacks that write the progress, and Keras's `verbose`."""
+    if verbose is not None:
+        return [], verbose
+    # A progress bar needs a terminal; in a pipe or log file it would be drawn again and again.
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return [] if on_terminal or sys.stdout is None else [EpochLines()], int(on_terminal)
+
+
+@contextmanager
+def _interruptible(recorder: Recorder | None) -> Iterator[None]:
+    """End the block at an interruption if an epoch is finished; None lets interruptions pass."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if recorder is None or not recorder.return_to_last_epoch():
+            raise
 
 
 @contextmanager
