@@ -32,7 +32,7 @@ def test_wheel_contains_every_module_and_template(wheel):
         for path in (ROOT / "iic").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {path.rpartition(".")[2] for path in files} >= {"py", "j2", "js"}
+    assert {path.rpartition(".")[2] for path in files} >= {"py", "j2", "js", "json"}
     assert files == {name for name in wheel.namelist() if name.startswith("iic/")}
 
 

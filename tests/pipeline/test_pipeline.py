@@ -32,6 +32,8 @@ BELOW = {
     **dict.fromkeys(_SECOND, _LOWEST),
     **dict.fromkeys(_THIRD, _LOWEST | _SECOND),
     **dict.fromkeys(_FOURTH, _LOWEST | _SECOND | _THIRD),
+    # A library: it neither reads the pipeline's files nor knows its commands.
+    "estimator": (_LOWEST | _SECOND | _THIRD) - {"pipeline"},
     "experiments": _LOWEST | _SECOND | _THIRD | _FOURTH,
     "cli": _LOWEST | _SECOND | _THIRD | _FOURTH | {"experiments"},
 }
@@ -132,15 +134,19 @@ def test_committed_results_come_from_this_code():
 
 
 def test_package_files_hold_no_code():
-    """Every import runs them, also in stages that must not import TensorFlow."""
-    for path in [*(ROOT / "iic").rglob("__init__.py"), *(ROOT / "stages").rglob("__init__.py")]:
+    """Every import runs them, also in stages that must not import TensorFlow.
+
+    Only `iic` itself has a public name, imported at its first use.
+    """
+    for path in [*(ROOT / "iic").glob("*/**/__init__.py"), *(ROOT / "stages").rglob("__init__.py")]:
         assert [type(node) for node in ast.parse(path.read_text("utf-8")).body] == [ast.Expr], path
 
 
 def test_sub_packages_import_in_one_direction():
     packages = {path.parent.name for path in (ROOT / "iic").glob("*/__init__.py")}
     assert set(BELOW) == packages
-    for path in (ROOT / "iic").rglob("*.py"):
+    # The public name of `iic` itself is imported from above, at its first use.
+    for path in (ROOT / "iic").glob("*/**/*.py"):
         for other in local_imports(path.relative_to(ROOT)):
             assert other.parts[0] == "iic", f"{path} imports {other}"
             package, imported = path.relative_to(ROOT / "iic").parts[0], other.parts[1]

@@ -1,0 +1,129 @@
+"""Images of the estimator: their shape, and the conversion to the network's input."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from iic.core.appearance import Appearance
+from iic.core.errors import InputError, reason_of, shorten
+from iic.core.params import DataParams
+from iic.data.arrays import image_array
+from iic.data.examine import examine
+from iic.data.images import ArraySource, Reading, read_images
+
+Shape = tuple[int, ...]
+_SHAPES = "a tuple (height, width) or (height, width, 3); one of them may be -1"
+
+
+def as_rows(X: Any, known: Shape | None) -> tuple[Any, Shape | None]:  # noqa: ANN401, N803
+    """Turn images of more than two dimensions into rows of pixels.
+
+    Args:
+        X: Images, or rows of pixels in any form that scikit-learn takes.
+        known: Shape of the training images; None if these are the training images.
+
+    Returns:
+        Rows of pixels that scikit-learn has yet to check, and the shape of an image; None if X
+        consists of rows.
+
+    Raises:
+        InputError: X has another shape, or images of another shape than the training images.
+    """
+    if isinstance(X, list | tuple):
+        X = _stacked(X)  # noqa: N806 - scikit-learn's name
+    ndim = getattr(X, "ndim", 2)
+    if ndim == 2:
+        return X, None
+    if ndim < 2:
+        raise InputError(
+            f"Expected images (n, h, w) or rows of pixels (n, h*w), got an array of shape "
+            f"{X.shape}. Reshape your data: one image is images[numpy.newaxis], images of one "
+            "size are numpy.stack(images)"
+        )
+    images = np.asarray(X)
+    if known is None:
+        images = image_array(images, "X")
+    elif images.ndim == 4 and images.shape[3] == 1:
+        images = images[..., 0]
+    if known is not None and images.shape[1:] != known:
+        raise InputError(f"X has images of shape {images.shape[1:]}, but IIC is expecting {known}")
+    return images.reshape(len(images), math.prod(images.shape[1:])), images.shape[1:]
+
+
+def _stacked(images: Sequence[Any]) -> np.ndarray:
+    try:
+        return np.asarray(images)
+    except ValueError as error:
+        raise InputError(
+            f"X: images of different sizes ({reason_of(error)}); give all the same size"
+        ) from error
+
+
+def shape_of_rows(rows: np.ndarray, image_shape: Sequence[int] | None) -> Shape:
+    """Return the shape of images that are rows of pixels.
+
+    Args:
+        rows: (n, pixels) values.
+        image_shape: Shape (h, w) or (h, w, 3), with -1 for a side that follows from the others;
+            None for squares of at least 8×8 pixels.
+
+    Returns:
+        Shape without -1.
+
+    Raises:
+        InputError: The shape is not one of images, or has another number of values.
+    """
+    if image_shape is None:
+        try:
+            return image_array(rows, "X").shape[1:]
+        except InputError as error:
+            raise InputError(f"{error}, or set image_shape=(height, width)") from error
+    shape = _checked_shape(image_shape)
+    pixels, known = rows.shape[1], math.prod(side for side in shape if side != -1)
+    if pixels % known or (-1 not in shape and known != pixels):
+        raise InputError(f"image_shape: {shape} does not fit rows of {pixels} pixels")
+    shape = tuple(pixels // known if side == -1 else side for side in shape)
+    return shape[:2] if shape[2:] == (1,) else shape
+
+
+def _checked_shape(image_shape: object) -> Shape:
+    """Check that a value is the shape of an image, perhaps with one side of -1."""
+    is_shape = isinstance(image_shape, list | tuple) and (
+        len(image_shape) in (2, 3)
+        and all(
+            isinstance(side, int | np.integer) and (side > 0 or side == -1) for side in image_shape
+        )
+        and list(image_shape).count(-1) <= 1
+        and image_shape[2:] in ((), [], (1,), [1], (3,), [3], (4,), [4])
+    )
+    if not is_shape:
+        raise InputError(f"image_shape: {shorten(image_shape)} should be {_SHAPES}")
+    return tuple(int(side) for side in image_shape)  # type: ignore[attr-defined] # is a sequence
+
+
+def network_input(
+    images: np.ndarray, data: DataParams, known: Appearance | None
+) -> tuple[np.ndarray, Appearance, tuple[str, ...]]:
+    """Convert images to the network's input, as custom images of the pipeline.
+
+    Args:
+        images: Images (n, h, w) or (n, h, w, channels), numbers of any range.
+        data: Parameters of the conversion.
+        known: Appearance of the training images, for new ones; None finds it.
+
+    Returns:
+        Images (n, 28, 28), uint8, light ink on dark paper; their appearance; warnings.
+
+    Raises:
+        InputError: The images have a size or colours that `data` refuses.
+    """
+    # With an axis for the channel, no axis can be taken for another.
+    source = ArraySource("X", images[..., None] if images.ndim == 3 else images)
+    examination = examine([source], data.ink, known)
+    appearance = examination.appearance
+    reading = Reading(data.size, data.color, data.ink)
+    batches = read_images(source, appearance, reading, lambda _: None)
+    pixels = np.concatenate([batch.images for batch in batches])
+    return pixels, appearance, examination.warnings

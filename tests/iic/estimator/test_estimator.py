@@ -1,0 +1,519 @@
+"""The estimator: conventions of scikit-learn, equality with the pipeline, errors, files."""
+
+import copy
+import csv
+import inspect
+import json
+import pickle
+import random as python_random
+import subprocess
+import sys
+from pathlib import Path
+
+import joblib
+import keras
+import numpy as np
+import pytest
+from conftest import ROOT, environment
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils.estimator_checks import check_estimator
+
+import stages.augment
+import stages.neighbors
+import stages.train
+from iic import IIC
+from iic.cli.main import cli
+from iic.core.constants import Head
+from iic.core.files import read_arrays, read_table, sha256_of, write_arrays
+from iic.estimator import backend
+from iic.model.assignments import Assignments
+from iic.model.network import as_input, build_network
+from iic.model.store import load_network
+from iic.training.recorder import Recorder
+from iic.training.train import TrainingResult
+
+# Our own warnings are errors in tests; a short training always brings some.
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+TINY = {
+    "n_overclusters": 20,
+    "random_state": 3,
+    "augment__views": 2,
+    "augment__neighbors": 5,
+    "model__widths": [8],
+    "model__head_widths": [],
+    "train__epochs": 2,
+    "train__batch_size": 60,
+}
+_ONE_CLUSTER = "sets n_clusters=1, but the mutual information of one cluster is always 0"
+_BLOBS = "points of two dimensions are no images: nothing stays the same when they are transformed"
+EXPECTED_FAILURES = {
+    "check_dont_overwrite_parameters": _ONE_CLUSTER,
+    "check_methods_subset_invariance": _ONE_CLUSTER,
+    "check_fit2d_predict1d": _ONE_CLUSTER,
+    "check_clustering": _BLOBS,
+    "check_methods_sample_order_invariance": (
+        "compares float32 numbers to 1e-9; the last bit depends on the place in the batch"
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def images(digits) -> np.ndarray:
+    return digits.train_images[:200]
+
+
+@pytest.fixture(scope="module")
+def fitted(images) -> IIC:
+    """A fitted estimator, which no test may change."""
+    return IIC(**TINY).fit(images)
+
+
+@pytest.fixture
+def untrained(monkeypatch) -> None:
+    """Leave out training and tracing; `fit` then gives the network with its initial weights."""
+
+    def outputs(network, images):
+        return [np.asarray(soft) for soft in network(as_input(images), training=False)]
+
+    def train(data, params, *, verbose, keep_interrupted):
+        keras.utils.set_random_seed(params.seed)
+        network = build_network(params.model)
+        snapshots, row = {}, {"epoch": 1.0, "loss": 0.0}
+        for head, soft in zip(Head, outputs(network, data.test_images), strict=True):
+            k = soft.shape[1]
+            snapshots[f"{head}_joint"] = np.full((1, k, k), k**-2)
+            snapshots[f"{head}_test"] = soft.argmax(axis=1)[None]
+            row |= {f"{head}s_used": 1.0, f"{head}_mutual_information": 0.0}
+        return TrainingResult(network, [row], snapshots)
+
+    def embed(network, images):
+        both = keras.Model(network.input, network.get_layer("features").output)
+        return np.asarray(both(as_input(images), training=False)), None
+
+    monkeypatch.setattr(backend, "train", train)
+    monkeypatch.setattr(backend, "predict", lambda *args: Assignments(*outputs(*args)))
+    monkeypatch.setattr(backend, "embed", embed)
+
+
+def check_conventions() -> None:
+    estimator = IIC(
+        n_clusters=2,
+        n_overclusters=3,
+        image_shape=(1, -1),
+        augment__views=2,
+        augment__neighbors=2,
+        augment__ops=[],
+        model__widths=[4],
+        model__head_widths=[],
+        train__epochs=1,
+        train__batch_size=10,
+    )
+    results = check_estimator(
+        estimator, expected_failed_checks=EXPECTED_FAILURES, on_skip=None, on_fail=None
+    )
+    bad = {r["check_name"]: r["exception"] for r in results if r["status"] == "failed"}
+    assert not bad
+    failed = {r["check_name"] for r in results if r["status"] == "xfail"}
+    # Rounding differs between machines, and chance may put blobs in order.
+    assert failed >= {name for name, why in EXPECTED_FAILURES.items() if why == _ONE_CLUSTER}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_conventions_of_scikit_learn(untrained):
+    """All of scikit-learn's checks but for the training itself, which takes minutes in all."""
+    check_conventions()
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")
+def test_conventions_of_scikit_learn_with_training():
+    check_conventions()
+
+
+def test_weights_are_those_of_the_pipeline(images, fitted, tmp_path, monkeypatch, digits):
+    """The stages, on the same images and with the same parameters, write the same bytes."""
+    monkeypatch.chdir(tmp_path)
+    write_arrays(
+        Path("data/images.npz"), {"train_images": images, "test_images": digits.test_images[:50]}
+    )
+    for stage in (stages.augment, stages.neighbors, stages.train):
+        stage.main(fitted.params_)
+    fitted.save("saved/model")
+    for file in ("model.json", "model.weights.h5"):
+        assert sha256_of(tmp_path / "model" / file) == sha256_of(tmp_path / "saved/model" / file)
+    history = read_table(Path("reports/history.csv"))
+    assert set(history) == set(fitted.history_)
+    # These two count the images whose assignments are recorded: here the training images.
+    for name in set(history) - {"clusters_used", "overclusters_used"}:
+        # The table has six digits.
+        np.testing.assert_allclose(fitted.history_[name], history[name], 1e-5, err_msg=name)
+    joints = read_arrays(Path("data/snapshots.npz"), ["cluster_joint"])["cluster_joint"]
+    np.testing.assert_array_equal(fitted.joint_, joints[-1])
+
+
+def test_same_seed_gives_the_same_labels(images, fitted, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    again = clone(fitted)
+    np.testing.assert_array_equal(
+        again.fit_predict(images.reshape(len(images), -1)), fitted.labels_
+    )
+    np.testing.assert_array_equal(again.overclusters_, fitted.overclusters_)
+    np.testing.assert_array_equal(again.joint_, fitted.joint_)
+    # Nothing is printed or written unless asked.
+    assert capsys.readouterr().out == ""
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_seed_gives_other_labels(images, untrained):
+    labels = IIC(**TINY).fit_predict(images)
+    assert (IIC(**TINY | {"random_state": 4}).fit_predict(images) != labels).any()
+
+
+def test_attributes_of_a_training(images, fitted):
+    assert fitted.labels_.shape == fitted.overclusters_.shape == (200,)
+    assert fitted.labels_.dtype == np.int64
+    assert fitted.n_features_in_ == 784
+    assert fitted.image_shape_ == (28, 28)
+    assert fitted.n_iter_ == 2
+    np.testing.assert_array_equal(fitted.history_["epoch"], [1, 2])
+    np.testing.assert_allclose(fitted.joint_.sum(), 1, rtol=1e-5)
+    assert fitted.snapshots_["overcluster_joint"].shape == (2, 20, 20)
+    np.testing.assert_array_equal(fitted.predict(images), fitted.labels_)
+    soft = fitted.predict_proba(images)
+    assert soft.shape == (200, 10)
+    np.testing.assert_allclose(soft.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(soft.argmax(axis=1), fitted.labels_)
+    assert fitted.transform(images).shape == (200, 8)
+
+
+def test_single_images_get_the_same_assignment(images, fitted):
+    """What check_methods_subset_invariance and …_sample_order_invariance would check."""
+    some = images[:6]
+    expected = fitted.predict_proba(some)
+    single = np.concatenate([fitted.predict_proba(image[None]) for image in some])
+    np.testing.assert_allclose(single, expected, rtol=1e-5)
+    np.testing.assert_allclose(fitted.predict_proba(some[::-1])[::-1], expected, rtol=1e-5)
+
+
+def test_images_may_be_bytes_floats_lists_or_have_a_channel(images, fitted):
+    expected = fitted.labels_[:50]
+    for same in (images[:50] / 255, images[:50, ..., None], images[:50].tolist()):
+        np.testing.assert_array_equal(fitted.predict(same), expected)
+    np.testing.assert_array_equal(fitted.predict(images[:50].reshape(50, -1)), expected)
+
+
+def test_other_sizes_and_colours_are_converted_as_custom_images(images, untrained):
+    large = np.kron(images[:100], np.ones((2, 2), np.uint8))
+    estimator = IIC(**TINY, data__size="fit")
+    estimator.fit(large)
+    assert estimator.image_shape_ == (56, 56)
+    np.testing.assert_array_equal(
+        estimator.predict(large), clone(estimator).fit_predict(images[:100])
+    )
+    colored = np.repeat(images[:100, ..., None], 3, axis=3)
+    np.testing.assert_array_equal(clone(estimator).fit_predict(colored), estimator.labels_)
+    rows = colored.reshape(100, -1)
+    by_rows = clone(estimator).set_params(image_shape=(28, -1, 3)).fit(rows)
+    assert by_rows.image_shape_ == (28, 28, 3)
+    np.testing.assert_array_equal(by_rows.labels_, estimator.labels_)
+
+
+def test_score_is_the_hungarian_accuracy(images, fitted):
+    permuted = np.array(list("jihgfedcba"))[fitted.labels_]
+    assert fitted.score(images, permuted) == 1
+    wrong = permuted.copy()
+    wrong[:50] = "k"
+    assert fitted.score(images, wrong) >= 0.75
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        fitted.score(images, permuted[:10])
+
+
+def test_clone_and_set_params_keep_settings():
+    estimator = IIC(5, recipe="fast", train__epochs=3)
+    other = clone(estimator)
+    assert other.get_params() == estimator.get_params()
+    assert other.get_params()["train__epochs"] == 3
+    other.set_params(train__epochs=4, n_clusters=6)
+    assert (other.get_params()["train__epochs"], other.n_clusters) == (4, 6)
+    assert estimator.get_params()["train__epochs"] == 3
+    assert "train__epochs=3" in repr(estimator)
+    assert "data__size" in inspect.signature(IIC).parameters
+
+
+def test_pipeline_grid_search_and_feature_names(images, untrained, digits):
+    chain = make_pipeline(FunctionTransformer(lambda x: x / 255), IIC(**TINY))
+    chain.set_params(iic__train__epochs=7)
+    assert chain.fit_predict(images).shape == (200,)
+    assert chain[-1].params_.train.epochs == 7
+    assert chain.transform(images[:3]).shape == (3, 8)
+    assert list(chain[-1].get_feature_names_out()[:2]) == ["iic0", "iic1"]
+    search = GridSearchCV(IIC(**TINY), {"model__widths": [[4], [8]]}, cv=2)
+    search.fit(images, digits.train_labels[:200])
+    assert search.best_params_["model__widths"] in ([4], [8])
+
+
+def test_pandas_output(images, fitted):
+    pandas = pytest.importorskip("pandas")
+    frame = copy.deepcopy(fitted).set_output(transform="pandas").transform(images[:3])
+    assert isinstance(frame, pandas.DataFrame)
+    assert list(frame.columns[:2]) == ["iic0", "iic1"]
+
+
+def test_global_random_states_are_left_alone(images, untrained):
+    before = python_random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    IIC(**TINY).fit(images)
+    after = python_random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    assert before == after
+    seeds = [IIC(**TINY | {"random_state": None}).fit(images).params_.seed for _ in range(2)]
+    assert seeds[0] != seeds[1]
+    for state in (np.random.RandomState(5), 2**32 - 1):
+        IIC(**TINY | {"random_state": state}).fit(images)
+
+
+def test_interruption_leaves_the_last_finished_epoch(images, fitted, monkeypatch, capsys):
+    finish = Recorder.on_epoch_end
+
+    def interrupted(self, epoch, logs=None):
+        if epoch == 0:
+            finish(self, epoch, logs)
+            return
+        # In the middle of the records of an epoch.
+        self._network.set_weights([0 * weights for weights in self._network.get_weights()])
+        self._keep("cluster_joint", np.zeros((10, 10)))
+        raise KeyboardInterrupt
+
+    estimator = clone(fitted).set_params(train__epochs=3, verbose=1)
+    monkeypatch.setattr(Recorder, "on_epoch_end", interrupted)
+    with pytest.warns(
+        ConvergenceWarning, match="interrupted after epoch 1 of 3; the model is that"
+    ):
+        estimator.fit(images)
+    # The bar of Keras.
+    assert "Epoch 1/3" in (output := capsys.readouterr().out)
+    assert "3/3" in output
+    assert estimator.n_iter_ == len(estimator.snapshots_["cluster_joint"]) == 1
+    assert estimator.joint_.sum() == pytest.approx(1, rel=1e-5)
+    np.testing.assert_array_equal(estimator.predict(images), estimator.labels_)
+
+
+def test_interruption_before_the_first_epoch_is_raised(images, fitted, monkeypatch):
+    def interrupted(self, logs=None):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Recorder, "on_train_begin", interrupted, raising=False)
+    estimator = clone(fitted)
+    with pytest.raises(KeyboardInterrupt):
+        estimator.fit(images)
+    with pytest.raises(NotFittedError):
+        estimator.predict(images)
+
+
+def test_pickle_joblib_and_copies_assign_the_same(images, fitted, tmp_path):
+    joblib.dump(fitted, tmp_path / "model.joblib")
+    for other in (
+        pickle.loads(pickle.dumps(fitted)),  # noqa: S301 - our own
+        joblib.load(tmp_path / "model.joblib"),
+        copy.deepcopy(fitted),
+    ):
+        np.testing.assert_array_equal(other.predict_proba(images), fitted.predict_proba(images))
+        np.testing.assert_array_equal(other.labels_, fitted.labels_)
+    unfitted = pickle.loads(pickle.dumps(IIC(3, train__epochs=2)))  # noqa: S301 - our own
+    assert unfitted.get_params() == IIC(3, train__epochs=2).get_params()
+
+
+def test_saved_model_loads_with_its_records(images, fitted, tmp_path):
+    fitted.save(f"{tmp_path}/model/")
+    files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*")}
+    assert files == {
+        *("model/model.json", "model/model.weights.h5", "model/estimator.npz", "model-card.json")
+    }
+    loaded = IIC.load(tmp_path / "model")
+    assert loaded.get_params() == fitted.get_params()
+    assert loaded.params_ == fitted.params_
+    assert (loaded.n_features_in_, loaded.image_shape_, loaded.n_iter_) == (784, (28, 28), 2)
+    np.testing.assert_array_equal(loaded.predict_proba(images), fitted.predict_proba(images))
+    np.testing.assert_array_equal(loaded.joint_, fitted.joint_)
+    np.testing.assert_array_equal(loaded.labels_, fitted.labels_)
+    for name, column in fitted.history_.items():
+        np.testing.assert_array_equal(loaded.history_[name], column)
+    first = sha256_of(tmp_path / "model/estimator.npz")
+    loaded.save(tmp_path / "model")
+    assert sha256_of(tmp_path / "model/estimator.npz") == first
+
+
+def test_iic_predict_reads_a_saved_model(images, fitted, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    fitted.save("model")
+    np.save("new.npy", images)
+    cli.main(["predict", "--model", "model", "new.npy"], standalone_mode=False)
+    output = capsys.readouterr()
+    found = list(csv.DictReader(output.out.splitlines()))
+    assert [int(row["cluster"]) for row in found] == fitted.labels_.tolist()
+    assert [int(row["overcluster"]) for row in found] == fitted.overclusters_.tolist()
+    # The card says that the ink is light; without it, the borders decide.
+    assert "200 images, light ink on dark paper, as in training" in output.err
+    card = json.loads(Path("model-card.json").read_text())
+    assert (card["seed"], card["recipe"], card["labels"]) == (3, "default", [])
+    assert card["metrics"]["loss"] == pytest.approx(fitted.history_["loss"][-1], abs=1e-6)
+    cli.main(["info", "--model", "model"], standalone_mode=False)
+
+
+def test_model_of_the_pipeline_is_loaded(pipeline_run, digits, tmp_path):
+    loaded = IIC.load(pipeline_run / "model")
+    with (pipeline_run / "reports/predictions.csv").open(newline="") as file:
+        expected = [int(row["cluster"]) for row in csv.DictReader(file)]
+    assert loaded.predict(digits.test_images).tolist() == expected
+    metrics = json.loads((pipeline_run / "reports/metrics.json").read_text())
+    assert loaded.score(digits.test_images, digits.test_labels) == pytest.approx(
+        metrics["acc"], abs=1e-6
+    )
+    assert not hasattr(loaded, "labels_")
+    large = np.kron(digits.test_images, np.ones((2, 2), np.uint8))
+    assert loaded.predict(large).tolist() == expected
+    loaded.save(tmp_path / "model")
+    assert IIC.load(tmp_path / "model").predict(digits.test_images).tolist() == expected
+
+
+def test_damaged_and_mixed_models_are_refused(fitted, tmp_path):
+    with pytest.raises(ValueError, match=r"nothing/model\.json: not found"):
+        IIC.load(tmp_path / "nothing")
+    folder = tmp_path / "model"
+    fitted.save(folder)
+    state = (folder / "estimator.npz").read_bytes()
+    (folder / "estimator.npz").write_bytes(state[:100])
+    with pytest.raises(ValueError, match=r"estimator\.npz: not a readable NPZ file"):
+        IIC.load(folder)
+    write_arrays(folder / "estimator.npz", {"state": np.array("{}")})
+    with pytest.raises(ValueError, match=r"estimator\.npz: params: missing; save the model again"):
+        IIC.load(folder)
+    (folder / "estimator.npz").write_bytes(state)
+    network = load_network(folder)
+    network.set_weights([weights + 1 for weights in network.get_weights()])
+    network.save_weights(folder / "model.weights.h5")
+    (tmp_path / "model-card.json").unlink()
+    with pytest.raises(ValueError, match="describes other weights than those in"):
+        IIC.load(folder)
+    with pytest.raises(NotFittedError):
+        IIC().save(folder)
+
+
+def _varied(random, n, *shape):
+    return random.integers(0, 256, (n, *shape), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda r: np.full((300, 28, 28), np.nan), "Input X contains NaN"),
+        (lambda r: np.full((300, 28, 28), np.inf), "Input X contains infinity"),
+        (lambda r: np.zeros((300, 28, 28)), "all 300 images are the same"),
+        (lambda r: np.full((300, 784), 7, np.uint8), "all 300 images are the same"),
+        (
+            lambda r: _varied(r, 50, 28, 28),
+            "n_samples=50 is less than a batch, train__batch_size=60",
+        ),
+        (
+            lambda r: np.repeat(_varied(r, 7, 28, 28), 10, axis=0),
+            "n_clusters: 10 clusters need at least as many different training images "
+            r"\(70 training images, 7 different\); lower it",
+        ),
+        (lambda r: _varied(r, 1, 28, 28), "1 sample"),
+        (lambda r: _varied(r, 28, 28), r"shape \(28, 28\); expected .*newaxis.*image_shape"),
+        (lambda r: _varied(r, 100, 20), r"shape \(100, 20\); expected .* set image_shape"),
+        (lambda r: _varied(r, 28, 28, 100), "if the images are last"),
+        (lambda r: _varied(r, 100, 3, 28, 28), "if the channels are second"),
+        (lambda r: _varied(r, 784), "Reshape your data"),
+        (lambda r: np.array([*_varied(r, 2, 4, 4), np.zeros((5, 5))], object), "Reshape your data"),
+        (lambda r: [np.zeros((4, 4)), np.zeros((5, 5))], "images of different sizes"),
+        (lambda r: _varied(r, 100, 28, 28).astype(str).astype(object) + "x", "could not convert"),
+        (lambda r: _varied(r, 100, 28, 28) * 1j, "Complex data not supported"),
+    ],
+)
+def test_unusable_images_are_refused_in_one_line(make, message, random):
+    with pytest.raises(ValueError, match=message) as raised:
+        IIC(**TINY).fit(make(random))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n_clusters": 1}, "n_clusters: 1 should be greater than or equal to 2"),
+        ({"n_clusters": "ten"}, "n_clusters: 'ten' should be an integer"),
+        ({"recipe": "fats"}, r"recipe: unknown value 'fats' \(one of default, "),
+        ({"recipe": None}, "recipe: unknown value None"),
+        ({"train__epochs": 0}, "train__epochs: 0 should be greater than or equal to 1"),
+        ({"augment__ops": ["rotate"]}, r"augment__ops\[0\]: unknown value 'rotate'; did you mean"),
+        ({"augment__views": 1}, "augment__views: a pair of two transformed views needs"),
+        ({"augment__neighbors": 200}, "augment__neighbors: 200 neighbours need more than 200"),
+        ({"random_state": -1}, "Seed must be between 0"),
+        ({"random_state": "x"}, "'x' cannot be used to seed"),
+        ({"image_shape": (8, 8)}, r"image_shape: \(8, 8\) does not fit rows of 784 pixels"),
+        ({"image_shape": (-1, -1)}, r"image_shape: \(-1, -1\) should be a tuple"),
+        ({"image_shape": 28}, "image_shape: 28 should be a tuple"),
+        (
+            {"data__size": "refuse", "image_shape": (14, 56)},
+            "56×14 pixels .* set data__size to fit",
+        ),
+        ({"verbose": "x"}, "verbose: 'x' should be 0, 1 or 2"),
+    ],
+)
+def test_wrong_parameters_are_named(arguments, message, images):
+    with pytest.raises(ValueError, match=message) as raised:
+        IIC(**TINY | arguments).fit(images.reshape(len(images), -1))
+    assert "\n" not in str(raised.value)
+
+
+def test_unknown_keywords_are_refused():
+    with pytest.raises(
+        TypeError, match="'train__epoch' is no parameter of IIC; did you mean 'train"
+    ):
+        IIC(train__epoch=3)
+    with pytest.raises(TypeError, match="did you mean 'n_clusters'"):
+        IIC(model__clusters=3)
+    with pytest.raises(ValueError, match="Invalid parameter for estimator IIC: 'data__path'"):
+        IIC().set_params(data__path="x")
+
+
+def test_new_images_of_another_shape_or_range(images, fitted):
+    with pytest.raises(
+        ValueError, match=r"images of shape \(14, 56\), but IIC is expecting \(28, 28"
+    ):
+        fitted.predict(images.reshape(-1, 14, 56))
+    with pytest.raises(ValueError, match="X has 100 features, but IIC is expecting 784"):
+        fitted.predict(images.reshape(len(images), -1)[:, :100])
+    with pytest.raises(NotFittedError):
+        IIC().predict(images)
+    with pytest.warns(UserWarning, match="have a border of ink, unlike .* set data__ink to dark"):
+        fitted.predict(255 - images)
+
+
+def test_importing_iic_imports_nothing_else():
+    code = (
+        "import sys, iic; assert 'IIC' in dir(iic); heavy = ('numpy', 'sklearn', 'keras', "
+        "'tensorflow', 'pydantic'); print([name for name in heavy if name in sys.modules]); "
+        "from iic import IIC; IIC(); print('tensorflow' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment(), capture_output=True, text=True
+    )
+    assert result.stdout.split("\n")[:2] == ["[]", "False"], result.stderr
+    with pytest.raises(ImportError, match="cannot import name 'KMeans'"):
+        from iic import KMeans  # noqa: F401
+
+
+def test_example_of_the_page_runs(untrained, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    few = tuple(array[:200] for array in load_digits(return_X_y=True))
+    monkeypatch.setattr("sklearn.datasets.load_digits", lambda **_: few)
+    page = (ROOT / "docs/estimator.md").read_text("utf-8")
+    names = {}
+    exec(page.partition("```python\n")[2].partition("```")[0], names)  # noqa: S102 - our page
+    assert 0 < float(capsys.readouterr().out) <= 1
+    assert names["again"].predict(names["images"]).tolist() == names["labels"].tolist()
