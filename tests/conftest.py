@@ -57,6 +57,11 @@ def override(text: str, values: dict[str, object]) -> str:
     return yaml.safe_dump(tree, sort_keys=False)
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their argument: packed bytes contain the time, and workers must agree."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def params_text() -> str:
     return (ROOT / "params.yaml").read_text("utf-8")
