@@ -40,8 +40,7 @@ def _load(data: DataParams) -> Dataset:
     if data.name == "digits":
         return digits_dataset()
     if data.name == "custom":
-        shape = (data.image_size, data.image_size, data.channels)
-        reading = Reading(data.size, data.color, data.ink, data.broken, shape)
+        reading = Reading(data.size, data.color, data.ink, data.broken, data.input_shape)
         return custom_dataset(Path(data.path), reading, data.test_share, data.max_images)
     collection = COLLECTIONS[data.name]
     return fetch(

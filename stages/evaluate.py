@@ -7,6 +7,7 @@ import numpy as np
 from iic.core.appearance import read_appearance
 from iic.core.files import read_arrays, read_table, sha256_of, write_table, write_text
 from iic.core.params import Params
+from iic.core.quiet import quiet
 from iic.evaluation.card import ModelCard, ink_share, write_card
 from iic.evaluation.paths import ACCURACY, ASSIGNMENTS, METRICS, MODEL_CARD, PREDICTIONS
 from iic.evaluation.scores import (
@@ -22,7 +23,6 @@ from iic.evaluation.scores import (
 )
 from iic.model.store import hash_of_weights, load_network
 from iic.pipeline.paths import APPEARANCE, HISTORY, IMAGES, LABELS, MODEL, SNAPSHOTS
-from iic.pipeline.quiet import quiet
 from iic.pipeline.stage import run
 
 with quiet():

@@ -10,10 +10,9 @@ import numpy as np
 from dvclive.live import Live
 
 from iic.core.files import read_arrays, write_arrays, write_table
-from iic.core.machine import keep_freed_memory
 from iic.core.params import Params
+from iic.core.quiet import device_name, quiet
 from iic.pipeline.paths import DRAWS, HISTORY, IMAGES, MODEL, NEIGHBORS, SNAPSHOTS
-from iic.pipeline.quiet import device_name, quiet
 from iic.pipeline.resume import resumable
 from iic.pipeline.stage import run
 
@@ -41,8 +40,6 @@ def main(params: Params) -> None:
     _warn(check_images(data.train_images, params))
     log.info("training on %s", device_name())
     with resumable(params, [Path(__file__), IMAGES, DRAWS, NEIGHBORS]) as state, _line_ended():
-        # Only from here on: what reading and checking the images took goes back to the system.
-        keep_freed_memory()
         _train(data, params, state)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from iic.cli.options import model_option
-from iic.pipeline.quiet import quiet
+from iic.core.quiet import quiet
 
 
 @click.command(short_help="Write a page to look inside the clusters.")

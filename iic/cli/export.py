@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from iic.cli.options import model_option
+from iic.core.quiet import quiet
 from iic.pipeline.paths import IMAGES
-from iic.pipeline.quiet import quiet
 
 # The keys of iic.serving.export.FORMATS, without importing TensorFlow.
 _FORMATS = ("savedmodel", "keras", "onnx", "litert")

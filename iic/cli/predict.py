@@ -13,8 +13,8 @@ import click
 from iic.cli.options import model_option
 from iic.core.errors import InputError
 from iic.core.plurals import counted
+from iic.core.quiet import quiet
 from iic.pipeline.paths import IMAGES
-from iic.pipeline.quiet import quiet
 
 if TYPE_CHECKING:
     import keras
@@ -86,6 +86,7 @@ def predict(
         )
     else:
         check_images(card, model, model.parent / IMAGES)
+    sources = _sources(images, max_images, skip_broken=skip_broken)
     shape = read_model_params(model).input_shape
     _check_colors(shape[2], ink, size)
     reading = Reading(
@@ -94,7 +95,6 @@ def predict(
         ink=ink or (card.ink if card else "auto"),  # type: ignore[arg-type] # click has checked
         broken="skip" if skip_broken else "refuse",
     )
-    sources = _sources(images, max_images, skip_broken=skip_broken)
     examination = examine(
         sources,
         reading.ink,

@@ -3,13 +3,16 @@
 import ctypes
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 _PROCESSORS = Path("/proc/cpuinfo")
-# Options of glibc's mallopt.
+# Options of glibc's mallopt, and their usual values.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+_USUAL_TRIM_THRESHOLD, _USUAL_MMAP_MAX = 1 << 17, 1 << 16
 # Limit of a container, in bytes or "max".
 _LIMIT = Path("/sys/fs/cgroup/memory.max")
 # Instruction sets that change which code libraries choose.
@@ -51,20 +54,29 @@ def _cpuinfo() -> dict[str, str]:
     return lines
 
 
-def keep_freed_memory() -> bool:
-    """Keep freed memory for later allocations instead of returning it to the system.
+@contextmanager
+def freed_memory_kept() -> Iterator[bool]:
+    """Keep freed memory for later allocations in the block, instead of returning it to the system.
 
     TensorFlow frees its large arrays in each step. Without this setting, the GNU C library returns
-    them, and the system has to clear their pages again for the next step.
+    them, and the system has to clear their pages again for the next step. After the block, the
+    memory is returned, and the library's usual settings apply.
 
-    Returns:
+    Yields:
         Whether the setting was made; other C libraries have none.
     """
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
-    if set_option is None or platform.libc_ver()[0] != "glibc":
-        return False
+    library = ctypes.CDLL(None)
+    if platform.libc_ver()[0] != "glibc" or not hasattr(library, "mallopt"):
+        yield False
+        return
     # No array gets a mapping of its own, and the heap does not shrink.
-    return bool(set_option(_M_MMAP_MAX, 0) and set_option(_M_TRIM_THRESHOLD, 2**31 - 1))
+    kept = library.mallopt(_M_MMAP_MAX, 0) and library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield bool(kept)
+    finally:
+        library.mallopt(_M_MMAP_MAX, _USUAL_MMAP_MAX)
+        library.mallopt(_M_TRIM_THRESHOLD, _USUAL_TRIM_THRESHOLD)
+        library.malloc_trim(0)
 
 
 def machine() -> dict[str, Any]:

@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from iic.core.constants import IMAGE_SIZE, Head
 from iic.core.errors import InputError
+from iic.core.shapes import ImageShape
 from iic.core.validation import explain_all
 from iic.core.yaml_text import read_tree
 
@@ -59,7 +60,9 @@ def _more_than_one(pairs: int) -> int:
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Width = Annotated[int, Field(ge=1, le=4096)]
-Side = Annotated[int, Field(ge=16, le=128)]
+# Largest height and width of the network's images.
+MAX_SIDE = 128
+Side = Annotated[int, Field(ge=16, le=MAX_SIDE)]
 Channels = Literal[1, 3]
 Poolings = Annotated[int, Field(ge=0, le=7)] | None
 Location = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_one_line)]
@@ -85,6 +88,11 @@ class DataParams(Section):
     broken: Literal["refuse", "skip"]
     test_share: Annotated[float, Field(gt=0, lt=1)]
     max_images: Annotated[int, Field(ge=2, lt=2**31)]
+
+    @property
+    def input_shape(self) -> ImageShape:
+        """Height, width and channels of the network's images."""
+        return (self.image_size, self.image_size, self.channels)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "DataParams":

@@ -107,13 +107,13 @@ def custom_dataset(path: Path, reading: Reading, test_share: float, max_images: 
     return _dataset(train, test, appearance)
 
 
-def check_memory(n: int, shape: ImageShape, path: Path) -> None:
+def check_memory(n: int, shape: ImageShape, source: Path | str) -> None:
     """Check that the stages have enough memory for images, before any is read.
 
     Args:
         n: Number of images.
         shape: Shape of the network's input.
-        path: Path of the images, for the message.
+        source: Path of the images or name of the array, for the message.
 
     Raises:
         InputError: The memory of the machine is too small.
@@ -123,7 +123,7 @@ def check_memory(n: int, shape: ImageShape, path: Path) -> None:
     # A machine that is too small for any image is reported by the stage that fails.
     if needed > there and _MULTIPLE * n * pixels > _FIXED:
         raise InputError(
-            f"{path}: {n:,} images of {shape[0]}×{shape[1]} pixels and "
+            f"{source}: {n:,} images of {shape[0]}×{shape[1]} pixels and "
             f"{counted(shape[2], 'channel')} need {needed / 1e9:.1f} GB of memory, but there are "
             f"{there / 1e9:.1f} GB; lower data.image_size or data.channels, or give fewer images"
         )

@@ -4,11 +4,12 @@ import difflib
 import inspect
 import math
 import os
+import traceback
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import (
@@ -29,7 +30,9 @@ from sklearn.utils.validation import (
 from iic.core.appearance import Appearance
 from iic.core.errors import InputError, shorten
 from iic.core.params import Params
-from iic.estimator.images import Shape, as_rows, network_input, shape_of_rows
+from iic.core.quiet import quiet
+from iic.data.check import assignment_warnings
+from iic.estimator.images import Shape, as_rows, lost_detail, network_input, shape_of_rows
 from iic.estimator.settings import (
     DEFAULT,
     SETTINGS,
@@ -45,9 +48,6 @@ from iic.model.assignments import Assignments
 from iic.model.matching import contingency_table, hungarian_accuracy
 from iic.model.store import hash_of_weights, load_network, read_model_params, save_network
 
-if TYPE_CHECKING:
-    pass
-
 _SEED_LIMIT = 2**31
 # Columns of the history that are metrics in a card.
 _METRICS = {
@@ -62,9 +62,9 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
     """Invariant Information Clustering of images.
 
     Images are arrays (n, h, w), (n, h, w, 3) or, as rows of pixels, (n, h·w); uint8 or floats from
-    0 to 1. They are converted to the network's input, 28×28 grey pixels, as custom images of the
-    pipeline are. The training is that of the pipeline: for the same images and parameters, the
-    weights are the same, byte for byte.
+    0 to 1. They are converted to the network's input as custom images of the pipeline are: to 28×28
+    grey pixels, unless `data__image_size` and `data__channels` say otherwise. The training is that
+    of the pipeline: for the same images and parameters, the weights are the same, byte for byte.
 
     Attributes:
         labels_: (n,) cluster of each training image.
@@ -163,6 +163,9 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
                 raise InputError(f"verbose: {shorten(self.verbose)} should be 0, 1 or 2")
             params = self._make_params()
             pixels, appearance, notes = network_input(images, params.data, None)
+            chosen = {name.removeprefix("data__") for name in self._settings}
+            if lost := lost_detail(images, params.data, chosen):
+                notes.append(lost)
             result, findings = _backend().train_on(pixels, params, self.verbose)
         self.params_ = params
         self._appearance: Appearance | None = appearance
@@ -171,7 +174,7 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         self.network_ = result.network
         rows = result.history
         self._record({name: [row[name] for row in rows] for name in rows[0]}, result.snapshots)
-        _warn(notes, UserWarning)
+        _warn(notes)
         if self.n_iter_ < params.train.epochs:
             stopped = f"interrupted after epoch {self.n_iter_} of {params.train.epochs}"
             findings.append(f"{stopped}; the model is that of the last finished epoch")
@@ -262,7 +265,8 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
             loaded.params_ = loaded._make_params()
             _backend()
             loaded.network_ = load_network(folder)
-            if read_model_params(folder) != loaded.params_.model:
+            params = loaded.params_
+            if not read_model_params(folder).is_for(params.model, params.data.input_shape):
                 raise InputError(f"{folder}: the files are of different models; save it again")
         loaded._appearance, loaded._ink_share = state.appearance, state.ink_share
         loaded.image_shape_ = None
@@ -287,7 +291,7 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
             _backend()
             from iic.model.network import build_network
 
-            self.network_ = build_network(self.params_.model)
+            self.network_ = build_network(self.params_.model, self.params_.data.input_shape)
             self.network_.set_weights(state["network_"])
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -329,15 +333,19 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
 
     def _assign(self, X: Any) -> Assignments:  # noqa: ANN401, N803 - scikit-learn's name
         pixels = self._converted(X)
-        return _backend().assign(self.network_, pixels)
+        soft = _backend().assign(self.network_, pixels)
+        _warn(assignment_warnings(soft.hard_cluster.tolist(), soft.probability.tolist()))
+        return soft
 
     def _converted(self, X: Any) -> np.ndarray:  # noqa: ANN401, N803 - scikit-learn's name
-        """Check new images and convert them as the training images: (n, 28, 28) uint8."""
+        """Check new images and convert them as the training images, uint8."""
         check_is_fitted(self)
         images = self._checked(X, reset=False)
         with value_errors():
-            pixels, _, notes = network_input(images, self.params_.data, self._appearance)
-        _warn(notes, UserWarning)
+            pixels, _, notes = network_input(
+                images, self.params_.data, self._appearance, self._ink_share
+            )
+        _warn(notes)
         return pixels
 
     def _checked(self, X: Any, *, reset: bool) -> np.ndarray:  # noqa: ANN401, N803
@@ -396,8 +404,8 @@ setattr(IIC.__init__, "__signature__", _with_settings(_SIGNATURE))  # noqa: B010
 
 def _backend() -> ModuleType:
     """Import TensorFlow, which takes seconds, at its first use, without its notes."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from iic.estimator import backend
+    with quiet():
+        from iic.estimator import backend
 
     return backend
 
@@ -410,20 +418,24 @@ def _unknown(name: str) -> str:
     return f"{name!r} is no parameter of IIC" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
-def _warn(messages: Iterable[str], category: type[Warning]) -> None:
+def _warn(messages: Iterable[str], category: type[Warning] = UserWarning) -> None:
+    """Warn in the name of the line outside this file that called a public method."""
+    frames = traceback.extract_stack(limit=10)[::-1]
+    level = next((n for n, frame in enumerate(frames, 1) if frame.filename != __file__), 1)
     for message in messages:
-        # The caller of the public method.
-        warnings.warn(in_arguments(message), category, stacklevel=3)
+        warnings.warn(in_arguments(message), category, stacklevel=level)
 
 
 def _state_of(folder: Path, card: ModelCard | None) -> State:
     """Return the state of a model that the pipeline has written, from its parameters and card."""
     model = read_model_params(folder)
-    settings = {
+    settings: dict[str, object] = {
         f"model__{name}": value
         for name, value in model.model_dump().items()
         if f"model__{name}" in SETTINGS
     }
+    size, _, channels = model.input_shape
+    settings |= {"data__image_size": size, "data__channels": channels}
     if card:
         settings |= {"data__size": card.size, "data__ink": card.ink}
     return State(

@@ -1,15 +1,18 @@
 """Images of the estimator: their shape, and the conversion to the network's input."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 
 from iic.core.appearance import Appearance
 from iic.core.errors import InputError, reason_of, shorten
-from iic.core.params import DataParams
+from iic.core.params import MAX_SIDE, DataParams
+from iic.core.shapes import array_shape
 from iic.data.arrays import image_array
+from iic.data.check import ImageCheck, Ink
+from iic.data.custom import check_memory
 from iic.data.examine import examine
 from iic.data.images import ArraySource, Reading, read_images
 
@@ -104,26 +107,63 @@ def _checked_shape(image_shape: object) -> Shape:
 
 
 def network_input(
-    images: np.ndarray, data: DataParams, known: Appearance | None
-) -> tuple[np.ndarray, Appearance, tuple[str, ...]]:
+    images: np.ndarray,
+    data: DataParams,
+    known: Appearance | None,
+    known_ink: tuple[float, float] | None = None,
+) -> tuple[np.ndarray, Appearance, list[str]]:
     """Convert images to the network's input, as custom images of the pipeline.
 
     Args:
         images: Images (n, h, w) or (n, h, w, channels), numbers of any range.
         data: Parameters of the conversion.
         known: Appearance of the training images, for new ones; None finds it.
+        known_ink: Mean and standard deviation of their ink, for new ones.
 
     Returns:
-        Images (n, 28, 28), uint8, light ink on dark paper; their appearance; warnings.
+        Images, uint8: (n, size, size), light ink on dark paper, or (n, size, size, 3) in colour;
+        their appearance; warnings.
 
     Raises:
-        InputError: The images have a size or colours that `data` refuses.
+        InputError: The images have a size or colours that `data` refuses, or need too much memory.
     """
+    shape = data.input_shape
+    check_memory(len(images), shape, "X")
     # With an axis for the channel, no axis can be taken for another.
     source = ArraySource("X", images[..., None] if images.ndim == 3 else images)
-    examination = examine([source], data.ink, known)
-    appearance = examination.appearance
-    reading = Reading(data.size, data.color, data.ink)
-    batches = read_images(source, appearance, reading, lambda _: None)
-    pixels = np.concatenate([batch.images for batch in batches])
-    return pixels, appearance, examination.warnings
+    reading = Reading(data.size, data.color, data.ink, shape=shape)
+    examination = examine([source], data.ink, known, has_colors=reading.has_colors)
+    pixels = np.empty((len(images), *array_shape(shape)), np.uint8)
+    check = ImageCheck(data.size)
+    for batch in read_images(source, examination.appearance, reading, lambda _: None):
+        pixels[batch.indices] = batch.images
+        check.add(batch.images)
+    doubts = check.warnings(Ink(*known_ink) if known_ink else None)
+    return pixels, examination.appearance, [*examination.warnings, *doubts]
+
+
+def lost_detail(images: np.ndarray, data: DataParams, chosen: Collection[str]) -> str | None:
+    """Describe what the conversion removes from images unless the user has chosen it.
+
+    Args:
+        images: Images (n, h, w) or (n, h, w, channels).
+        data: Parameters of the conversion.
+        chosen: Keys of `data` that the user has set.
+
+    Returns:
+        A sentence with the settings that keep the detail, or None if nothing is lost unasked.
+    """
+    height, width = images.shape[1:3]
+    size = min(max(height, width), MAX_SIDE)
+    lost, settings = [], []
+    if min(height, width) > data.image_size and "image_size" not in chosen:
+        lost.append(f"from {width}×{height} to {data.image_size}×{data.image_size} pixels")
+        settings.append(("data.image_size", size, data.image_size))
+    if images.ndim == 4 and data.channels == 1 and not {"channels", "color"} & set(chosen):
+        lost.append("from colour to grey")
+        settings.append(("data.channels", 3, 1))
+    if not lost:
+        return None
+    keep = " and ".join(f"{key}={value}" for key, value, _ in settings)
+    accept = " and ".join(f"{key}={value}" for key, _, value in settings)
+    return f"images are converted {' and '.join(lost)}; set {keep} to keep them, or {accept}"

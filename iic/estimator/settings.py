@@ -52,6 +52,9 @@ ARGUMENTS = {
 SETTINGS = {name: key for key, name in ARGUMENTS.items() if key not in _RENAMED}
 _KEY = re.compile("|".join(rf"\b{re.escape(key)}\b" for key in sorted(ARGUMENTS, key=len)[::-1]))
 
+# Remarks in messages on options of a command.
+_OPTION = re.compile(r" \(iic predict --[^)]*\)")
+
 
 @cache
 def _recipes() -> dict[str, dict[str, Any]]:
@@ -125,4 +128,4 @@ def value_errors() -> Iterator[None]:
 def in_arguments(message: str) -> str:
     """Replace keys of params.yaml in a message by arguments: train.epochs -> train__epochs."""
     shown = _KEY.sub(lambda match: ARGUMENTS[match[0]], message.removeprefix("IIC: "))
-    return shown.replace("use --ink ", "set data__ink to ")
+    return _OPTION.sub("", shown).replace("use --ink ", "set data__ink to ")

@@ -15,7 +15,7 @@ from iic.core.constants import IMAGE_SIZE
 from iic.core.errors import InputError, reason_of
 from iic.core.files import check_plain, read_text, replacing, sha256_of, write_text
 from iic.core.params import Channels, ModelParams, Poolings, Side
-from iic.core.shapes import GREY_SHAPE
+from iic.core.shapes import GREY_SHAPE, ImageShape
 from iic.core.validation import explain_first
 
 if TYPE_CHECKING:
@@ -41,6 +41,11 @@ class SavedParams(ModelParams):
 
     poolings: Poolings = None
     input_shape: tuple[Side, Side, Channels] = (IMAGE_SIZE, IMAGE_SIZE, 1)
+
+    def is_for(self, params: ModelParams, shape: ImageShape) -> bool:
+        """Return whether the saved network has these parameters and images of this shape."""
+        saved = self.model_dump(exclude={"input_shape"})
+        return saved == params.model_dump() and tuple(self.input_shape) == shape
 
 
 def save_network(network: "keras.Model", params: ModelParams, folder: Path) -> None:

@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from iic.core.constants import UNTAUGHT
 from iic.core.errors import InputError
+from iic.core.machine import freed_memory_kept
 from iic.core.params import Params
 from iic.core.shapes import shape_of
 from iic.model.network import build_network, predict
@@ -177,7 +178,11 @@ def _train_one(
     if finished < params.train.epochs:
         saver = [Saver(file, recorder)] if file else []
         lines, verbose = _output(verbose)
-        with _enough_memory(), _interruptible(recorder if keep_interrupted else None):
+        with (
+            freed_memory_kept(),
+            _enough_memory(),
+            _interruptible(recorder if keep_interrupted else None),
+        ):
             model.fit(
                 batches.dataset(finished),
                 initial_epoch=finished,

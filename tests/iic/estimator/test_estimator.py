@@ -30,6 +30,7 @@ from iic import IIC
 from iic.cli.main import cli
 from iic.core.constants import Head
 from iic.core.files import read_arrays, read_table, sha256_of, write_arrays
+from iic.core.shapes import shape_of
 from iic.estimator import backend
 from iic.model.assignments import Assignments
 from iic.model.network import as_input, build_network
@@ -38,7 +39,10 @@ from iic.training.recorder import Recorder
 from iic.training.train import TrainingResult
 
 # Our own warnings are errors in tests; a short training always brings some.
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore:.*are they like the training images:UserWarning"),
+]
 
 TINY = {
     "n_overclusters": 20,
@@ -83,7 +87,7 @@ def untrained(monkeypatch) -> None:
 
     def train(data, params, *, verbose, keep_interrupted):
         keras.utils.set_random_seed(params.seed)
-        network = build_network(params.model)
+        network = build_network(params.model, shape_of(data.test_images))
         snapshots, row = {}, {"epoch": 1.0, "loss": 0.0}
         for head, soft in zip(Head, outputs(network, data.test_images), strict=True):
             k = soft.shape[1]
@@ -124,6 +128,7 @@ def check_conventions() -> None:
     assert failed >= {name for name, why in EXPECTED_FAILURES.items() if why == _ONE_CLUSTER}
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 def test_conventions_of_scikit_learn(untrained):
     """All of scikit-learn's checks but for the training itself, which takes minutes in all."""
@@ -136,25 +141,89 @@ def test_conventions_of_scikit_learn_with_training():
     check_conventions()
 
 
-def test_weights_are_those_of_the_pipeline(images, fitted, tmp_path, monkeypatch, digits):
+def _enlarged(images, factor):
+    return np.kron(images, np.ones((factor, factor), np.uint8))
+
+
+def _colored(images):
+    """Color the images (n, 28, 28) by their position, at 20×20 pixels: (n, 20, 20, 3)."""
+    shades = np.random.default_rng(0).uniform(0.2, 1, (len(images), 1, 1, 3))
+    return (images[:, 4:24, 4:24, None] * shades).astype(np.uint8)
+
+
+IN_COLOR = {
+    "data__image_size": 20,
+    "data__channels": 3,
+    "augment__ops": ["rotation", "distortion", "flip", "color"],
+}
+
+
+@pytest.mark.parametrize(
+    ("settings", "convert"),
+    [({}, np.asarray), pytest.param(IN_COLOR, _colored, marks=pytest.mark.long)],
+)
+def test_weights_are_those_of_the_pipeline(
+    images, fitted, tmp_path, monkeypatch, digits, settings, convert
+):
     """The stages, on the same images and with the same parameters, write the same bytes."""
     monkeypatch.chdir(tmp_path)
-    write_arrays(
-        Path("data/images.npz"), {"train_images": images, "test_images": digits.test_images[:50]}
-    )
+    converted, test_images = convert(images), convert(digits.test_images[:50])
+    estimator = IIC(**TINY | settings).fit(converted) if settings else fitted
+    write_arrays(Path("data/images.npz"), {"train_images": converted, "test_images": test_images})
     for stage in (stages.augment, stages.neighbors, stages.train):
-        stage.main(fitted.params_)
-    fitted.save("saved/model")
+        stage.main(estimator.params_)
+    estimator.save("saved/model")
     for file in ("model.json", "model.weights.h5"):
         assert sha256_of(tmp_path / "model" / file) == sha256_of(tmp_path / "saved/model" / file)
     history = read_table(Path("reports/history.csv"))
-    assert set(history) == set(fitted.history_)
+    assert set(history) == set(estimator.history_)
     # These two count the images whose assignments are recorded: here the training images.
     for name in set(history) - {"clusters_used", "overclusters_used"}:
         # The table has six digits.
-        np.testing.assert_allclose(fitted.history_[name], history[name], 1e-5, err_msg=name)
+        np.testing.assert_allclose(estimator.history_[name], history[name], 1e-5, err_msg=name)
     joints = read_arrays(Path("data/snapshots.npz"), ["cluster_joint"])["cluster_joint"]
-    np.testing.assert_array_equal(fitted.joint_, joints[-1])
+    np.testing.assert_array_equal(estimator.joint_, joints[-1])
+
+
+def test_colours_and_sizes_are_kept_by_every_way_to_store_a_model(
+    images, untrained, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    colored = _colored(images)
+    estimator = IIC(**TINY | IN_COLOR).fit(colored)
+    assert estimator.network_.input_shape == (None, 20, 20, 3)
+    expected = estimator.predict_proba(colored)
+    # The colours count.
+    assert (estimator.predict_proba(colored[..., ::-1]) != expected).any()
+    estimator.save("model")
+    for other in (IIC.load("model"), pickle.loads(pickle.dumps(estimator))):  # noqa: S301 - our own
+        np.testing.assert_array_equal(other.predict_proba(colored), expected)
+    Path("model/estimator.npz").unlink()
+    by_pipeline = IIC.load("model")
+    assert by_pipeline.get_params()["data__channels"] == 3
+    np.testing.assert_array_equal(by_pipeline.predict_proba(colored), expected)
+    np.save("new.npy", colored)
+    cli.main(["predict", "--model", "model", "new.npy"], standalone_mode=False)
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert [int(row["cluster"]) for row in rows] == estimator.labels_.tolist()
+
+
+@pytest.mark.parametrize(
+    ("factor", "channels", "message"),
+    [
+        (5, 1, "140×140 to 28×28 pixels; set data__image_size=128 to keep .* data__image_size=28$"),
+        (1, 3, "from colour to grey; set data__channels=3 to keep"),
+        (2, 3, "28×28 pixels and from colour .* data__image_size=56 and data__channels=3 to keep"),
+    ],
+)
+def test_a_conversion_that_nobody_chose_is_named(factor, channels, message, images, untrained):
+    larger = _enlarged(images[:100], factor)
+    if channels == 3:
+        larger = larger[..., None].repeat(3, axis=3)
+    with pytest.warns(UserWarning, match=message) as said:
+        IIC(**TINY).fit(larger)
+    # The warning names the line of the caller.
+    assert {Path(warning.filename).name for warning in said} == {Path(__file__).name}
 
 
 def test_same_seed_gives_the_same_labels(images, fitted, tmp_path, monkeypatch, capsys):
@@ -209,8 +278,8 @@ def test_images_may_be_bytes_floats_lists_or_have_a_channel(images, fitted):
 
 
 def test_other_sizes_and_colours_are_converted_as_custom_images(images, untrained):
-    large = np.kron(images[:100], np.ones((2, 2), np.uint8))
-    estimator = IIC(**TINY, data__size="fit")
+    large = _enlarged(images[:100], 2)
+    estimator = IIC(**TINY, data__size="fit", data__image_size=28, data__channels=1)
     estimator.fit(large)
     assert estimator.image_shape_ == (56, 56)
     np.testing.assert_array_equal(
@@ -374,7 +443,7 @@ def test_model_of_the_pipeline_is_loaded(pipeline_run, digits, tmp_path):
         metrics["acc"], abs=1e-6
     )
     assert not hasattr(loaded, "labels_")
-    large = np.kron(digits.test_images, np.ones((2, 2), np.uint8))
+    large = _enlarged(digits.test_images, 2)
     assert loaded.predict(large).tolist() == expected
     loaded.save(tmp_path / "model")
     assert IIC.load(tmp_path / "model").predict(digits.test_images).tolist() == expected

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT, environment
 
 from iic.core.errors import InputError
-from iic.pipeline.quiet import device_name, quiet
+from iic.core.quiet import device_name, quiet
 
 
 def failing(error: BaseException) -> None:
@@ -63,7 +63,7 @@ def test_level_0_shows_everything_and_other_levels_are_kept(capfd, monkeypatch):
 
 
 def test_closed_standard_error_is_no_obstacle():
-    script = "from iic.pipeline.quiet import quiet\nwith quiet(): print('done')"
+    script = "from iic.core.quiet import quiet\nwith quiet(): print('done')"
     done = subprocess.run(
         ["sh", "-c", '"$0" -c "$1" 2>&-', sys.executable, script],
         cwd=ROOT, env=environment(), capture_output=True, text=True, check=True,
