@@ -32,9 +32,9 @@ from tools.command import run_main, run_module
 SIZES, FIGURE = MEASUREMENTS / "sizes.json", MEASUREMENTS / "sizes.png"
 RECIPE = "fast"
 SHAPES: tuple[ImageShape, ...] = tuple((s, s, c) for s in (16, 28, 64, 128) for c in (1, 3))
-ROUNDS, SLOT = 5, 0.5
+ROUNDS, SLOT = 5, 0.2
 # Steps after which the memory no longer grows.
-_STEPS = 3
+_STEPS = 2
 
 
 def measure() -> dict[str, Any]:
