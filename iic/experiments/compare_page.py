@@ -12,7 +12,7 @@ from iic.model.matching import contingency_table
 from iic.render import figures, matrices
 from iic.render.html import page_json, render_html
 from iic.render.names import plain_text, short_names
-from iic.render.pictures import data_uri, png, sprite
+from iic.render.pictures import data_uri, png, reduced, sprite
 
 # Metrics in the table, after the parameters that differ. For scores, larger is better.
 SCORES = ("acc", "nmi", "ari", "over_acc")
@@ -20,6 +20,8 @@ SHOWN_METRICS = (*SCORES, "loss")
 # Largest number of images on the page; with more it would be slow on a phone.
 MAX_IMAGES = 3000
 _SPRITE_COLUMNS = 60
+# Pixels of all images together: the page shows each with 56×56.
+_SPRITE_PIXELS = MAX_IMAGES * 56 * 56
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def render_comparison(runs: Sequence[ComparedRun], test_images: np.ndarray) -> s
             )
     all_disputed = disputed(runs)
     shown = all_disputed[:MAX_IMAGES]
+    tiles = reduced(test_images[shown], _SPRITE_PIXELS)
     return render_html(
         "iic.experiments",
         "compare.html.j2",
@@ -90,7 +93,7 @@ def render_comparison(runs: Sequence[ComparedRun], test_images: np.ndarray) -> s
         disputed=len(all_disputed),
         shown=len(shown),
         columns=_SPRITE_COLUMNS,
-        sprite=data_uri("png", sprite(test_images[shown], _SPRITE_COLUMNS)),
+        sprite=data_uri("png", sprite(tiles, _SPRITE_COLUMNS)),
         data=_script_data(runs, shown),
     )
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from iic.core.constants import IMAGE_SIZE
 from iic.core.files import write_table
 from iic.core.params import Params
 from iic.experiments.commands import run_experiment
@@ -18,6 +19,9 @@ from iic.experiments.reading import metrics_of
 from iic.experiments.recipes import recipe_params, with_overrides
 from iic.pipeline.costs import COSTS, read_costs
 from iic.pipeline.paths import SEEDS
+
+# Parameters by operation that decide nothing without it, and that older results lack.
+_OPTIONAL = {"flip": ("flip",), "color": ("brightness", "contrast", "saturation", "hue")}
 
 
 def run_seeds(recipe: str, first: int, count: int, *, again: bool = False) -> None:
@@ -77,18 +81,24 @@ def table_of(recipe: str) -> Path:
 def recipe_of(params: Params) -> str:
     """Return a short hash of all parameters that decide a result, except the seed.
 
-    Parameters that are switched off (0 or null) do not count, so that a new one, off by default,
-    leaves the hash of older results unchanged.
+    Parameters that are switched off (0, null, or ranges of operations that are not used) and the
+    default size and colour of images do not count, so that a new one, off by default, leaves the
+    hash of older results unchanged.
     """
     content = params.model_dump(
         exclude={"recipe": True, "seed": True, "report": True, "data": {"local_dir"}}
     )
     if params.data.name != "custom":
         content["data"] = {"name": params.data.name}
+    elif (params.data.image_size, params.data.channels) == (IMAGE_SIZE, 1):
+        del content["data"]["image_size"], content["data"]["channels"]
     if not params.loss.teaching_weight:
         del content["loss"]["teaching_from"]
     if not params.committee.members:
         del content["committee"]
+    for operation, ranges in _OPTIONAL.items():
+        for name in ranges if operation not in params.augment.ops else ():
+            del content["augment"][name]
     switched_on = {
         section: {
             key: value

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -138,6 +139,26 @@ def _gif(images: Sequence[Image.Image]) -> bytes:
         optimize=True,
     )
     return buffer.getvalue()
+
+
+def reduced(images: np.ndarray, pixels: int) -> np.ndarray:
+    """Reduce square images to a number of pixels of all of them, by averages.
+
+    Args:
+        images: Images (n, side, side) or (n, side, side, 3), uint8.
+        pixels: Largest number of pixels of the n images together.
+
+    Returns:
+        Images of the largest side, at most their own, with which they have no more pixels.
+    """
+    n, side = images.shape[:2]
+    smaller = max(1, math.isqrt(pixels // max(1, n)))
+    if side <= smaller:
+        return images
+    found = np.empty((n, smaller, smaller, *images.shape[3:]), np.uint8)
+    for target, image in zip(found, images, strict=True):
+        target[...] = Image.fromarray(image).resize((smaller, smaller), Image.Resampling.BOX)
+    return found
 
 
 def sprite(images: np.ndarray, columns: int) -> bytes:

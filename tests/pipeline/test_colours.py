@@ -1,18 +1,38 @@
-"""Larger images in colour in the whole pipeline and in the commands."""
+"""Images of other sizes and in colour in every stage and every command."""
 
 import csv
 import json
+import re
+import shutil
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_clone, run
+import yaml
+from conftest import ROOT, TINY, make_clone, override, run
 from PIL import Image
 
 from iic.cli.main import cli
 from iic.core.files import read_arrays
+from iic.core.params import parse_params
+from iic.core.shapes import array_shape
+from iic.experiments.scratch import STAGES
+from iic.report.paths import BENCHMARK
 
-IMAGES, SIDE = 90, 40
+IMAGES = 90
+CHANGES = {
+    "data.name": "custom",
+    "augment.ops": ["rotation", "distortion", "noise", "flip", "color"],
+    "augment.neighbors": 5,
+    "model.clusters": 3,
+    "model.overclusters": 6,
+    "train.batch_size": 30,
+    "train.epochs": 1,
+}
+# Each size with both channels; one of them is worth the time in `make test`.
+OTHERS = ((16, 1), (16, 3), (28, 1), (28, 3), (64, 1), (128, 1), (128, 3))
+SHAPES = [(64, 3), *(pytest.param(shape, marks=pytest.mark.long) for shape in OTHERS)]
 
 
 @pytest.fixture(scope="module")
@@ -30,43 +50,49 @@ def photos(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory, photos) -> Path:
-    folder = make_clone(
-        tmp_path_factory.mktemp("colours") / "clone",
-        data__name="custom",
-        data__path=str(photos),
-        data__image_size=SIDE,
-        data__channels=3,
-        augment__ops=["rotation", "distortion", "noise", "flip", "color"],
-        augment__neighbors=5,
-        train__batch_size=30,
-        train__epochs=1,
-        model__overclusters=6,
-        model__clusters=3,
-    )
-    run("dvc", "repro", cwd=folder)
-    return folder
+@pytest.fixture(scope="module", params=SHAPES, ids=lambda shape: "{}x{}".format(*shape))
+def trained(request, tmp_path_factory, photos, params_text) -> tuple[Path, tuple[int, int, int]]:
+    """A folder in which all stages ran on the photos, in this process, and the network's input."""
+    side, channels = request.param
+    folder = tmp_path_factory.mktemp("trained")
+    source = {"data.path": str(photos), "data.image_size": side, "data.channels": channels}
+    text = override(params_text, TINY | CHANGES | source)
+    (folder / "params.yaml").write_text(text)
+    (folder / BENCHMARK).parent.mkdir(parents=True)
+    shutil.copy(ROOT / BENCHMARK, folder / BENCHMARK)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for stage in STAGES:
+            import_module(f"stages.{stage}").main(parse_params(text, "params.yaml"))
+    return folder, (side, side, channels)
 
 
-def test_every_stage_keeps_size_and_colour(clone):
-    images = read_arrays(clone / "data/images.npz", ["train_images", "test_images"])
-    assert images["train_images"].shape[1:] == (SIDE, SIDE, 3)
-    corners = images["train_images"][:, 0, 0].astype(int)
-    assert {30, 230} == set(corners.ravel().tolist())
-    examples = read_arrays(clone / "data/snapshots.npz", ["examples"])["examples"]
+def test_every_stage_keeps_size_and_colour(trained):
+    folder, shape = trained
+    side, _, channels = shape
+    images = read_arrays(folder / "data/images.npz", ["train_images", "test_images"])
+    for split in images.values():
+        assert split.shape[1:] == array_shape(shape)
+    if channels == 3:
+        # The photos are wider than high; their own background continues above and below.
+        corners = images["train_images"][:, 0, 0].astype(int)
+        assert {30, 230} == set(corners.ravel().tolist())
+    examples = read_arrays(folder / "data/snapshots.npz", ["examples"])["examples"]
     # The original, the article's four operations, flip, color and all that the run uses.
-    assert examples.shape == (6, 8, SIDE, SIDE, 3)
-    assert json.loads((clone / "model/model.json").read_text())["input_shape"] == [SIDE, SIDE, 3]
-    assert "acc" in json.loads((clone / "reports/metrics.json").read_text())
-    page = (clone / "reports/index.html").read_text()
+    assert examples.shape == (6, 8, *array_shape(shape))
+    model = json.loads((folder / "model/model.json").read_text())
+    assert model.get("input_shape", [28, 28, 1]) == [side, side, channels]
+    assert "acc" in json.loads((folder / "reports/metrics.json").read_text())
+    page = (folder / "reports/index.html").read_text()
     assert "mirrored or not, in other colours, and with all operations" in page
 
 
-def test_commands_take_size_and_colour_from_the_model(clone, photos, monkeypatch, capsys):
-    monkeypatch.chdir(clone)
+def test_commands_take_size_and_colour_from_the_model(trained, photos, monkeypatch, capsys):
+    folder, shape = trained
+    side, _, channels = shape
+    monkeypatch.chdir(folder)
     cli.main(["predict", str(photos), "--out", "new.csv"], standalone_mode=False)
-    assert "90 images, in colour" in capsys.readouterr().err
+    assert ("in colour" in capsys.readouterr().err) == (channels == 3)
     with Path("new.csv").open(newline="") as file:
         found = {
             row["path"].removeprefix(f"{photos}/"): row["cluster"] for row in csv.DictReader(file)
@@ -74,21 +100,30 @@ def test_commands_take_size_and_colour_from_the_model(clone, photos, monkeypatch
     with Path("reports/assignments.csv").open(newline="") as file:
         assert found == {row["path"]: row["cluster"] for row in csv.DictReader(file)}
     cli.main(["explore", "--out", "map.html"], standalone_mode=False)
-    assert f'"size":{SIDE},"colors":true' in Path("map.html").read_text().replace(" ", "")
+    described = f'"size":{side},"colors":{str(channels == 3).lower()}'
+    assert described in Path("map.html").read_text().replace(" ", "")
     cli.main(["export", "--format", "keras"], standalone_mode=False)
     described = json.loads(Path("iic-custom.keras.json").read_text())
-    assert described["input"]["shape"] == ["n", SIDE, SIDE, 3]
+    assert described["input"]["shape"] == ["n", *array_shape(shape)]
     capsys.readouterr()
     cli.main(["info", "--json"], standalone_mode=False)
-    assert json.loads(capsys.readouterr().out)["model"]["input"] == [SIDE, SIDE, 3]
+    assert json.loads(capsys.readouterr().out)["model"]["input"] == list(shape)
+    options = {"--ink": ("dark", "without ink and paper"), "--size": ("crop", "without ink to")}
+    for option, (value, reason) in options.items() if channels == 3 else ():
+        message = f"{option} {value}: the network sees colours, {reason}"
+        with pytest.raises(Exception, match=message):
+            cli.main(["predict", str(photos), option, value], standalone_mode=False)
 
 
-@pytest.mark.parametrize(
-    ("option", "message"),
-    [(["--ink", "dark"], "--ink dark: the network sees colours, without ink and paper"),
-     (["--size", "crop"], "--size crop: the network sees colours, without ink to crop to")],
-)  # fmt: skip
-def test_options_without_meaning_in_colour_are_refused(clone, photos, monkeypatch, option, message):
-    monkeypatch.chdir(clone)
-    with pytest.raises(Exception, match=message):
-        cli.main(["predict", str(photos), *option], standalone_mode=False)
+@pytest.mark.long
+def test_experiments_are_chosen_and_compared_in_colour(tmp_path, photos):
+    source = {"data.path": str(photos), "data.image_size": 40, "data.channels": 3}
+    values = {key.replace(".", "__"): value for key, value in (CHANGES | source).items()}
+    clone = make_clone(tmp_path / "clone", **values)
+    chosen = run("iic", "choose", "2", "3", cwd=clone)
+    assert re.search(r"^ +2 .*\n +3 ", chosen.stdout, re.MULTILINE)
+    names = [line.split()[-1] for line in chosen.stderr.splitlines() if " of 2: " in line]
+    run("iic", "compare", *names, cwd=clone)
+    page = (clone / "reports/compare.html").read_text()
+    assert all(name in page for name in names)
+    assert yaml.safe_load((clone / "params.yaml").read_text())["data"]["channels"] == 3

@@ -14,7 +14,7 @@ from iic.core.errors import InputError
 from iic.core.machine import machine
 from iic.experiments.recipes import DEFAULT, recipe_params
 from iic.experiments.sweep.cluster import check_ray_installed
-from tools.bench import predictions, scaling, stage_costs, steps, sweeps
+from tools.bench import predictions, scaling, sizes, stage_costs, steps, sweeps
 from tools.bench.alternatives import METHODS, UMAP_MODULE
 from tools.bench.results import read_benchmark, write_benchmark
 from tools.command import run_main, run_module
@@ -44,12 +44,18 @@ SECTIONS: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
     "traffic": sweeps.measure_traffic,
 }
 
+# Sections with a file of their own, which keeps the values if others come from another machine.
+OWN_FILES: dict[str, Callable[[list[str]], None]] = {"sizes": sizes.main}
+
 
 def measure(sections: list[str]) -> None:
     """Measure sections and store their values; values of another machine are dropped."""
     here = machine()
     for name in sections:
         sys.stderr.write(f"measuring {name}\n")
+        if name in OWN_FILES:
+            OWN_FILES[name]([])
+            continue
         for values in SECTIONS[name]():
             kept = read_benchmark()
             if kept.get("machine") != here:
@@ -61,13 +67,15 @@ def measure(sections: list[str]) -> None:
 
 def main(arguments: list[str]) -> None:
     """Measure the given sections, by default all."""
+    known = [*SECTIONS, *OWN_FILES]
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("section", nargs="*", help=f"{', '.join(SECTIONS)} (default: all)")
-    chosen = parser.parse_args(arguments).section or list(SECTIONS)
+    parser.add_argument("section", nargs="*", help=f"{', '.join(known)} (default: all)")
+    chosen = parser.parse_args(arguments).section or known
     for name in chosen:
-        if name not in SECTIONS:
-            raise InputError(f"{name}: no such section (one of {', '.join(SECTIONS)})")
-    _check(chosen)
+        if name not in known:
+            raise InputError(f"{name}: no such section (one of {', '.join(known)})")
+    if not set(chosen) <= OWN_FILES.keys():
+        _check(chosen)
     measure(chosen)
 
 

@@ -17,6 +17,7 @@ from iic.core.errors import InputError
 from iic.core.files import read_arrays, read_json, write_arrays, write_text
 from iic.core.machine import machine
 from iic.core.params import Params
+from iic.core.shapes import shape_of
 from iic.experiments.recipes import recipe_params
 from iic.experiments.scratch import write_params
 from iic.pipeline.paths import IMAGES, LABELS, MEASUREMENTS
@@ -64,8 +65,8 @@ def measure(
     Args:
         folder: Copy of the code with the outputs of earlier stages.
         params: Parameters of the pipeline; the source of the images is replaced.
-        arrays: `images`, (n, 28, 28) uint8, and `labels`, (n,); repeated or cut to the number of
-            images.
+        arrays: `images`, (n, side, side) or (n, side, side, 3) uint8, and `labels`, (n,); repeated
+            or cut to the number of images.
         images: Number of training images.
         runs: Names in RUNS, in the order of the pipeline.
 
@@ -74,13 +75,21 @@ def measure(
     """
     own, total = folder / "own.npz", images + TEST
     write_arrays(own, {name: np.resize(a, (total, *a.shape[1:])) for name, a in arrays.items()})
-    data = {"name": "custom", "path": str(own), "test_share": TEST / total, "max_images": total}
+    side, _, channels = shape_of(arrays["images"])
+    data = {
+        "name": "custom",
+        "path": str(own),
+        "image_size": side,
+        "channels": channels,
+        "test_share": TEST / total,
+        "max_images": total,
+    }
     for name in runs:
         write_params(folder, params.with_values(data=data, **RUNS[name].values))
         yield name, run_stage(folder, RUNS[name].stage).peak_mb
 
 
-def growth(peaks: Mapping[int, float]) -> dict[str, Any]:
+def growth(peaks: Mapping[int, float], image_bytes: int = IMAGE_SIZE**2) -> dict[str, Any]:
     """Return the line above all peaks that has the slope of the last two.
 
     A stage peaks in the phase that needs the most memory. Each phase needs a fixed part and a part
@@ -88,6 +97,7 @@ def growth(peaks: Mapping[int, float]) -> dict[str, Any]:
 
     Args:
         peaks: Peak memory in MB by number of images, in ascending order.
+        image_bytes: Pixels times channels of an image.
 
     Returns:
         Peaks, fixed part and slope of the line, as in the file.
@@ -98,7 +108,7 @@ def growth(peaks: Mapping[int, float]) -> dict[str, Any]:
         "peak_mb": {str(images): round(peak) for images, peak in peaks.items()},
         "fixed_mb": math.ceil(max(peak - slope * images for images, peak in peaks.items())),
         "bytes_per_image": round(1e6 * slope),
-        "times_the_data": round(1e6 * slope / IMAGE_SIZE**2, 2),
+        "times_the_data": round(1e6 * slope / image_bytes, 2),
     }
 
 

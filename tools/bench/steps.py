@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from iic.core.errors import InputError
 from iic.core.params import Params
+from iic.core.shapes import shape_of
 from iic.experiments.recipes import recipe_params
 from iic.model.network import as_input, build_network, predict
 from iic.pairs.augmentation import Draws, Transform
@@ -48,7 +49,8 @@ def training_step(data: TrainingData, params: Params) -> Callable[[], object]:
     keras.utils.set_random_seed(params.seed)
     tf.config.experimental.enable_op_determinism()
     batches = PairBatches(data, params)
-    model = build_learner(build_network(params.model), params, batches)
+    network = build_network(params.model, shape_of(data.train_images))
+    model = build_learner(network, params, batches)
     model.make_train_function()
     stream = iter(batches.dataset().repeat())
     # Reading the losses waits for the step to end.

@@ -1,9 +1,13 @@
 """Tables of speed and memory: trainings, stages, other methods and predictions."""
 
+import math
+
 from iic.core.constants import IMAGE_SIZE
+from iic.core.shapes import GREY_SHAPE
 from iic.experiments.recipes import DEFAULT
 from tools.bench.memory import bounds
 from tools.bench.results import read_benchmark
+from tools.bench.sizes import SHAPES, name_of, read_sizes
 from tools.docs.results import article_seconds
 from tools.docs.tables import NOT_MEASURED, PERCENT, markdown_table
 
@@ -80,6 +84,27 @@ def memory() -> str:
 def _stage_title(name: str) -> str:
     stage, *rest = name.split(" ", 1)
     return " ".join([f"`{stage}`", *rest])
+
+
+def sizes() -> str:
+    """Return a table of time and memory by size and channels of the images."""
+    measured = read_sizes()
+    if not measured:
+        return NOT_MEASURED
+    rows = []
+    for shape in SHAPES:
+        row = measured["shapes"][name_of(shape)]
+        pixels = math.prod(shape) / math.prod(GREY_SHAPE)
+        rows.append(
+            (
+                f"{shape[0]}×{shape[1]} {'grey' if shape[2] == 1 else 'colour'}",
+                f"{pixels:.2g} ×",
+                *(f"{row[key]:.2g} ×" for key in ("step_times", "predict_times")),
+                f"{row['peak_mb']:,.0f} MB",
+            )
+        )
+    titles = "images | bytes of an image | training step | prediction | peak memory of a training"
+    return markdown_table(titles, rows)
 
 
 def methods() -> str:

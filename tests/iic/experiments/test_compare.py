@@ -1,5 +1,7 @@
 """The page that compares runs, also in a real browser if one is installed."""
 
+import base64
+import io
 import json
 import re
 import shutil
@@ -8,10 +10,11 @@ import subprocess
 import click
 import numpy as np
 import pytest
+from PIL import Image
 
 from iic.cli.main import cli
 from iic.core.errors import InputError
-from iic.experiments import reading
+from iic.experiments import compare_page, reading
 from iic.experiments.compare_page import (
     ComparedRun,
     classes_of,
@@ -55,6 +58,17 @@ def page(runs, random) -> str:
 
 def data_of(page: str) -> dict[str, list]:
     return json.loads(re.search(r'<script id="data"[^>]*>(.*?)</script>', page, re.DOTALL)[1])
+
+
+@pytest.mark.parametrize(("side", "shown"), [(40, 40), (128, 56)])
+def test_large_images_in_colour_are_shown_at_the_size_of_thumbnails(
+    runs, random, monkeypatch, side, shown
+):
+    monkeypatch.setattr(compare_page, "_SPRITE_PIXELS", 3 * 56 * 56)
+    page = render_comparison(runs, random.integers(0, 255, (200, side, side, 3), np.uint8))
+    content = re.search(r'url\(data:image/png;base64,([^")]+)\)', page)[1]
+    sheet = Image.open(io.BytesIO(base64.b64decode(content)))
+    assert (sheet.mode, sheet.height) == ("RGB", shown)
 
 
 def test_parameters_that_all_runs_share_are_left_out(runs):

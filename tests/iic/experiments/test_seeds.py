@@ -49,6 +49,21 @@ def test_the_hash_covers_all_parameters_that_decide_a_result(params_text):
     assert recipe(loss__alpha=2) == recipe(loss__alpha=2.0) != recipe()
     assert recipe(loss__alpha_final=None) != recipe() != recipe(augment__neighbors=0)
     assert recipe(augment__both_views=False) != recipe()
+    operations = ["noise", "flip", "color"]
+    for name in ("flip", "brightness", "contrast", "saturation", "hue"):
+        changed = {f"augment__{name}": 0.1}
+        assert recipe(**changed) == recipe()
+        assert recipe(augment__ops=operations, **changed) != recipe(augment__ops=operations)
+    custom = {"data__name": "custom"}
+    assert recipe(data__image_size=28) == recipe()
+    for changed in ({"data__image_size": 64}, {"data__channels": 3}):
+        assert recipe(**custom, **changed) != recipe(**custom)
+
+
+def test_committed_tables_belong_to_the_current_recipes():
+    """A new parameter, off by default, must not make older results unknown."""
+    for table in sorted(Path("reports/seeds").glob("*.csv")):
+        assert rows_of(table.stem), table
 
 
 def test_finished_seeds_are_skipped_and_a_failure_keeps_the_rows(folder, monkeypatch, capsys):

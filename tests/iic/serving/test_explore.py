@@ -25,6 +25,7 @@ from iic.evaluation.card import ModelCard, write_card
 from iic.model.network import build_network, embed, predict
 from iic.model.store import hash_of_weights, save_network
 from iic.render.pictures import sprite
+from iic.serving import explore_page
 from iic.serving.explore import write_page
 from iic.serving.explore_page import (
     NEAR,
@@ -185,6 +186,14 @@ def test_the_sprite_contains_the_images_in_order(shown):
     rows = np.asarray(Image.open(io.BytesIO(sprite(shown.images[:5], 2))))
     np.testing.assert_array_equal(rows[56:84, :28], 255 - shown.images[4])
     assert (rows[56:, 28:] == 255).all()
+
+
+def test_a_sprite_of_large_images_stays_within_what_phones_draw(shown, monkeypatch):
+    monkeypatch.setattr(explore_page, "_SPRITE_PIXELS", N * 20 * 20)
+    page = render_explorer(dataclasses.replace(shown, images=np.zeros((N, 64, 64, 3), np.uint8)))
+    content = base64.b64decode(re.search(r'src="data:image/png;base64,([^"]+)"', page)[1])
+    assert data_of(page)["size"] == 20
+    assert Image.open(io.BytesIO(content)).width == 20 * data_of(page)["columns"]
 
 
 def test_names_and_paths_are_escaped_and_nothing_is_loaded(shown):

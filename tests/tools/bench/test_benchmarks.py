@@ -11,10 +11,11 @@ import keras
 import numpy as np
 import pytest
 import yaml
-from conftest import ROOT, run
+from conftest import ROOT, override, run
 
 from iic.cli.main import main
 from iic.core.errors import InputError
+from iic.core.files import write_arrays
 from iic.core.params import parse_params
 from iic.evaluation.paths import METRICS
 from iic.experiments.recipes import recipe_params
@@ -22,21 +23,24 @@ from iic.experiments.sweep import cluster
 from iic.experiments.sweep.task import SHARED_STAGES, Checkout, Outcome
 from iic.model.network import build_network
 from iic.pipeline.costs import Cost
+from iic.pipeline.paths import IMAGES, LABELS
 from tools.bench import (
+    alternatives,
     bench,
     predictions,
     results,
     scaling,
+    sizes,
     stage_costs,
     steps,
     sweeps,
 )
-from tools.bench.alternatives import k_means
 from tools.bench.results import read_benchmark, write_benchmark
 from tools.bench.steps import useful_flops
 from tools.bench.timing import take_turns
 from tools.docs import readme
 from tools.docs import scaling as scaling_page
+from tools.docs import speed as speed_page
 from tools.docs.tables import NOT_MEASURED
 
 
@@ -134,6 +138,52 @@ def test_missing_package_is_named_before_measuring(at_root, monkeypatch, section
     monkeypatch.setattr(bench, "measure", lambda sections: pytest.fail("measured"))
     with pytest.raises(InputError, match=message):
         bench.main([section])
+
+
+@pytest.fixture
+def few_sizes(monkeypatch, tmp_path, params):
+    """Two shapes with a tiny network; times and the memory of other processes are made up."""
+    small = params.with_values(
+        model={"widths": [2], "head_widths": []}, train={"batch_size": 4}, augment={"ops": ["flip"]}
+    )
+    monkeypatch.setattr(sizes, "SHAPES", ((28, 28, 1), (16, 16, 3)))
+    monkeypatch.setattr(sizes, "recipe_params", lambda recipe: small)
+    monkeypatch.setattr(sizes, "SIZES", tmp_path / "sizes.json")
+    monkeypatch.setattr(sizes, "FIGURE", tmp_path / "sizes.png")
+    monkeypatch.setattr(speed_page, "SHAPES", sizes.SHAPES)
+    seconds = {"step 28×1": 0.2, "step 16×3": 0.05, "predict 28×1": 0.01, "predict 16×3": 0.004}
+
+    def take_turns(works, rounds, slot):
+        for work in works.values():
+            work()
+        return {name: seconds[name] for name in works}
+
+    monkeypatch.setattr(sizes, "take_turns", take_turns)
+    memory = {("28", "1"): "700\n", ("16", "3"): "a note\n650\n"}
+    monkeypatch.setattr(sizes, "run_module", lambda module, *shape: memory[shape])
+
+
+def test_sizes_are_compared_with_grey_images_of_28_pixels(few_sizes, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "_check", lambda chosen: pytest.fail("needs no data"))
+    bench.main(["sizes"])
+    measured = json.loads((tmp_path / "sizes.json").read_text())
+    assert measured["machine"] == bench.machine()
+    assert measured["shapes"]["16×3"] == {
+        "step_seconds": 0.05, "predict_seconds": 0.004, "step_times": 0.25, "predict_times": 0.4,
+        "peak_mb": 650.0,
+    }  # fmt: skip
+    assert (tmp_path / "sizes.png").read_bytes().startswith(b"\x89PNG")
+    assert readme.sizes().splitlines()[2:] == [
+        "| 28×28 grey | 1 × | 1 × | 1 × | 700 MB |",
+        "| 16×16 colour | 0.98 × | 0.25 × | 0.4 × | 650 MB |",
+    ]
+
+
+def test_memory_of_one_size_is_printed(few_sizes, capsys):
+    sizes.main(["16", "3"])
+    assert 100 < float(capsys.readouterr().out) < 100_000
+    with pytest.raises(InputError, match="64 3: give no arguments, or side and channels, such"):
+        sizes.main(["64", "3"])
 
 
 def test_unknown_section_is_refused_with_the_known_ones(at_root):
@@ -343,14 +393,22 @@ def test_failing_prediction_is_named(tmp_path):
         predictions._predict(Path("nowhere.png"), tmp_path)
 
 
-def test_k_means_assigns_test_images_to_ten_clusters(digits):
-    train, test = (
-        images.reshape(len(images), -1) / 255
-        for images in (digits.train_images, digits.test_images)
-    )
-    assigned = k_means(train, test)
-    assert assigned.shape == (len(test),)
-    assert set(np.unique(assigned)) <= set(range(10))
+def test_k_means_has_the_clusters_of_the_parameters(tmp_path, monkeypatch, params_text, capsys):
+    """Dark, middle and bright images in colour, with two labels."""
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(override(params_text, {"model.clusters": 3}))
+    kind = np.arange(30) % 3
+    images = np.broadcast_to((100 * kind)[:, None, None, None], (30, 4, 4, 3)).astype(np.uint8)
+    write_arrays(IMAGES, {"train_images": images, "test_images": images})
+    write_arrays(LABELS, {"test_labels": (kind > 0).astype(int), "names": np.array(["a", "b"])})
+    alternatives.main(["k-means on pixels"])
+    row = json.loads(capsys.readouterr().out)
+    # One of the two clusters of b has no class: 20 of 30 images are right.
+    assert row["acc"] == 0.6667
+    assert 0.7 < row["nmi"] < 0.75
+    write_arrays(LABELS, {"test_labels": np.empty(0, int), "names": np.empty(0, str)})
+    with pytest.raises(InputError, match=r"labels\.npz: no labels of the test images"):
+        alternatives.main(["k-means on pixels"])
 
 
 def test_sweep_tables_show_the_measured_values(file):
