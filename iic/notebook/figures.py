@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from iic import IIC
 from iic.core.constants import Head
 from iic.core.plurals import counted
-from iic.estimator.backend import assign
 from iic.model.matching import (
     UNMATCHED,
     contingency_table,
@@ -21,6 +20,7 @@ from iic.model.matching import (
     majority_match,
 )
 from iic.notebook.shown import ShownImage, ShownPage, show
+from iic.pipeline.quiet import quiet
 from iic.render.figures import Room, measure_room
 from iic.render.matrices import (
     COLOR_MAP,
@@ -32,8 +32,12 @@ from iic.render.mosaics import samples_figure
 from iic.render.pictures import animation
 from iic.serving.explore_page import ExplorerData, project, render_explorer
 
+# TensorFlow's notes on the processor would stand in the notebook.
+with quiet():
+    from iic.estimator.backend import assign
+
 # Most frames of an animation; its single frames are not kept.
-_FRAMES, _NO_BUDGET = 30, 2**40
+_FRAMES, _NO_BUDGET = 20, 2**40
 # Shares are written into the cells of matrices of up to this size.
 _MAX_ANNOTATED = 6
 _PAGE_HEIGHT = 820
@@ -74,7 +78,7 @@ def training_animation(estimator: IIC, labels_true: Any = None) -> ShownImage:  
             of the confusion matrix.
 
     Returns:
-        An animation of at most 30 epochs.
+        An animation of at most 20 epochs.
     """
     epochs = estimator.n_iter_
     shown = np.unique(np.linspace(0, epochs - 1, min(epochs, _FRAMES)).round().astype(int))

@@ -77,8 +77,10 @@ METHODS = {
     ),
     "mixture": Method(
         "PCA, then GaussianMixture",
-        "make_pipeline(PCA(n_components=20, random_state=0), "
-        "GaussianMixture(n_components=10, random_state=0)).fit_predict(images)",
+        "make_pipeline(\n"
+        "    PCA(n_components=20, random_state=0), "
+        "GaussianMixture(n_components=10, random_state=0)\n"
+        ").fit_predict(images)",
         _mixture,
     ),
     "hdbscan": Method(
