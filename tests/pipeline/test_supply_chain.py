@@ -103,7 +103,7 @@ def test_licences_page_lists_all_pinned_packages():
 
 # A word of each licence that is allowed.
 ALLOWED_LICENCES = re.compile(
-    r"\b(MIT|BSD|0BSD|Apache|Python|PSF|MPL|Mozilla|Zope|EPL|Public Domain)\b", re.IGNORECASE
+    r"\b(MIT|BSD|0BSD|ISC|Apache|Python|PSF|MPL|Mozilla|Zope|EPL|Public Domain)\b", re.IGNORECASE
 )
 # The text of docs/licences.md explains these.
 EXCEPTIONS = {

@@ -12,7 +12,7 @@ from iic.core.files import write_text
 from iic.experiments.commands import output_of
 from tools.chaos.campaigns import CAMPAIGNS, read_counts
 from tools.command import run_main
-from tools.docs import reproducibility, scaling
+from tools.docs import clusterings, reproducibility, scaling
 from tools.docs.results import recipes, results, targets
 from tools.docs.speed import details, memory, methods, prediction, sizes, speed
 from tools.docs.tables import markdown_table
@@ -61,6 +61,8 @@ PARTS = (
     GeneratedPart(_DOCS / "speed.md", "memory", memory),
     GeneratedPart(_DOCS / "speed.md", "methods", methods),
     GeneratedPart(_DOCS / "speed.md", "predict", prediction),
+    GeneratedPart(_DOCS / "scikit-learn.md", "clusterings", clusterings.clusterings),
+    GeneratedPart(_DOCS / "scikit-learn.md", "calls", clusterings.calls),
     GeneratedPart(_DOCS / "reliability.md", "reliability", reliability),
     GeneratedPart(_DOCS / "scaling.md", "costs", scaling.costs),
     GeneratedPart(_DOCS / "scaling.md", "sweep", scaling.sweep),

@@ -1,0 +1,137 @@
+"""Images from folders and files as an array for the estimator."""
+
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from iic.core.appearance import Appearance
+from iic.core.errors import InputError, shorten
+from iic.core.params import Fitting, Ink
+from iic.core.shapes import array_shape
+from iic.data.check import ImageCheck
+from iic.data.custom import check_memory
+from iic.data.examine import examine
+from iic.data.found import find_parts
+from iic.data.images import JoinedSource, Reading, describe_skipped, read_images
+from iic.estimator.settings import DEFAULT, make_params, value_errors
+
+_BROKEN = ("refuse", "skip")
+# Options of a command that messages name beside the parameter.
+_OPTION = re.compile(r" \(iic predict [^)]*\)")
+
+
+class LoadedImages(NamedTuple):
+    """Images that `load_images` has read.
+
+    Attributes:
+        images: Images, uint8: (n, h, w), light ink on dark paper, or (n, h, w, 3) in colour.
+        paths: Path of each image (n,), or its position in an array.
+        appearance: How the images looked before the conversion.
+    """
+
+    images: np.ndarray
+    paths: list[str]
+    appearance: Appearance
+
+
+def load_images(
+    path: str | os.PathLike[str],
+    *,
+    image_size: int = 28,
+    channels: Literal[1, 3] = 1,
+    size: Fitting = "fit",
+    color: Literal["grey", "refuse"] = "grey",
+    ink: Ink = "auto",
+    broken: Literal["refuse", "skip"] = "refuse",
+    max_images: int = 1_000_000,
+    appearance: Appearance | None = None,
+) -> LoadedImages:
+    """Read a folder or file of images into an array, as the pipeline and `iic predict` do.
+
+    Names of subfolders are not read as labels, but they are part of the paths.
+
+    Args:
+        path: Folder of images, image file, or file in NPZ, NPY, IDX, CSV or Parquet format.
+        image_size: Height and width of the result, in pixels.
+        channels: 1 for grey images, 3 for colours.
+        size: How images of other sizes are made to fit: "fit", "stretch", "crop" or "refuse".
+        color: "grey" to convert colours to grey, "refuse" to stop at them.
+        ink: Brightness of the ink, "light" or "dark"; "auto" finds it by the borders.
+        broken: "refuse" to stop at files that cannot be read, "skip" to leave them out.
+        max_images: Largest number of images; more are refused.
+        appearance: That of the training images, if these are new images for the same model.
+
+    Returns:
+        The images with their paths and their appearance.
+
+    Raises:
+        ValueError: The path or an argument cannot be used; one line says why.
+    """
+    given: dict[str, object] = {
+        "data__image_size": image_size,
+        "data__channels": channels,
+        "data__size": size,
+        "data__color": color,
+        "data__ink": ink,
+    }
+    with _own_names():
+        data = make_params(DEFAULT, 0, 10, 50, given).data
+        if broken not in _BROKEN:
+            raise InputError(f"broken: {shorten(broken)} should be 'refuse' or 'skip'")
+        if not isinstance(max_images, int) or max_images < 1:
+            raise InputError(f"max_images: {shorten(max_images)} should be a positive integer")
+        shape = (data.image_size, data.image_size, data.channels)
+        reading = Reading(data.size, data.color, data.ink, broken, shape)
+        loaded, notes = _read(Path(path), reading, max_images, appearance)
+    for note in notes:
+        warnings.warn(_renamed(note), UserWarning, stacklevel=2)
+    return loaded
+
+
+def _read(
+    path: Path, reading: Reading, max_images: int, known: Appearance | None
+) -> tuple[LoadedImages, list[str]]:
+    """Read all images at a path; return them with what the user should know."""
+    skips = reading.broken == "skip"
+    parts = find_parts(path, max_images, with_labels=False, skip_broken=skips)
+    source = JoinedSource([part.source for part in parts.values()])
+    n = len(source.names)
+    check_memory(n, reading.shape, path)
+    examination = examine(source.sources, reading.ink, known, has_colors=reading.has_colors)
+    skipped: list[InputError] = []
+    kept: list[int] = []
+    images = np.empty((n, *array_shape(reading.shape)), np.uint8)
+    check = ImageCheck(reading.size)
+    for batch in read_images(source, examination.appearance, reading, skipped.append):
+        images[len(kept) : len(kept) + len(batch.indices)] = batch.images
+        kept += batch.indices
+        check.add(batch.images)
+    if not kept:
+        raise InputError(f"{path}: none of the {n:,} images can be read, such as {skipped[0]}")
+    notes = [*examination.warnings, *describe_skipped(skipped, n), *check.warnings()]
+    paths = [source.names[index] for index in kept]
+    return LoadedImages(images[: len(kept)], paths, examination.appearance), notes
+
+
+@contextmanager
+def _own_names() -> Iterator[None]:
+    """Raise mistakes of the user in the block as ValueErrors with the names of arguments."""
+    try:
+        with value_errors():
+            yield
+    except ValueError as error:
+        raise ValueError(_renamed(str(error))) from error
+
+
+def _renamed(message: str) -> str:
+    """Replace the keys of params.yaml in a message by arguments: data.broken -> broken."""
+    for prefix in ("data__", "data."):
+        for name in ("image_size", "channels", "size", "color", "ink", "broken", "max_images"):
+            message = message.replace(prefix + name, name)
+    return _OPTION.sub("", message).replace("use --ink ", "set ink to ")

@@ -1,0 +1,172 @@
+"""IIC beside clusterers of scikit-learn, on the digits that scikit-learn ships.
+
+`python -m tools.bench.clusterings` writes reports/measurements/clusterings.json, a row for each
+method and seed. Finished seeds are kept, so an interrupted measurement continues.
+"""
+
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.cluster import HDBSCAN, KMeans
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from sklearn.mixture import GaussianMixture
+from sklearn.pipeline import make_pipeline
+
+from iic import IIC
+from iic.core.errors import InputError
+from iic.core.files import read_json, write_text
+from iic.core.machine import keep_freed_memory, machine
+from iic.data.datasets import DIGITS
+from iic.model.matching import contingency_table, hungarian_accuracy
+from iic.pipeline.paths import MEASUREMENTS
+from tools.command import run_main
+
+CLUSTERINGS = MEASUREMENTS / "clusterings.json"
+SEEDS = range(5)
+# The label of images that HDBSCAN leaves out.
+_NOISE = -1
+
+
+class Method(NamedTuple):
+    """A method to measure.
+
+    Attributes:
+        title: Name in the table.
+        code: The call as the page shows it.
+        labels_of: Function from images (n, 64) and a seed to the cluster (n,) of each image.
+    """
+
+    title: str
+    code: str
+    labels_of: Callable[[np.ndarray, int], np.ndarray]
+
+
+def _k_means(images: np.ndarray, seed: int) -> np.ndarray:
+    return KMeans(n_clusters=10, n_init=10, random_state=seed).fit_predict(images)
+
+
+def _mixture(images: np.ndarray, seed: int) -> np.ndarray:
+    mixture = GaussianMixture(n_components=10, random_state=seed)
+    return make_pipeline(PCA(n_components=20, random_state=seed), mixture).fit_predict(images)
+
+
+def _hdbscan(images: np.ndarray, seed: int) -> np.ndarray:  # noqa: ARG001 - without chance
+    return HDBSCAN(min_cluster_size=20, copy=True).fit_predict(images)
+
+
+def _map_hdbscan(images: np.ndarray, seed: int) -> np.ndarray:
+    places = TSNE(random_state=seed).fit_transform(images)
+    return HDBSCAN(min_cluster_size=20, copy=True).fit_predict(places)
+
+
+def _iic(images: np.ndarray, seed: int) -> np.ndarray:
+    return IIC(n_clusters=10, recipe="tour", random_state=seed).fit_predict(images)
+
+
+METHODS = {
+    "k-means": Method(
+        "KMeans", "KMeans(n_clusters=10, n_init=10, random_state=0).fit_predict(images)", _k_means
+    ),
+    "mixture": Method(
+        "PCA, then GaussianMixture",
+        "make_pipeline(\n"
+        "    PCA(n_components=20, random_state=0), "
+        "GaussianMixture(n_components=10, random_state=0)\n"
+        ").fit_predict(images)",
+        _mixture,
+    ),
+    "hdbscan": Method(
+        "HDBSCAN", "HDBSCAN(min_cluster_size=20, copy=True).fit_predict(images)", _hdbscan
+    ),
+    "t-sne": Method(
+        "t-SNE, then HDBSCAN",
+        "HDBSCAN(min_cluster_size=20, copy=True).fit_predict(TSNE(random_state=0)"
+        ".fit_transform(images))",
+        _map_hdbscan,
+    ),
+    "iic": Method(
+        "IIC", 'IIC(n_clusters=10, recipe="tour", random_state=0).fit_predict(images)', _iic
+    ),
+}
+
+
+def scores(labels_true: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Compare clusters with labels.
+
+    Args:
+        labels_true: Classes (n,), 0 to 9.
+        labels: Clusters (n,) from 0; -1 for images without a cluster.
+
+    Returns:
+        Accuracy of the best one-to-one matching, in which images without a cluster count as wrong;
+        NMI and ARI, in which they form a cluster of their own; number of clusters; share of the
+        images without a cluster.
+    """
+    inside = labels != _NOISE
+    found = int(labels.max()) + 1
+    acc = 0.0
+    if found:
+        table = contingency_table(labels_true[inside], labels[inside], DIGITS, found)
+        acc = hungarian_accuracy(table) * float(inside.mean())
+    return {
+        "acc": round(acc, 4),
+        "nmi": round(float(normalized_mutual_info_score(labels_true, labels)), 4),
+        "ari": round(float(adjusted_rand_score(labels_true, labels)), 4),
+        "clusters": len(np.unique(labels[inside])),
+        "left_out": round(1 - float(inside.mean()), 4),
+    }
+
+
+def read_clusterings() -> dict[str, Any]:
+    """Return the machine, and by method and seed the scores and seconds; empty without a file."""
+    if not CLUSTERINGS.exists():
+        return {}
+    return read_json(CLUSTERINGS, f"git restore {CLUSTERINGS}")
+
+
+def _measure(method: Method, seed: int) -> dict[str, float]:
+    """Run a method; the time is that of the processor, which other programs hardly change."""
+    images, labels_true = load_digits(return_X_y=True)
+    start = time.process_time()
+    labels = method.labels_of(images / 16, seed)
+    seconds = time.process_time() - start
+    return scores(labels_true, labels) | {"cpu_seconds": round(seconds, 2)}
+
+
+def main(arguments: list[str]) -> None:
+    """Measure all methods for each seed that is missing."""
+    if arguments:
+        raise InputError("python -m tools.bench.clusterings takes no argument")
+    measured = {"machine": machine(), "runs": {}} | read_clusterings()
+    runs = measured["runs"]
+    _warm_up()
+    for seed in SEEDS:
+        if all(str(seed) in runs.get(name, {}) for name in METHODS):
+            continue
+        for name, method in METHODS.items():
+            row = _measure(method, seed)
+            runs.setdefault(name, {})[str(seed)] = row
+            sys.stderr.write(f"{name}, seed {seed}: {row}\n")
+        write_text(CLUSTERINGS, json.dumps(measured, indent=2) + "\n")
+
+
+def _warm_up() -> None:
+    """Load libraries and start their threads, so that no method pays for it."""
+    keep_freed_memory()
+    images = load_digits(return_X_y=True)[0][:200]
+    KMeans(n_clusters=10, n_init=1).fit(images)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        IIC(recipe="tour", train__epochs=1, n_overclusters=20).fit(images)
+
+
+if __name__ == "__main__":
+    run_main(main)
