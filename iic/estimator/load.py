@@ -86,8 +86,7 @@ def load_images(
             raise InputError(f"broken: {shorten(broken)} should be 'refuse' or 'skip'")
         if not isinstance(max_images, int) or max_images < 1:
             raise InputError(f"max_images: {shorten(max_images)} should be a positive integer")
-        shape = (data.image_size, data.image_size, data.channels)
-        reading = Reading(data.size, data.color, data.ink, broken, shape)
+        reading = Reading(data.size, data.color, data.ink, broken, data.input_shape)
         loaded, notes = _read(Path(path), reading, max_images, appearance)
     for note in notes:
         warnings.warn(_renamed(note), UserWarning, stacklevel=2)

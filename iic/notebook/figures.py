@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from iic import IIC
 from iic.core.constants import Head
 from iic.core.plurals import counted
+from iic.core.quiet import quiet
 from iic.model.matching import (
     UNMATCHED,
     contingency_table,
@@ -20,7 +21,6 @@ from iic.model.matching import (
     majority_match,
 )
 from iic.notebook.shown import ShownImage, ShownPage, show
-from iic.pipeline.quiet import quiet
 from iic.render.figures import Room, measure_room
 from iic.render.matrices import (
     COLOR_MAP,

@@ -23,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from iic import IIC
 from iic.core.errors import InputError
 from iic.core.files import read_json, write_text
-from iic.core.machine import keep_freed_memory, machine
+from iic.core.machine import machine
 from iic.data.datasets import DIGITS
 from iic.model.matching import contingency_table, hungarian_accuracy
 from iic.pipeline.paths import MEASUREMENTS
@@ -160,7 +160,6 @@ def main(arguments: list[str]) -> None:
 
 def _warm_up() -> None:
     """Load libraries and start their threads, so that no method pays for it."""
-    keep_freed_memory()
     images = load_digits(return_X_y=True)[0][:200]
     KMeans(n_clusters=10, n_init=1).fit(images)
     with warnings.catch_warnings():
