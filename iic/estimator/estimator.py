@@ -162,7 +162,7 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
             if self.verbose not in (0, 1, 2):
                 raise InputError(f"verbose: {shorten(self.verbose)} should be 0, 1 or 2")
             params = self._make_params()
-            pixels, appearance, notes = network_input(images, params.data, None)
+            pixels, _, appearance, notes = network_input(images, params.data, None)
             chosen = {name.removeprefix("data__") for name in self._settings}
             if lost := lost_detail(images, params.data, chosen):
                 notes.append(lost)
@@ -342,11 +342,9 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         check_is_fitted(self)
         images = self._checked(X, reset=False)
         with value_errors():
-            pixels, _, notes = network_input(
-                images, self.params_.data, self._appearance, self._ink_share
-            )
-        _warn(notes)
-        return pixels
+            converted = network_input(images, self.params_.data, self._appearance, self._ink_share)
+        _warn(converted.notes)
+        return converted.images
 
     def _checked(self, X: Any, *, reset: bool) -> np.ndarray:  # noqa: ANN401, N803
         """Check images; return them as (n, h, w) or (n, h, w, channels).

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Collection, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +15,14 @@ from iic.data.arrays import image_array
 from iic.data.check import ImageCheck, Ink
 from iic.data.custom import check_memory
 from iic.data.examine import examine
-from iic.data.images import ArraySource, Reading, read_images
+from iic.data.images import (
+    ArraySource,
+    ImageSource,
+    JoinedSource,
+    Reading,
+    describe_skipped,
+    read_images,
+)
 
 Shape = tuple[int, ...]
 _SHAPES = "a tuple (height, width) or (height, width, 3); one of them may be -1"
@@ -106,12 +114,28 @@ def _checked_shape(image_shape: object) -> Shape:
     return tuple(int(side) for side in image_shape)  # type: ignore[attr-defined] # is a sequence
 
 
+class Converted(NamedTuple):
+    """Images after their conversion.
+
+    Attributes:
+        images: Images, uint8: (n, side, side), light ink on dark paper, or (n, side, side, 3).
+        names: Name of each image (n,) in its source.
+        appearance: How the images looked before.
+        notes: What the user should know.
+    """
+
+    images: np.ndarray
+    names: list[str]
+    appearance: Appearance
+    notes: list[str]
+
+
 def network_input(
     images: np.ndarray,
     data: DataParams,
     known: Appearance | None,
     known_ink: tuple[float, float] | None = None,
-) -> tuple[np.ndarray, Appearance, list[str]]:
+) -> Converted:
     """Convert images to the network's input, as custom images of the pipeline.
 
     Args:
@@ -120,26 +144,51 @@ def network_input(
         known: Appearance of the training images, for new ones; None finds it.
         known_ink: Mean and standard deviation of their ink, for new ones.
 
-    Returns:
-        Images, uint8: (n, size, size), light ink on dark paper, or (n, size, size, 3) in colour;
-        their appearance; warnings.
-
     Raises:
         InputError: The images have a size or colours that `data` refuses, or need too much memory.
     """
-    shape = data.input_shape
-    check_memory(len(images), shape, "X")
     # With an axis for the channel, no axis can be taken for another.
     source = ArraySource("X", images[..., None] if images.ndim == 3 else images)
-    reading = Reading(data.size, data.color, data.ink, shape=shape)
-    examination = examine([source], data.ink, known, has_colors=reading.has_colors)
-    pixels = np.empty((len(images), *array_shape(shape)), np.uint8)
-    check = ImageCheck(data.size)
-    for batch in read_images(source, examination.appearance, reading, lambda _: None):
-        pixels[batch.indices] = batch.images
+    reading = Reading(data.size, data.color, data.ink, shape=data.input_shape)
+    return convert([source], reading, "X", known, known_ink)
+
+
+def convert(
+    sources: Sequence[ImageSource],
+    reading: Reading,
+    title: Path | str,
+    known: Appearance | None = None,
+    known_ink: tuple[float, float] | None = None,
+) -> Converted:
+    """Read and convert all images of some sources, which are one set.
+
+    Args:
+        sources: Sources of the set.
+        reading: How images are converted.
+        title: Name of the set in messages.
+        known: Appearance of the training images, for new ones; None finds it.
+        known_ink: Mean and standard deviation of their ink, for new ones.
+
+    Raises:
+        InputError: An image cannot be used, none can be read, or they need too much memory.
+    """
+    source = JoinedSource(sources)
+    n = len(source.names)
+    check_memory(n, reading.shape, title)
+    examination = examine(sources, reading.ink, known, has_colors=reading.has_colors)
+    images = np.empty((n, *array_shape(reading.shape)), np.uint8)
+    check, kept = ImageCheck(reading.size), list[int]()
+    skipped: list[InputError] = []
+    for batch in read_images(source, examination.appearance, reading, skipped.append):
+        images[len(kept) : len(kept) + len(batch.indices)] = batch.images
+        kept += batch.indices
         check.add(batch.images)
+    if not kept:
+        raise InputError(f"{title}: none of the {n:,} images can be read, such as {skipped[0]}")
     doubts = check.warnings(Ink(*known_ink) if known_ink else None)
-    return pixels, examination.appearance, [*examination.warnings, *doubts]
+    notes = [*examination.warnings, *describe_skipped(skipped, n), *doubts]
+    names = [source.names[index] for index in kept]
+    return Converted(images[: len(kept)], names, examination.appearance, notes)
 
 
 def lost_detail(images: np.ndarray, data: DataParams, chosen: Collection[str]) -> str | None:

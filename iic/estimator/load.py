@@ -1,7 +1,6 @@
 """Images from folders and files as an array for the estimator."""
 
 import os
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,17 +12,12 @@ import numpy as np
 from iic.core.appearance import Appearance
 from iic.core.errors import InputError, shorten
 from iic.core.params import Fitting, Ink
-from iic.core.shapes import array_shape
-from iic.data.check import ImageCheck
-from iic.data.custom import check_memory
-from iic.data.examine import examine
 from iic.data.found import find_parts
-from iic.data.images import JoinedSource, Reading, describe_skipped, read_images
-from iic.estimator.settings import DEFAULT, make_params, value_errors
+from iic.data.images import Reading
+from iic.estimator.images import convert
+from iic.estimator.settings import DEFAULT, in_arguments, make_params, value_errors
 
 _BROKEN = ("refuse", "skip")
-# Options of a command that messages name beside the parameter.
-_OPTION = re.compile(r" \(iic predict [^)]*\)")
 
 
 class LoadedImages(NamedTuple):
@@ -87,35 +81,13 @@ def load_images(
         if not isinstance(max_images, int) or max_images < 1:
             raise InputError(f"max_images: {shorten(max_images)} should be a positive integer")
         reading = Reading(data.size, data.color, data.ink, broken, data.input_shape)
-        loaded, notes = _read(Path(path), reading, max_images, appearance)
-    for note in notes:
+        skips = broken == "skip"
+        parts = find_parts(Path(path), max_images, with_labels=False, skip_broken=skips)
+        sources = [part.source for part in parts.values()]
+        read = convert(sources, reading, Path(path), appearance)
+    for note in read.notes:
         warnings.warn(_renamed(note), UserWarning, stacklevel=2)
-    return loaded
-
-
-def _read(
-    path: Path, reading: Reading, max_images: int, known: Appearance | None
-) -> tuple[LoadedImages, list[str]]:
-    """Read all images at a path; return them with what the user should know."""
-    skips = reading.broken == "skip"
-    parts = find_parts(path, max_images, with_labels=False, skip_broken=skips)
-    source = JoinedSource([part.source for part in parts.values()])
-    n = len(source.names)
-    check_memory(n, reading.shape, path)
-    examination = examine(source.sources, reading.ink, known, has_colors=reading.has_colors)
-    skipped: list[InputError] = []
-    kept: list[int] = []
-    images = np.empty((n, *array_shape(reading.shape)), np.uint8)
-    check = ImageCheck(reading.size)
-    for batch in read_images(source, examination.appearance, reading, skipped.append):
-        images[len(kept) : len(kept) + len(batch.indices)] = batch.images
-        kept += batch.indices
-        check.add(batch.images)
-    if not kept:
-        raise InputError(f"{path}: none of the {n:,} images can be read, such as {skipped[0]}")
-    notes = [*examination.warnings, *describe_skipped(skipped, n), *check.warnings()]
-    paths = [source.names[index] for index in kept]
-    return LoadedImages(images[: len(kept)], paths, examination.appearance), notes
+    return LoadedImages(read.images, read.names, read.appearance)
 
 
 @contextmanager
@@ -130,7 +102,8 @@ def _own_names() -> Iterator[None]:
 
 def _renamed(message: str) -> str:
     """Replace the keys of params.yaml in a message by arguments: data.broken -> broken."""
+    message = in_arguments(message)
     for prefix in ("data__", "data."):
         for name in ("image_size", "channels", "size", "color", "ink", "broken", "max_images"):
             message = message.replace(prefix + name, name)
-    return _OPTION.sub("", message).replace("use --ink ", "set ink to ")
+    return message

@@ -53,7 +53,7 @@ SETTINGS = {name: key for key, name in ARGUMENTS.items() if key not in _RENAMED}
 _KEY = re.compile("|".join(rf"\b{re.escape(key)}\b" for key in sorted(ARGUMENTS, key=len)[::-1]))
 
 # Remarks in messages on options of a command.
-_OPTION = re.compile(r" \(iic predict --[^)]*\)")
+_OPTION = re.compile(r" \(iic predict [^)]*\)")
 
 
 @cache

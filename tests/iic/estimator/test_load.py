@@ -45,7 +45,7 @@ def test_images_are_those_that_the_pipeline_reads(scans):
 def test_estimator_takes_loaded_images_as_they_are(scans):
     loaded = load_images(scans)
     data = make_params("default", 0, 10, 50, {}).data
-    pixels, appearance, _ = network_input(loaded.images, data, None)
+    pixels, _, appearance, _ = network_input(loaded.images, data, None)
     np.testing.assert_array_equal(pixels, loaded.images)
     assert appearance.ink == "light"
 
