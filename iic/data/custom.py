@@ -33,8 +33,9 @@ _NO_LABEL = frozenset({"-1", "unknown", "unlabeled", "unlabelled", "none", "nan"
 _MOST_SINGLE = 100
 # Largest number of labels that a warning names.
 _NAMED = 5
-# Most memory of a stage, as a multiple of the images (docs/speed.md), and beside that.
-_MULTIPLE, _FIXED = 5.4, 1_100_000_000
+# Most memory of a stage in bytes (docs/speed.md): for each pixel and channel of an image, for the
+# draws, neighbours and probabilities of an image of any size, and beside that.
+_PER_PIXEL, _PER_IMAGE, _FIXED = 4.1, 1_300, 1_100_000_000
 
 # Label of each image by split; None if they have no labels.
 _Labels = Mapping[str, Sequence[str] | None]
@@ -118,10 +119,10 @@ def check_memory(n: int, shape: ImageShape, source: Path | str) -> None:
     Raises:
         InputError: The memory of the machine is too small.
     """
-    pixels = math.prod(shape)
-    needed, there = _FIXED + _MULTIPLE * n * pixels, usable_memory()
+    growing = n * (_PER_PIXEL * math.prod(shape) + _PER_IMAGE)
+    needed, there = _FIXED + growing, usable_memory()
     # A machine that is too small for any image is reported by the stage that fails.
-    if needed > there and _MULTIPLE * n * pixels > _FIXED:
+    if needed > there and growing > _FIXED:
         raise InputError(
             f"{source}: {n:,} images of {shape[0]}×{shape[1]} pixels and "
             f"{counted(shape[2], 'channel')} need {needed / 1e9:.1f} GB of memory, but there are "

@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,16 +18,16 @@ from iic.core.machine import machine
 from iic.core.params import Params
 from iic.core.shapes import GREY_SHAPE, ImageShape, array_shape
 from iic.experiments.recipes import recipe_params
-from iic.model.network import build_network, predict
-from iic.pairs.batches import TrainingData
 from iic.pairs.draws import make_draws
 from iic.pipeline.costs import peak_memory
 from iic.pipeline.paths import MEASUREMENTS
 from iic.render import figures
 from iic.render.pictures import sharp_png
-from tools.bench.steps import training_step
 from tools.bench.timing import take_turns
 from tools.command import run_main, run_module
+
+if TYPE_CHECKING:
+    from iic.pairs.batches import TrainingData
 
 SIZES, FIGURE = MEASUREMENTS / "sizes.json", MEASUREMENTS / "sizes.png"
 RECIPE = "fast"
@@ -45,6 +45,10 @@ def measure() -> dict[str, Any]:
         `predict_seconds`, for as many images; both relative to 28×28 grey images as `step_times`
         and `predict_times`; and the peak memory of a process that trains, in MB, `peak_mb`.
     """
+    # Not needed to read the values, which the pages do without TensorFlow.
+    from iic.model.network import build_network, predict
+    from tools.bench.steps import training_step
+
     params = recipe_params(RECIPE)
     works: dict[str, Callable[[], object]] = {}
     for shape in SHAPES:
@@ -76,8 +80,10 @@ def _times(seconds: dict[str, float], kind: str, name: str) -> float:
     return round(seconds[f"{kind} {name}"] / seconds[f"{kind} {name_of(GREY_SHAPE)}"], 2)
 
 
-def noise_data(shape: ImageShape, params: Params) -> TrainingData:
+def noise_data(shape: ImageShape, params: Params) -> "TrainingData":
     """Return a batch of random images of a shape, with draws and random neighbours."""
+    from iic.pairs.batches import TrainingData
+
     random, n = np.random.default_rng(0), params.train.batch_size
     images = random.integers(0, 256, (n, *array_shape(shape)), np.uint8)
     return TrainingData(
@@ -127,6 +133,8 @@ def main(arguments: list[str]) -> None:
         raise InputError(
             f"{' '.join(arguments)}: give no arguments, or side and channels, such as 64 3"
         )
+    from tools.bench.steps import training_step
+
     params = recipe_params(RECIPE)
     step = training_step(noise_data(shapes[given], params), params)
     for _ in range(_STEPS):

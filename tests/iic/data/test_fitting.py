@@ -102,7 +102,7 @@ def test_too_little_memory_is_told_before_images_are_read(tmp_path, random, monk
     np.savez(tmp_path / "x.npz", images=random.integers(0, 256, (40, 20, 20, 3), np.uint8))
     monkeypatch.setattr("iic.data.custom.usable_memory", lambda: 1_200_000_000)
     monkeypatch.setattr("iic.data.custom._FIXED", 1_000_000)
-    monkeypatch.setattr("iic.data.custom._MULTIPLE", 1_000)
+    monkeypatch.setattr("iic.data.custom._PER_PIXEL", 1_000)
     data = custom_dataset(tmp_path / "x.npz", Reading(shape=(64, 64, 1)), 0.2, 100)
     assert data.train_images.shape == (32, 64, 64)
     monkeypatch.setattr("iic.data.custom.examine", lambda *_, **__: pytest.fail("read"))

@@ -1,6 +1,7 @@
 """Memory of the stages per training image, compared with the documented bounds."""
 
 import json
+import math
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 from conftest import ROOT
 
 from iic.core.files import write_arrays
+from iic.core.shapes import GREY_SHAPE, array_shape
+from iic.data import custom
 from iic.experiments.recipes import recipe_params
 from iic.pipeline.costs import Cost
 from iic.pipeline.paths import IMAGES, LABELS, NEIGHBORS
@@ -24,41 +27,72 @@ SMALL = {
     "loss": {"teaching_from": 0.0},
     "train": {"epochs": 1, "batch_size": 2000},
 }
+DOWNLOAD = "download of your own NPZ file"
 # Variation between runs, as a multiple of the images. A copy as float32 would be 4.
 NOISE = 1.0
 # Memory that the C library keeps of arrays smaller than 32 MB.
 SMALL_ARRAYS = 2.0
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(
-    ("few", "many", "noise", "runs"),
-    [
-        # The time of the stage grows with the square of the images.
-        (5_000, 15_000, NOISE + SMALL_ARRAYS, ["download of your own NPZ file", "neighbors"]),
-        # Both numbers are above the 20,000 images from which overclusters are reassigned.
-        (20_000, 60_000, NOISE, ["download of your own NPZ file", "augment", "train", "evaluate"]),
-    ],
-)
-def test_stage_memory_per_image_is_within_the_bound(monkeypatch, random, few, many, noise, runs):
-    """Each stage runs in its own process."""
+def peaks_of(monkeypatch, random, shape, sizes, runs) -> dict[str, dict[int, float]]:
+    """Peak memory of each run by number of random images; each stage runs in its own process."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(memory, "TEST", 100)
     params = recipe_params(memory.RECIPE).with_values(**SMALL)
     arrays = {
-        "images": random.integers(0, 256, (many, 28, 28), np.uint8),
-        "labels": random.integers(0, 10, many),
+        "images": random.integers(0, 256, (max(sizes), *array_shape(shape)), np.uint8),
+        "labels": random.integers(0, 10, max(sizes)),
     }
     peaks = {name: {} for name in runs}
     with scratch_copy() as folder:
-        for images in (few, many):
+        for images in sizes:
             drawn = random.integers(0, images, (images, params.augment.neighbors), np.int32)
             write_arrays(folder / NEIGHBORS, {"neighbors": drawn})
             for name, peak in memory.measure(folder, params, arrays, images, runs):
                 peaks[name][images] = peak
+    return peaks
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("sizes", "noise", "runs"),
+    [
+        # The time of the stage grows with the square of the images.
+        ((5_000, 15_000), NOISE + SMALL_ARRAYS, [DOWNLOAD, "neighbors"]),
+        # Both numbers are above the 20,000 images from which overclusters are reassigned.
+        ((20_000, 60_000), NOISE, [DOWNLOAD, "augment", "train", "evaluate"]),
+    ],
+)
+def test_stage_memory_per_image_is_within_the_bound(monkeypatch, random, sizes, noise, runs):
+    peaks = peaks_of(monkeypatch, random, GREY_SHAPE, sizes, runs)
     for name, (_, stated) in memory.bounds().items():
         if name in runs:
             assert memory.growth(peaks[name])["times_the_data"] < stated + noise, name
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("shape", "sizes"), [((16, 16, 1), (20_000, 60_000)), ((64, 64, 3), (2_000, 6_000))]
+)
+def test_memory_of_other_sizes_is_within_what_is_checked_beforehand(
+    monkeypatch, random, shape, sizes
+):
+    pixels = math.prod(shape)
+    peaks = peaks_of(monkeypatch, random, shape, sizes, [DOWNLOAD, "augment", "train", "evaluate"])
+    for name, found in peaks.items():
+        grown = memory.growth(found, pixels)["bytes_per_image"]
+        assert grown < allowed_per_image(pixels) + NOISE * pixels, name
+
+
+def allowed_per_image(pixels: int) -> float:
+    return custom._PER_PIXEL * pixels + custom._PER_IMAGE
+
+
+def test_the_check_before_images_are_read_covers_the_measured_stages():
+    rows = json.loads((ROOT / memory.MEMORY).read_text("utf-8"))
+    for name, row in rows["runs"].items():
+        assert row["bytes_per_image"] <= allowed_per_image(rows["image_bytes"]), name
+        assert 1e6 * row["fixed_mb"] <= custom._FIXED, name
 
 
 def test_growth_is_a_line_above_all_peaks_with_the_last_slope():
