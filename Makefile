@@ -51,7 +51,7 @@ chaos: $(VENV)/.dev ## try to break the pipeline, and count what is lost (an hou
 	@$(RUN) python -m tools.chaos.campaigns
 
 docs: $(VENV)/.docs ## build the documentation site, docs/_build/index.html; warnings are errors
-	@rm -rf docs/_build
+	@rm -rf docs/_build docs/jupyter_execute
 	@$(RUN) sphinx-build --quiet --fail-on-warning docs docs/_build
 	@echo docs/_build/index.html
 
@@ -69,7 +69,7 @@ lock: ## pin the requirements again (needs uv; see docs/CONTRIBUTING.md)
 	$(LOCK) --group docs -c requirements/run.txt -c requirements/dev.txt -o requirements/docs.txt
 
 clean: ## remove the environment and caches of tools, but no result
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build docs/_build docs/api dvclive iic.egg-info
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build docs/_build docs/api docs/jupyter_execute dvclive iic.egg-info
 
 # Why $(VENV), if there is one, must be made anew: half-made, without its Python, moved or copied.
 CHECK = if [ -e $(VENV) ] || [ -L $(VENV) ]; then $(BIN)/python -I tools/environment.py '$(ASKED)' \

@@ -39,7 +39,7 @@ extensions = [
     "sphinx_click",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "jupyter_execute"]
 
 # The build is strict (`-W`): a link to a missing page, heading or module stops it.
 nitpicky = True
