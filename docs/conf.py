@@ -22,10 +22,6 @@ ROOT = DOCS.parent
 sys.path.insert(0, str(ROOT))
 # TensorFlow logs notes on the processor when it is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# The notebook trains faster if freed memory is kept, as in the stage `train`: the settings of
-# `iic.core.machine.keep_freed_memory`, for a process that is yet to start.
-os.environ.setdefault("MALLOC_MMAP_MAX_", "0")
-os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**31 - 1))
 
 project = "IIC"
 author = "IIC contributors"
