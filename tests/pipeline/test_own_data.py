@@ -100,6 +100,7 @@ def test_predict_gives_the_same_clusters(clone, scans, monkeypatch):
         assert [float(row[name]) for name in names] == pytest.approx(known[path], rel=1e-4)
 
 
+@pytest.mark.long
 def test_same_images_without_labels_keep_the_network_and_get_other_metrics(
     clone, scans, monkeypatch, capsys
 ):

@@ -256,7 +256,10 @@ ALREADY_IN_AN_INPUT = {"train": {"augment.views"}}
 # Values with which a stage reads further parameters.
 MORE_READ = {
     "download": [{"data.name": "mnist"}, {"data.name": "custom", "data.path": "images.npz"}],
-    "train": [{"committee.members": 1, "committee.epochs": 1, "train.epochs": 1}],
+    "train": [
+        {"committee.members": 1, "committee.epochs": 1, "train.epochs": 1},
+        {"augment.ops": ["flip", "color"], "train.epochs": 1},
+    ],
 }
 
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,6 +48,7 @@ def pin_of(requirement: Requirement) -> Pin:
     return Pin(canonicalize_name(requirement.name), version.version)
 
 
+@cache
 def pins(path: Path) -> set[Pin]:
     return {pin_of(requirement) for requirement in requirements(path)}
 

@@ -214,6 +214,7 @@ def test_nothing_is_out_of_date_afterwards(pipeline_run):
     assert not run("git", "status", "--porcelain", cwd=pipeline_run).stdout
 
 
+@pytest.mark.long
 def test_two_forced_runs_give_the_same_lock_file(clone):
     """All stages but train, which the next test and that of a killed pipeline cover."""
     before = (clone / "dvc.lock").read_bytes()
@@ -242,6 +243,7 @@ def test_training_never_sees_a_label(clone):
     assert locked_outputs() == before
 
 
+@pytest.mark.long
 def test_second_training_changes_no_output_of_the_first_and_the_run_cache_holds_both(clone):
     first = {path: (clone / path).read_bytes() for path in ("reports/history.csv", WEIGHTS)}
     accuracy = (clone / "reports/accuracy.csv").read_bytes()

@@ -139,6 +139,7 @@ def examples_of(names):
     return decorate
 
 
+@pytest.mark.long
 @examples_of(NAMES)
 @settings(max_examples=150, deadline=None)
 @given((printable | awkward).filter(lambda text: "${" not in text and text != "???"))

@@ -194,10 +194,16 @@ def boxes_of(figure: Figure, dpi: int) -> Iterator[list[Bbox]]:
 
 
 WIDE = short_names([f"{'W' * 12} {number} {'W' * 9}" for number in range(10)])
-MANY = [(10, WIDE), (13, [str(n) for n in range(10)]), (300, short_names(["class"] * 300))]
 
 
-@pytest.mark.parametrize(("k", "names"), MANY, ids=["wide", "13", "300"])
+@pytest.mark.parametrize(
+    ("k", "names"),
+    [
+        pytest.param(10, WIDE, id="wide"),
+        pytest.param(13, [str(n) for n in range(10)], id="13"),
+        pytest.param(300, short_names(["class"] * 300), id="300", marks=pytest.mark.long),
+    ],
+)
 def test_names_and_notes_do_not_overlap(random, k, names):
     table = random.integers(0, 2000, (len(names), k))
     p_ij, order = np.eye(k) / k, np.arange(k)

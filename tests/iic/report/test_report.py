@@ -212,6 +212,7 @@ def test_a_class_that_the_card_lacks_is_named_in_the_error():
         dataclasses.replace(run, predictions=other).labels  # noqa: B018 - reading it raises
 
 
+@pytest.mark.long
 def test_equal_runs_give_equal_bytes():
     _, pictures, page = rendered("labelled")
     run = make_run(**KINDS["labelled"])

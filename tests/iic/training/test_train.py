@@ -117,6 +117,7 @@ def test_bfloat16_affects_the_steps_but_the_network_stays_float32(small_data, ti
     assert keras.config.dtype_policy().name == "float32"
 
 
+@pytest.mark.long
 def test_committee_teaches_the_final_network(small_data, tiny, result, monkeypatch, capsys):
     seen, seeds, weights = [], [], []
 

@@ -205,6 +205,7 @@ def test_stages_match_dvc_yaml_and_article_steps_match_the_recipe(at_root):
     assert article.epochs * (steps.MNIST_IMAGES // article.batch_size) == stage_costs.ARTICLE_STEPS
 
 
+@pytest.mark.long
 def test_stage_costs_are_measured_in_a_copy_of_the_code(
     pipeline_run, at_root, monkeypatch, tiny_params
 ):
@@ -238,6 +239,7 @@ def test_stage_costs_are_measured_in_a_copy_of_the_code(
     assert row["preparing_seconds"] > 0
 
 
+@pytest.mark.long
 def test_scratch_copy_can_time_the_articles_step(at_root):
     """The step is timed by a module of tools, which is not installed."""
     with stage_costs.scratch_copy() as folder:

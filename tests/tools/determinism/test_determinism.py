@@ -367,6 +367,7 @@ def test_bytes_that_move_accuracy_further_than_seeds_are_named(monkeypatch):
     assert reproducibility.moves().endswith("1.00 points apart.")
 
 
+@pytest.mark.long
 def test_surroundings_change_no_byte_of_the_first_stages(monkeypatch, tmp_path, params):
     """Run with a Turkish locale on a terminal, another time zone, path, home and umask."""
     if shutil.which("localedef") is None:

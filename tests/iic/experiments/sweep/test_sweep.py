@@ -56,6 +56,7 @@ def published(checkout: Checkout) -> list[str]:
     return found.stdout.split()[1::2]
 
 
+@pytest.mark.long
 def test_task_publishes_its_results_once(checkout, tmp_path):
     steps: list[str] = []
     mine = make_task(checkout, tmp_path, "-S", "report.label=3")
@@ -78,6 +79,7 @@ def test_task_publishes_its_results_once(checkout, tmp_path):
     assert steps[5:] == ["clones"]
 
 
+@pytest.mark.long
 def test_a_project_below_another_repository_is_swept(pipeline_run, tmp_path, monkeypatch):
     folder = tmp_path / "outer/ml/iic"
     shutil.copytree(pipeline_run, folder, symlinks=True)
