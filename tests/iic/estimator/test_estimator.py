@@ -105,7 +105,9 @@ def untrained(monkeypatch) -> None:
     monkeypatch.setattr(backend, "embed", embed)
 
 
-def check_conventions() -> None:
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")
+def test_conventions_of_scikit_learn():
     estimator = IIC(
         n_clusters=2,
         n_overclusters=3,
@@ -126,19 +128,6 @@ def check_conventions() -> None:
     failed = {r["check_name"] for r in results if r["status"] == "xfail"}
     # Rounding differs between machines, and chance may put blobs in order.
     assert failed >= {name for name, why in EXPECTED_FAILURES.items() if why == _ONE_CLUSTER}
-
-
-@pytest.mark.long
-@pytest.mark.filterwarnings("ignore")
-def test_conventions_of_scikit_learn(untrained):
-    """All of scikit-learn's checks but for the training itself, which takes minutes in all."""
-    check_conventions()
-
-
-@pytest.mark.long
-@pytest.mark.filterwarnings("ignore")
-def test_conventions_of_scikit_learn_with_training():
-    check_conventions()
 
 
 def _enlarged(images, factor):
