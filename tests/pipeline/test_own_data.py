@@ -15,6 +15,8 @@ from PIL import Image
 from iic.cli.main import cli
 from iic.pipeline.inputs import md5_of, outputs_in
 
+pytestmark = pytest.mark.long
+
 IMAGES = 300
 # The metric of a second training, and a part of the page's text: so few steps may collapse.
 SECOND = {
@@ -100,7 +102,6 @@ def test_predict_gives_the_same_clusters(clone, scans, monkeypatch):
         assert [float(row[name]) for name in names] == pytest.approx(known[path], rel=1e-4)
 
 
-@pytest.mark.long
 def test_same_images_without_labels_keep_the_network_and_get_other_metrics(
     clone, scans, monkeypatch, capsys
 ):
@@ -142,8 +143,7 @@ def test_same_images_without_labels_keep_the_network_and_get_other_metrics(
     assert json.loads(run("dvc", "status", "--json", cwd=clone).stdout) == {}
     run("dvc", "plots", "show", cwd=clone)
 
-
-def test_changed_file_makes_download_stale(clone, scans):
+    # A changed file makes `download` stale.
     extra = scans / "plain/new.png"
     Image.new("L", (56, 56), 255).save(extra)
     status = json.loads(run("dvc", "status", "--json", "download", cwd=clone).stdout)

@@ -20,6 +20,8 @@ from iic.pairs.neighbors import nearest_neighbors
 from iic.pipeline import resume
 from iic.training.train import TrainingResult, train
 
+pytestmark = pytest.mark.long
+
 EPOCHS = 3
 # Runs a command with SIGINT at its default. A shell without job control starts background jobs with
 # SIGINT ignored, and all their children inherit that.
@@ -84,7 +86,6 @@ def assert_same(one: TrainingResult, other: TrainingResult) -> None:
         assert array.dtype == other.snapshots[name].dtype
 
 
-@pytest.mark.long
 def test_training_interrupted_twice_gives_the_same_result(data, params, whole, tmp_path):
     for after, epochs in ((1, [0]), (2, [1])):
         interrupt = Interrupt(after)
@@ -104,7 +105,6 @@ def test_training_interrupted_after_its_last_epoch_trains_no_further_epoch(
     assert_same(train(data, params, [Interrupt(0)], tmp_path / "state"), whole)
 
 
-@pytest.mark.long
 def test_finished_members_of_a_committee_are_not_trained_again(data, params, tmp_path):
     committee = params.with_values(
         committee={"members": 1, "epochs": 1, "kept": 1.0}, train={"epochs": 2}
@@ -255,7 +255,6 @@ def stop_after_an_epoch(how: signal.Signals, *command: str, clone: Path) -> None
     assert started.wait(timeout=120) != 0
 
 
-@pytest.mark.long
 def test_killed_pipeline_ends_with_the_same_lock_file(tmp_path, pipeline_run):
     """All processes get SIGKILL after an epoch; then the same command runs again."""
     clone = tmp_path / "clone"
@@ -271,7 +270,6 @@ def test_killed_pipeline_ends_with_the_same_lock_file(tmp_path, pipeline_run):
     assert (clone / "dvc.lock").read_bytes() == before
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_experiment_in_a_temporary_folder_continues_too(tmp_path, pipeline_run, how):
     """DVC runs it in another folder each time."""

@@ -17,6 +17,8 @@ from tools.chaos.clones import fault_of
 from tools.chaos.faults import Fault
 from tools.command import Ending
 
+pytestmark = pytest.mark.long
+
 NAMED = "data/draws.npz"
 
 
@@ -149,7 +151,6 @@ def test_training_names_the_metrics_that_cannot_be_written(clone, monkeypatch, c
     assert capsys.readouterr().out.endswith("\n")
 
 
-@pytest.mark.long
 def test_run_on_a_full_disk_is_refused_and_the_next_one_completes(pipeline_run):
     # DVC's own files are smaller.
     file, limit = "data/images.npz", 1_000_000
@@ -159,7 +160,6 @@ def test_run_on_a_full_disk_is_refused_and_the_next_one_completes(pipeline_run):
     assert faults.trial(fault, pipeline_run) == ("", "refused")
 
 
-@pytest.mark.long
 def test_full_disk_in_an_own_mount_namespace(pipeline_run):
     """In a process of its own, with which its mounts disappear."""
     code = """
@@ -180,7 +180,6 @@ print(faults.trial(fault, finished))
     assert done.stdout == "('', 'refused')\n", done.stderr
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(("kind", "seed"), [("output", 1), ("object", 2)])
 def test_damage_is_repaired(pipeline_run, kind, seed):
     make, _ = damage.KINDS[kind]

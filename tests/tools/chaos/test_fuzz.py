@@ -24,6 +24,8 @@ from tools.chaos.clones import Count
 from tools.chaos.parameters import KINDS, TEXT, Invalid, examples
 from tools.command import Ending
 
+pytestmark = pytest.mark.long
+
 LINE = "params.yaml: seed: 'x' should be an integer"
 
 
@@ -118,7 +120,6 @@ def test_output_and_files_of_an_experiment_are_checked(
     assert bool(found) == bool(fault)
 
 
-@pytest.mark.long
 def test_odd_settings_run_to_the_end_or_are_refused():
     one_batch = ("train.batch_size=1437", "train.epochs=1", "augment.ops=[]")
     heads = ("model.clusters=2", "model.overclusters=500")
@@ -183,7 +184,6 @@ class Diverging(keras.optimizers.schedules.PolynomialDecay):
         return tf.where(step < 15, super().__call__(step), 1e38)
 
 
-@pytest.mark.long
 def test_diverging_training_is_refused_and_the_next_one_resumes_from_finite_weights(
     before_training, monkeypatch, capsys
 ):

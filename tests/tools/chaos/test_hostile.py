@@ -27,6 +27,8 @@ from tools.chaos.hostile import (
 )
 from tools.chaos.valid_files import arrays, model, named, pictures, png
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def worker():

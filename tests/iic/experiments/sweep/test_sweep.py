@@ -26,6 +26,8 @@ from iic.experiments.sweep.driver import SweepSettings, checkout_of, finished_in
 from iic.experiments.sweep.progress import Progress, duration, seconds_left
 from iic.experiments.sweep.task import Checkout, Outcome, Place, Task
 
+pytestmark = pytest.mark.long
+
 GRID = """\
 recipe: default
 seeds: [0]
@@ -56,7 +58,6 @@ def published(checkout: Checkout) -> list[str]:
     return found.stdout.split()[1::2]
 
 
-@pytest.mark.long
 def test_task_publishes_its_results_once(checkout, tmp_path):
     steps: list[str] = []
     mine = make_task(checkout, tmp_path, "-S", "report.label=3")
@@ -79,7 +80,6 @@ def test_task_publishes_its_results_once(checkout, tmp_path):
     assert steps[5:] == ["clones"]
 
 
-@pytest.mark.long
 def test_a_project_below_another_repository_is_swept(pipeline_run, tmp_path, monkeypatch):
     folder = tmp_path / "outer/ml/iic"
     shutil.copytree(pipeline_run, folder, symlinks=True)
@@ -101,7 +101,6 @@ def test_a_project_below_another_repository_is_swept(pipeline_run, tmp_path, mon
         checkout_of(SweepSettings(None, Needs(1, 1.0, 0.0, 0)))
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("run_cache", [True, False])
 def test_training_in_the_run_cache_is_reused_if_wanted(checkout, tmp_path, run_cache):
     """The commit lacks dvc.lock, and existing run-cache records are not pushed again."""
