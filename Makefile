@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 # DVC finds `python` and `iic` on PATH, so the environment comes first there.
 # DVC needs the user's name, which containers may not know.
-RUN    := PATH="$(CURDIR)/$(BIN):$$PATH" USER="$${USER:-me}"
+RUN    := PATH="$(CURDIR)/$(BIN):$$PATH" USER="$${USER:-$$(id -un 2>/dev/null || echo me)}"
 LOCK   := uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
           --generate-hashes --no-header --no-annotate
 # Options of pytest by optional requirement. Each test of a cluster uses all cores, so these run one
