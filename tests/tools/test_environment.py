@@ -1,5 +1,7 @@
 """`make` notices a .venv that cannot be used, makes it anew and says why; a healthy one stays."""
 
+import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -171,3 +173,14 @@ def test_unsupported_python_does_not_remove_an_environment(project):
     assert said.startswith(".venv is made anew: its Python is ")
     assert " -m venv" not in said
     assert (project / ".venv/bin/pip").exists()
+
+
+def test_commands_get_the_name_of_the_account_where_the_environment_has_none():
+    """DVC uses the name for SSH remotes."""
+    variables = {key: text for key, text in os.environ.items() if key != "USER"}
+    show = 'show: ; @export $(RUN); echo "$$USER"'
+    done = subprocess.run(
+        ["make", "-s", "--eval", show, "show"],
+        cwd=ROOT, env=variables, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == pwd.getpwuid(os.getuid()).pw_name
