@@ -107,7 +107,8 @@ def untrained(monkeypatch) -> None:
 
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
-def test_conventions_of_scikit_learn():
+def test_conventions_of_scikit_learn(untrained):
+    """All of scikit-learn's checks, without the steps of the trainings, which take minutes."""
     estimator = IIC(
         n_clusters=2,
         n_overclusters=3,
