@@ -31,7 +31,7 @@ from iic.pipeline.paths import MEASUREMENTS
 from tools.command import run_main
 
 CLUSTERINGS = MEASUREMENTS / "clusterings.json"
-SEEDS = range(5)
+SEEDS = range(3)
 # The label of images that HDBSCAN leaves out.
 _NOISE = -1
 
