@@ -55,6 +55,7 @@ def test_measurement_continues_after_the_finished_seeds(file, monkeypatch):
 
     method = clusterings.Method("A", "a()", labels_of)
     monkeypatch.setattr(clusterings, "METHODS", {"a": method})
+    monkeypatch.setattr(clusterings, "SEEDS", range(5))
     monkeypatch.setattr(clusterings, "_warm_up", lambda: None)
     with pytest.raises(KeyboardInterrupt):
         clusterings.main([])
