@@ -16,7 +16,6 @@ from iic.core.params import Params
 from iic.model.assignments import Assignments
 from iic.model.network import embed, predict
 from iic.pairs.batches import TrainingData
-from iic.pairs.copies import find_distinct
 from iic.pairs.draws import make_draws
 from iic.pairs.neighbors import find_neighbors
 from iic.training.checks import check_images, check_result
@@ -40,7 +39,7 @@ def train_on(images: np.ndarray, params: Params, verbose: int) -> tuple[Training
         KeyboardInterrupt: The training was interrupted before its first epoch was finished.
     """
     n, size = len(images), params.train.batch_size
-    if len(find_distinct(images).first) == 1:
+    if (images == images[0]).all():
         raise InputError(f"all {n:,} images are the same, so there is nothing to cluster")
     if n < size:
         raise InputError(f"n_samples={n} is less than a batch, train.batch_size={size}; lower it")

@@ -346,7 +346,7 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         _warn(converted.notes)
         return converted.images
 
-    def _checked(self, X: Any, *, reset: bool) -> np.ndarray:  # noqa: ANN401, N803
+    def _checked(self, X: Any, *, reset: bool) -> np.ndarray:  # noqa: ANN401, N803 - sklearn
         """Check images; return them as (n, h, w) or (n, h, w, channels).
 
         Args:

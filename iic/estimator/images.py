@@ -28,7 +28,7 @@ Shape = tuple[int, ...]
 _SHAPES = "a tuple (height, width) or (height, width, 3); one of them may be -1"
 
 
-def as_rows(X: Any, known: Shape | None) -> tuple[Any, Shape | None]:  # noqa: ANN401, N803
+def as_rows(X: Any, known: Shape | None) -> tuple[Any, Shape | None]:  # noqa: ANN401, N803 - sklearn
     """Turn images of more than two dimensions into rows of pixels.
 
     Args:

@@ -325,9 +325,9 @@ def test_pandas_output(images, fitted):
 
 
 def test_global_random_states_are_left_alone(images, untrained):
-    before = python_random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    before = python_random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002 - global
     IIC(**TINY).fit(images)
-    after = python_random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    after = python_random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002 - global
     assert before == after
     seeds = [IIC(**TINY | {"random_state": None}).fit(images).params_.seed for _ in range(2)]
     assert seeds[0] != seeds[1]
@@ -564,7 +564,7 @@ def test_importing_iic_imports_nothing_else():
     )
     assert result.stdout.split("\n")[:2] == ["[]", "False"], result.stderr
     with pytest.raises(ImportError, match="cannot import name 'KMeans'"):
-        from iic import KMeans  # noqa: F401
+        from iic import KMeans  # noqa: F401 - the import is tested
 
 
 def test_example_of_the_page_runs(untrained, tmp_path, monkeypatch, capsys):
