@@ -191,8 +191,28 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
 
     def transform(self, X: Any) -> np.ndarray:  # noqa: ANN401, N803 - scikit-learn's name
         """Return the features of the network's backbone, (n, width) float32."""
-        pixels = self._converted(X)
+        pixels = self.network_input(X)
         return _backend().features_of(self.network_, pixels)
+
+    def network_input(self, X: Any) -> np.ndarray:  # noqa: ANN401, N803 - scikit-learn's name
+        """Convert images as the training images were converted: what the network sees.
+
+        Args:
+            X: Images (n, h, w), (n, h, w, 3) or (n, h*w).
+
+        Returns:
+            Images, uint8: (n, h, w), light ink on dark paper, or (n, h, w, 3) in colour.
+
+        Raises:
+            ValueError: The images have another shape than the training images, or values that are
+                not finite.
+        """
+        check_is_fitted(self)
+        images = self._checked(X, reset=False)
+        with value_errors():
+            converted = network_input(images, self.params_.data, self._appearance, self._ink_share)
+        _warn(converted.notes)
+        return converted.images
 
     def score(self, X: Any, y: Any) -> float:  # noqa: ANN401, N803 - scikit-learn's names
         """Return the accuracy of the clusters against labels.
@@ -332,19 +352,10 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         self.n_iter_ = len(self.history_["epoch"])
 
     def _assign(self, X: Any) -> Assignments:  # noqa: ANN401, N803 - scikit-learn's name
-        pixels = self._converted(X)
+        pixels = self.network_input(X)
         soft = _backend().assign(self.network_, pixels)
         _warn(assignment_warnings(soft.hard_cluster.tolist(), soft.probability.tolist()))
         return soft
-
-    def _converted(self, X: Any) -> np.ndarray:  # noqa: ANN401, N803 - scikit-learn's name
-        """Check new images and convert them as the training images, uint8."""
-        check_is_fitted(self)
-        images = self._checked(X, reset=False)
-        with value_errors():
-            converted = network_input(images, self.params_.data, self._appearance, self._ink_share)
-        _warn(converted.notes)
-        return converted.images
 
     def _checked(self, X: Any, *, reset: bool) -> np.ndarray:  # noqa: ANN401, N803 - sklearn
         """Check images; return them as (n, h, w) or (n, h, w, channels).

@@ -10,14 +10,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from iic.core.appearance import Appearance
-from iic.core.errors import InputError, shorten
-from iic.core.params import Fitting, Ink
+from iic.core.params import DataParams, Fitting, Ink
 from iic.data.found import find_parts
 from iic.data.images import Reading
 from iic.estimator.images import convert
-from iic.estimator.settings import DEFAULT, in_arguments, make_params, value_errors
-
-_BROKEN = ("refuse", "skip")
+from iic.estimator.settings import in_arguments, make_data_params, value_errors
 
 
 class LoadedImages(NamedTuple):
@@ -68,21 +65,19 @@ def load_images(
         ValueError: The path or an argument cannot be used; one line says why.
     """
     given: dict[str, object] = {
-        "data__image_size": image_size,
-        "data__channels": channels,
-        "data__size": size,
-        "data__color": color,
-        "data__ink": ink,
+        "image_size": image_size,
+        "channels": channels,
+        "size": size,
+        "color": color,
+        "ink": ink,
+        "broken": broken,
+        "max_images": max_images,
     }
     with _own_names():
-        data = make_params(DEFAULT, 0, 10, 50, given).data
-        if broken not in _BROKEN:
-            raise InputError(f"broken: {shorten(broken)} should be 'refuse' or 'skip'")
-        if not isinstance(max_images, int) or max_images < 1:
-            raise InputError(f"max_images: {shorten(max_images)} should be a positive integer")
-        reading = Reading(data.size, data.color, data.ink, broken, data.input_shape)
-        skips = broken == "skip"
-        parts = find_parts(Path(path), max_images, with_labels=False, skip_broken=skips)
+        data = make_data_params(given)
+        reading = Reading(data.size, data.color, data.ink, data.broken, data.input_shape)
+        skips = data.broken == "skip"
+        parts = find_parts(Path(path), data.max_images, with_labels=False, skip_broken=skips)
         sources = [part.source for part in parts.values()]
         read = convert(sources, reading, Path(path), appearance)
     for note in read.notes:
@@ -104,6 +99,6 @@ def _renamed(message: str) -> str:
     """Replace the keys of params.yaml in a message by arguments: data.broken -> broken."""
     message = in_arguments(message)
     for prefix in ("data__", "data."):
-        for name in ("image_size", "channels", "size", "color", "ink", "broken", "max_images"):
+        for name in DataParams.model_fields:
             message = message.replace(prefix + name, name)
     return message

@@ -87,10 +87,7 @@ def make_params(
     if recipe not in recipe_names():
         known = ", ".join(recipe_names())
         raise InputError(f"recipe: unknown value {shorten(recipe)} (one of {known})")
-    tree: dict[str, Any] = {
-        name: dict(value) if isinstance(value, dict) else value
-        for name, value in _recipes()[DEFAULT].items()
-    }
+    tree = _default_tree()
     for section, values in _recipes()[recipe].items():
         if recipe != DEFAULT:
             tree[section] |= values
@@ -104,6 +101,31 @@ def make_params(
     # A seed of a second training means nothing here, and must not collide with the first.
     tree["train"]["second_seed"] = None
     return validate_params(tree, "IIC")
+
+
+def make_data_params(values: Mapping[str, object]) -> DataParams:
+    """Build the parameters of reading images.
+
+    Args:
+        values: Values by key of the section `data`, such as `image_size`.
+
+    Returns:
+        The validated section.
+
+    Raises:
+        InputError: A value is not allowed.
+    """
+    tree = _default_tree()
+    tree["data"] |= {name: plain(value) for name, value in values.items()} | {"name": "custom"}
+    return validate_params(tree, "IIC").data
+
+
+def _default_tree() -> dict[str, Any]:
+    """Return a copy of the parameters of the default recipe."""
+    return {
+        name: dict(value) if isinstance(value, dict) else value
+        for name, value in _recipes()[DEFAULT].items()
+    }
 
 
 def plain(value: object) -> object:

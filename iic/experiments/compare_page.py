@@ -12,7 +12,7 @@ from iic.model.matching import contingency_table
 from iic.render import figures, matrices
 from iic.render.html import page_json, render_html
 from iic.render.names import plain_text, short_names
-from iic.render.pictures import data_uri, png, reduced, sprite
+from iic.render.pictures import data_uri, fit_budget, png, sprite
 
 # Metrics in the table, after the parameters that differ. For scores, larger is better.
 SCORES = ("acc", "nmi", "ari", "over_acc")
@@ -80,7 +80,7 @@ def render_comparison(runs: Sequence[ComparedRun], test_images: np.ndarray) -> s
             )
     all_disputed = disputed(runs)
     shown = all_disputed[:MAX_IMAGES]
-    tiles = reduced(test_images[shown], _SPRITE_PIXELS)
+    tiles = fit_budget(test_images[shown], _SPRITE_PIXELS)
     return render_html(
         "iic.experiments",
         "compare.html.j2",

@@ -193,7 +193,7 @@ def explorer(estimator: IIC, images: Any, labels_true: Any = None) -> ShownPage:
         images: Images (n, h, w), (n, h, w, 3) or (n, h*w).
         labels_true: Label (n,) of each image, or None.
     """
-    pixels = estimator._converted(images)
+    pixels = estimator.network_input(images)
     features, soft = estimator.transform(images), assign(estimator.network_, pixels)
     n, params = len(pixels), estimator.params_
     classes, labels = np.unique([] if labels_true is None else labels_true, return_inverse=True)

@@ -10,7 +10,6 @@ copies shows no more than a pair of the image with itself.
 """
 
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
@@ -18,7 +17,8 @@ from threadpoolctl import threadpool_limits
 
 from iic.core.constants import IMAGE_SIZE
 from iic.core.errors import InputError
-from iic.pairs.copies import check_enough, find_distinct
+from iic.core.pixels import reduced
+from iic.pairs.copies import Distinct, check_enough, find_distinct
 
 # Standard deviation in pixels of 28, so that strokes a pixel or two apart still count as near.
 BLUR = 1.0
@@ -45,15 +45,16 @@ def find_neighbors(images: np.ndarray, k: int) -> tuple[np.ndarray, list[str]]:
     warnings = []
     if len(distinct.first) < len(images):
         warnings.append(f"{distinct}; copies of an image are left out of its neighbours")
-    return nearest_neighbors(images, k), warnings
+    return nearest_neighbors(images, k, distinct), warnings
 
 
-def nearest_neighbors(images: np.ndarray, k: int) -> np.ndarray:
+def nearest_neighbors(images: np.ndarray, k: int, distinct: Distinct | None = None) -> np.ndarray:
     """Find the k nearest different images of each image.
 
     Args:
         images: (n, h, w) uint8 grey values or (n, h, w, 3) colours.
         k: Number of neighbours, 0 to the number of different images less one.
+        distinct: The different images among them, if known.
 
     Returns:
         (n, k) int32 indices into `images`, nearest first, without the image itself and without
@@ -62,7 +63,7 @@ def nearest_neighbors(images: np.ndarray, k: int) -> np.ndarray:
     Raises:
         InputError: There are fewer than k other different images.
     """
-    first, place = find_distinct(images)
+    first, place = distinct or find_distinct(images)
     if k >= len(first):
         among = f" among {len(images):,}" if len(first) < len(images) else ""
         raise InputError(
@@ -79,7 +80,8 @@ def nearest_neighbors(images: np.ndarray, k: int) -> np.ndarray:
 
 def _features(images: np.ndarray) -> np.ndarray:
     """Reduce images to (n, components) float32 that nearly keep the distances when blurred."""
-    images = _reduced(images)
+    # The blur removes what smaller images lose.
+    images = reduced(images, IMAGE_SIZE)
     blur = BLUR * images.shape[1] / IMAGE_SIZE
     # The filter computes each line in float64 anyway, so the uint8 images need no float copy.
     sigma = (0, blur, blur, 0)[: images.ndim]
@@ -89,13 +91,3 @@ def _features(images: np.ndarray) -> np.ndarray:
     # BLAS divides its sums among as many threads as there are cores, which changes the rounding.
     with threadpool_limits(1, "blas"):
         return PCA(components, svd_solver="covariance_eigh").fit_transform(pixels)
-
-
-def _reduced(images: np.ndarray) -> np.ndarray:
-    """Average larger images to 28×28 pixels: the blur removes what that loses."""
-    if images.shape[1] <= IMAGE_SIZE:
-        return images
-    small = np.empty((len(images), IMAGE_SIZE, IMAGE_SIZE, *images.shape[3:]), np.uint8)
-    for target, image in zip(small, images, strict=True):
-        target[...] = Image.fromarray(image).resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BOX)
-    return small

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 from matplotlib.textpath import TextPath
 
@@ -14,8 +16,8 @@ from iic.render.figures import ORANGE
 _CELL, _GAP = 1.15, 0.14
 # Largest width of a title over an image, as a share of a cell.
 _TITLE_WIDTH = 0.95
-# Width of the titles of rows, in inches.
-_ROW_TITLE = 0.6
+# Space at the edges of a figure and beside titles, and the height of titles of columns, in inches.
+_PAD, _HEADING = 0.1, 0.25
 
 
 def grid_figure(examples: np.ndarray, titles: Sequence[str]) -> Figure:
@@ -26,7 +28,7 @@ def grid_figure(examples: np.ndarray, titles: Sequence[str]) -> Figure:
             examples.
         titles: Titles of the columns.
     """
-    figure, axis, corners = _mosaic(examples)
+    figure, axis, corners = _mosaic(examples, heading=_HEADING)
     axis.set_xticks(corners[0, :, 0] + (examples.shape[3] - 1) / 2, titles)
     axis.tick_params(top=False, labeltop=True, bottom=False, labelbottom=False)
     return figure
@@ -45,8 +47,10 @@ def samples_figure(rows: Sequence[tuple[str, np.ndarray, np.ndarray]], columns: 
     tiles = np.full((len(rows), columns, *shape), _blank(shape), np.uint8)
     for line, (_, images, _) in zip(tiles, rows, strict=True):
         line[: len(images)] = images
-    figure, axis, corners = _mosaic(tiles, beside=_ROW_TITLE)
-    axis.set_yticks(corners[:, 0, 1] + (height - 1) / 2, [title for title, _, _ in rows])
+    titles, font = [title for title, _, _ in rows], rcParams["ytick.labelsize"]
+    size = FontProperties(size=font).get_size_in_points()
+    figure, axis, corners = _mosaic(tiles, beside=_widest(titles, size) / 72 + _PAD)
+    axis.set_yticks(corners[:, 0, 1] + (height - 1) / 2, titles)
     axis.tick_params(left=False)
     for line, (_, _, is_framed) in zip(corners, rows, strict=True):
         for x, y in line[: len(is_framed)][is_framed]:
@@ -80,13 +84,19 @@ def _blank(shape: Sequence[int]) -> int:
 
 def _title_size(titles: Sequence[str]) -> float:
     """Font size in points, 8 or less, at which no title is wider than a cell."""
+    return 8 * min(1.0, _TITLE_WIDTH * 72 * _CELL / _widest(titles, 8))
+
+
+def _widest(titles: Sequence[str], size: float) -> float:
+    """Width of the widest line of titles in a font size, both in points."""
     lines = [line for title in titles for line in title.split("\n") if line]
-    widest = max((TextPath((0, 0), line, size=8).get_extents().width for line in lines), default=1)
-    return 8 * min(1.0, _TITLE_WIDTH * 72 * _CELL / widest)
+    return max(
+        (TextPath((0, 0), line, size=size).get_extents().width for line in lines), default=1.0
+    )
 
 
 def _mosaic(
-    tiles: np.ndarray, above: float = _GAP, beside: float = 0.0
+    tiles: np.ndarray, above: float = _GAP, beside: float = 0.0, heading: float = 0.0
 ) -> tuple[Figure, Axes, np.ndarray]:
     """Draw grey images as dark ink on white, and images in colour as they are.
 
@@ -94,6 +104,7 @@ def _mosaic(
         tiles: Images (rows, columns, h, w) or (rows, columns, h, w, 3), uint8.
         above: Space above each row, as a share of h.
         beside: Space to the left of the images, in inches.
+        heading: Space above all images, in inches.
 
     Returns:
         Figure, its axis, and the x and y (rows, columns, 2) of each image's upper left pixel.
@@ -107,9 +118,13 @@ def _mosaic(
     # Space for frames at the edges.
     edges = ((0, side), (0, side), (0, 0))[: joined.ndim]
     sheet = np.pad(joined, edges, constant_values=blank)
-    size = _CELL * columns, _CELL * sheet.shape[0] / (side + width)
-    figure = Figure(figsize=(size[0] + beside + 0.8, size[1] + 0.4), layout="constrained")
-    axis = figure.subplots()
+    scale = _CELL / (side + width)
+    wide, high = scale * sheet.shape[1], scale * sheet.shape[0]
+    total = wide + beside + 2 * _PAD, high + heading + 2 * _PAD
+    figure = Figure(figsize=total)
+    # Placed by hand: the constrained layout cuts titles beside images of a fixed aspect ratio.
+    left, bottom = (beside + _PAD) / total[0], _PAD / total[1]
+    axis = figure.add_axes((left, bottom, wide / total[0], high / total[1]))
     axis.imshow(sheet, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)

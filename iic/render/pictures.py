@@ -10,6 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+from iic.core.pixels import reduced
+
 _FRAME_MS, _LAST_FRAME_MS = 700, 2500
 # Dots per inch at which a figure has one dot per CSS pixel, and a higher value for sharp screens.
 _DPI, _SHARP_DPI = 100, 150
@@ -141,7 +143,7 @@ def _gif(images: Sequence[Image.Image]) -> bytes:
     return buffer.getvalue()
 
 
-def reduced(images: np.ndarray, pixels: int) -> np.ndarray:
+def fit_budget(images: np.ndarray, pixels: int) -> np.ndarray:
     """Reduce square images to a number of pixels of all of them, by averages.
 
     Args:
@@ -151,14 +153,7 @@ def reduced(images: np.ndarray, pixels: int) -> np.ndarray:
     Returns:
         Images of the largest side, at most their own, with which they have no more pixels.
     """
-    n, side = images.shape[:2]
-    smaller = max(1, math.isqrt(pixels // max(1, n)))
-    if side <= smaller:
-        return images
-    found = np.empty((n, smaller, smaller, *images.shape[3:]), np.uint8)
-    for target, image in zip(found, images, strict=True):
-        target[...] = Image.fromarray(image).resize((smaller, smaller), Image.Resampling.BOX)
-    return found
+    return reduced(images, max(1, math.isqrt(pixels // max(1, len(images)))))
 
 
 def sprite(images: np.ndarray, columns: int) -> bytes:

@@ -16,7 +16,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from iic.model.matching import UNMATCHED, contingency_table, majority_match
 from iic.render.html import page_json, render_html
-from iic.render.pictures import data_uri, reduced, sprite
+from iic.render.pictures import data_uri, fit_budget, sprite
 
 # Similar images of an image, and nearest overclusters of a group, that the page lists.
 SIMILAR = 24
@@ -139,7 +139,7 @@ def nearest_groups(
 def render_explorer(shown: ExplorerData) -> str:
     """Render the self-contained HTML page."""
     script = (files("iic.serving") / "explore.js").read_text("utf-8")
-    tiles = reduced(shown.images, _SPRITE_PIXELS)
+    tiles = fit_budget(shown.images, _SPRITE_PIXELS)
     return render_html(
         "iic.serving",
         "explore.html.j2",

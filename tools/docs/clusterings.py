@@ -11,6 +11,8 @@ from tools.docs.tables import INDEX, SHARE, markdown_table
 _NOT_MEASURED = "Not measured yet: `python -m tools.bench.clusterings`."
 # The method whose time is 1.
 _UNIT = "k-means"
+# Ratio from which a decimal would be more exact than the measurement.
+_WHOLE = 10
 
 
 def clusterings() -> str:
@@ -30,7 +32,7 @@ def clusterings() -> str:
             INDEX.mean(found["ari"]),
             _counts(found["clusters"]),
             SHARE(statistics.fmean(found["left_out"])),
-            f"{statistics.median(found['cpu_seconds']) / unit:,.1f} ×",
+            _times(statistics.median(found["cpu_seconds"]) / unit),
         )
         for name, found in columns.items()
     ]
@@ -43,6 +45,10 @@ def clusterings() -> str:
 
 def _columns(rows: list[dict[str, float]]) -> dict[str, list[float]]:
     return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.{0 if ratio >= _WHOLE else 1}f} ×"
 
 
 def _counts(clusters: list[float]) -> str:

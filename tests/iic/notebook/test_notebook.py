@@ -29,7 +29,7 @@ def estimator():
             model=SimpleNamespace(clusters=3, overclusters=5), recipe="tour", seed=4
         ),
         network_=None,
-        _converted=lambda images: images,
+        network_input=lambda images: images,
         transform=lambda images: images.reshape(len(images), -1).astype(np.float32),
     )  # fmt: skip
 

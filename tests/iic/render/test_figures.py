@@ -22,7 +22,7 @@ from iic.render.matrices import (
 )
 from iic.render.mosaics import gallery_figure, grid_figure, samples_figure
 from iic.render.names import short_names
-from iic.render.pictures import Picture, animation, png, reduced, sharp_png, sprite, tile
+from iic.render.pictures import Picture, animation, fit_budget, png, sharp_png, sprite, tile
 
 
 def sheet_of(figure: Figure) -> np.ndarray:
@@ -68,13 +68,13 @@ def test_sprites_and_tiles_of_colours_are_not_inverted(random):
 def test_images_are_reduced_to_a_number_of_pixels_of_all(channels):
     images = np.zeros((10, 64, 64, *channels), np.uint8)
     images[:, :32] = 200
-    small = reduced(images, 10 * 16 * 16)
+    small = fit_budget(images, 10 * 16 * 16)
     assert small.shape == (10, 16, 16, *channels)
     assert (small[:, :8] == 200).all()
     assert (small[:, 8:] == 0).all()
-    assert reduced(images, 10 * 17 * 17 - 1).shape[1] == 16
-    assert reduced(images, 10 * 64 * 64) is images
-    assert reduced(images[:0], 100).shape[0] == 0
+    assert fit_budget(images, 10 * 17 * 17 - 1).shape[1] == 16
+    assert fit_budget(images, 10 * 64 * 64) is images
+    assert fit_budget(images[:0], 100).shape[0] == 0
 
 
 def test_cost_axes_start_at_zero():
@@ -155,6 +155,20 @@ def test_images_are_drawn_at_their_places_with_frames_and_titles(random):
     text, sheet = axis.texts[4], axis.images[0].get_array()
     (x, y), _ = (round(place) for place in text.get_position()), None
     np.testing.assert_array_equal(sheet[y + 1 : y + 29, x - 14 : x + 14], images[4])
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (10, 10), (10, 3), (40, 20)])
+def test_titles_beside_images_are_inside_the_figure(rows, columns):
+    images = np.zeros((columns, 28, 28), np.uint8)
+    row = ("10 (a long name)\n1,234 images", images, np.zeros(columns, bool))
+    figure = samples_figure([row] * rows, columns)
+    figure.canvas.draw()
+    drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert min(drawn.x0, drawn.y0) >= 0
+    assert drawn.x1 <= width
+    assert drawn.y1 <= height
+    # Nor do they leave a wide margin.
+    assert drawn.x0 < 0.2
 
 
 def test_a_sharper_image_has_the_same_size_on_the_page():
