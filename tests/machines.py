@@ -106,7 +106,7 @@ class Machine:
             time.sleep(0.1)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 300) -> None:
     """Wait until a condition holds; raise a TimeoutError after a number of seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
