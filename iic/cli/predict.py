@@ -13,16 +13,14 @@ import click
 from iic.cli.options import model_option
 from iic.core.errors import InputError
 from iic.core.plurals import counted
-from iic.core.quiet import quiet
 from iic.pipeline.paths import IMAGES
 
 if TYPE_CHECKING:
-    import keras
-
     from iic.core.appearance import Appearance
     from iic.data.images import ImageSource, Reading
     from iic.evaluation.card import ModelCard
     from iic.model.assignments import Assignments
+    from iic.serving.predict import Assign
 
 _COLUMNS = ("path", "cluster", "overcluster", "probability")
 
@@ -107,14 +105,13 @@ def predict(
         _say(f"warning: {warning}")
 
     # After the images have been found, since TensorFlow takes seconds to import.
-    with quiet():
-        from iic.model.store import load_network
+    from iic.serving.predict import load_assign
 
-        network = load_network(model)
-    labels = _labels(card, network.outputs[0].shape[1])
+    assign = load_assign(model, sum(len(source.names) for source in sources))
+    labels = _labels(card, read_model_params(model).clusters)
     with _opened(out) as file:
         write = _WRITERS[out.suffix if out else ".csv"](file, labels is not None)
-        batches = _assigned(network, sources, examination.appearance, reading, card)
+        batches = _assigned(assign, sources, examination.appearance, reading, card)
         for names, soft in batches:
             write(_rows(names, soft, labels))
     if out is not None:
@@ -134,7 +131,7 @@ def _say(line: str) -> None:
 
 
 def _assigned(
-    network: "keras.Model",
+    assign: "Assign",
     sources: "Sequence[ImageSource]",
     appearance: "Appearance",
     reading: "Reading",
@@ -154,7 +151,7 @@ def _assigned(
     total = sum(len(source.names) for source in sources)
     with tqdm(total=total, unit="image", leave=False, disable=None) as bar:
         for source in sources:
-            for batch in predict_source(network, source, appearance, reading, skipped.append):
+            for batch in predict_source(assign, source, appearance, reading, skipped.append):
                 check.add(batch.images)
                 clusters += batch.soft.hard_cluster.tolist()
                 confidence += batch.soft.probability.tolist()

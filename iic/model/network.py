@@ -11,11 +11,8 @@ from keras import layers
 from iic.core.params import ModelParams, Precision
 from iic.core.shapes import GREY_SHAPE, ImageShape, batch_size_of, shape_of
 from iic.model.assignments import Assignments
+from iic.model.halvings import halvings
 
-# Least and most pixels a side of the last map: 28 pixels are halved to 14, 7 and 3.
-_SMALLEST, _LARGEST = 3, 7
-# Height and width of the images for which the article's network was made.
-_ARTICLE_SIDE = GREY_SHAPE[0]
 # Averages over about ten batches; the default of 0.99 lags behind weights that change fast.
 _MOMENTUM = 0.9
 # Results must not depend on the user's ~/.keras/keras.json.
@@ -84,29 +81,6 @@ def _backbone(x: keras.KerasTensor, params: ModelParams) -> keras.KerasTensor:
         if pools and not params.pool_first:
             x = layers.MaxPooling2D(2**pools, name=f"{name}_pool")(x)
     return layers.GlobalAveragePooling2D(name="features")(x)
-
-
-def halvings(params: ModelParams, side: int) -> list[int]:
-    """Choose how often each block halves height and width by max-pooling.
-
-    Unless `poolings` says otherwise, a block halves as long as 3 pixels remain. If 8 or more pixels
-    would remain after the last block, the first blocks halve more often. A network of a single
-    block may keep 14 pixels, as it does of images of 28.
-
-    Args:
-        params: Widths of the blocks, and the number of halvings or None.
-        side: Height and width of the images in pixels.
-
-    Returns:
-        Number of halvings of each block; 1, 1, 1, 0 for four blocks and 28 pixels.
-    """
-    blocks = len(params.widths)
-    total = params.poolings
-    if total is None:
-        total = min(blocks, (side // _SMALLEST).bit_length() - 1)
-        while side >> total > max(_LARGEST, _ARTICLE_SIDE >> blocks):
-            total += 1
-    return [total // blocks + (index < total % blocks) for index in range(blocks)]
 
 
 def _head(x: keras.KerasTensor, k: int, params: ModelParams, name: str) -> keras.KerasTensor:

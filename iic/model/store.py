@@ -4,6 +4,8 @@ Importing this module imports neither TensorFlow nor h5py; load_network does.
 """
 
 import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +19,7 @@ from iic.core.files import check_plain, read_text, replacing, sha256_of, write_t
 from iic.core.params import Channels, ModelParams, Poolings, Side
 from iic.core.shapes import GREY_SHAPE, ImageShape
 from iic.core.validation import explain_first
+from iic.model.numpy_network import NumpyNetwork
 
 if TYPE_CHECKING:
     import h5py
@@ -27,6 +30,7 @@ CONFIG, WEIGHTS = "model.json", "model.weights.h5"
 _MAX_CONFIG_BYTES = 1 << 20
 # Upper bound in bytes on what HDF5 stores besides the numbers.
 _HDF5_OVERHEAD = 1 << 20
+_REMEDY = "delete the folder and run `dvc repro`, or `dvc pull` the model"
 MISSING_REMEDY = "run `dvc repro`, or `dvc pull` it"
 DAMAGED_REMEDY = "delete it and run `dvc repro`, or `dvc pull` it"
 
@@ -85,18 +89,61 @@ def load_network(folder: Path) -> "keras.Model":
     """
     from iic.model.network import build_network
 
-    remedy = "delete the folder and run `dvc repro`, or `dvc pull` the model"
     params = read_model_params(folder)
-    try:
+    with _readable(folder):
         _check_weights(folder / WEIGHTS, params)
         network = build_network(params, params.input_shape)
         network.load_weights(folder / WEIGHTS)
+    _check_finite(network.get_weights(), folder)
+    return network
+
+
+def load_numpy_network(folder: Path) -> NumpyNetwork:
+    """Load a saved network without TensorFlow, which takes seconds to import.
+
+    Args:
+        folder: Folder that save_network wrote.
+
+    Returns:
+        Network that computes in NumPy, with the probabilities of `load_network` up to rounding.
+
+    Raises:
+        InputError: A file is missing, damaged or not what save_network writes.
+    """
+    params = read_model_params(folder)
+    with _readable(folder):
+        _check_weights(folder / WEIGHTS, params)
+        arrays = _read_layers(folder / WEIGHTS)
+        network = NumpyNetwork(params, params.input_shape, arrays)
+    _check_finite([array for layer in arrays.values() for array in layer], folder)
+    return network
+
+
+def _read_layers(path: Path) -> dict[str, list[np.ndarray]]:
+    """Read the arrays of each layer, by the name that Keras gives it in the file."""
+    import h5py
+
+    with h5py.File(path) as file:
+        return {
+            name: [group["vars"][str(index)][()] for index in range(len(group["vars"]))]
+            for name, group in file["layers"].items()
+            if len(group["vars"])
+        }
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """Raise an InputError for any error in the block, which reads a model."""
+    try:
+        yield
     except Exception as error:
         # A damaged or crafted HDF5 file can raise nearly any exception.
-        raise InputError(f"{folder}: no readable model ({reason_of(error)}); {remedy}") from error
-    if not all(np.isfinite(array).all() for array in network.get_weights()):
-        raise InputError(f"{folder / WEIGHTS}: contains numbers that are not finite; {remedy}")
-    return network
+        raise InputError(f"{folder}: no readable model ({reason_of(error)}); {_REMEDY}") from error
+
+
+def _check_finite(arrays: Iterable[np.ndarray], folder: Path) -> None:
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise InputError(f"{folder / WEIGHTS}: contains numbers that are not finite; {_REMEDY}")
 
 
 def read_model_params(folder: Path) -> SavedParams:

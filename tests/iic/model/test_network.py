@@ -10,7 +10,8 @@ from conftest import no_file_larger_than
 from iic.core.errors import InputError
 from iic.core.params import ModelParams
 from iic.core.shapes import array_shape
-from iic.model.network import as_input, build_network, halvings, predict
+from iic.model.halvings import halvings
+from iic.model.network import as_input, build_network, predict
 from iic.model.store import load_network, read_model_params, save_network
 from tools.chaos import crafted, valid_files
 

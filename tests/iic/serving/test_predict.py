@@ -247,15 +247,40 @@ def test_only_a_few_batches_are_read_ahead(pipeline_run):
             self.most = max(self.most, index)
             return Picture(np.zeros((28, 28), np.uint8))
 
-    class Network:
-        def predict_on_batch(self, images):
-            return Assignments(np.ones((len(images), 2)), np.ones((len(images), 3)))
+    def assign(images):
+        return Assignments(np.ones((len(images), 2)), np.ones((len(images), 3)))
 
     source = Endless()
     light = Appearance(ranges={"bytes": (0, 255)}, ink="light")
-    batches = predict_source(Network(), source, light, Reading(), lambda _: None)
+    batches = predict_source(assign, source, light, Reading(), lambda _: None)
     assert next(batches).indices == list(range(size))
     assert source.most < 30 * size
+
+
+def test_few_images_need_no_tensorflow_and_get_the_same_clusters(
+    pipeline_run, files, capsys, monkeypatch
+):
+    from iic.serving import predict as serving
+
+    predict(pipeline_run, files / "light")
+    few = rows(capsys.readouterr().out)
+    monkeypatch.setattr(serving, "_FEW", 0)
+    predict(pipeline_run, files / "light")
+    many = rows(capsys.readouterr().out)
+    for row, other in zip(few, many, strict=True):
+        assert float(row.pop("probability")) == pytest.approx(
+            float(other.pop("probability")), rel=1e-4
+        )
+        assert row == other
+    code = (
+        "import sys\n"
+        "from iic.cli.main import cli\n"
+        "cli.main(sys.argv[1:], standalone_mode=False)\n"
+        "sys.exit('tensorflow' in sys.modules)"
+    )
+    words = ["predict", "--model", str(pipeline_run / "model"), str(files / "light/00.png")]
+    done = subprocess.run([sys.executable, "-c", code, *words], env=environment(), check=False)
+    assert done.returncode == 0
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:
