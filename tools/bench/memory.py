@@ -74,7 +74,13 @@ def measure(
         Name of each run and its peak memory in MB.
     """
     own, total = folder / "own.npz", images + TEST
-    write_arrays(own, {name: np.resize(a, (total, *a.shape[1:])) for name, a in arrays.items()})
+    write_arrays(
+        own,
+        {
+            "images": different(arrays["images"], total),
+            "labels": np.resize(arrays["labels"], total),
+        },
+    )
     side, _, channels = shape_of(arrays["images"])
     data = {
         "name": "custom",
@@ -87,6 +93,20 @@ def measure(
     for name in runs:
         write_params(folder, params.with_values(data=data, **RUNS[name].values))
         yield name, run_stage(folder, RUNS[name].stage).peak_mb
+
+
+def different(images: np.ndarray, n: int) -> np.ndarray:
+    """Return n different images: each repetition of the images is shifted by another pixel.
+
+    Copies would need less memory, since the search for neighbours leaves them out.
+
+    Args:
+        images: Different images (m, side, side) or (m, side, side, 3), uint8.
+        n: Number of images, less than side times m.
+    """
+    m = len(images)
+    parts = [np.roll(images[: n - start], start // m, axis=2) for start in range(0, n, m)]
+    return np.concatenate(parts)
 
 
 def growth(peaks: Mapping[int, float], image_bytes: int = IMAGE_SIZE**2) -> dict[str, Any]:

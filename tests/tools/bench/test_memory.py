@@ -105,6 +105,14 @@ def test_growth_is_a_line_above_all_peaks_with_the_last_slope():
     assert memory.growth({1000: 80.0, 2000: 79.0})["bytes_per_image"] == 0
 
 
+@pytest.mark.parametrize("n", [7, 10, 25])
+def test_repeated_images_differ(random, n):
+    images = random.integers(0, 256, (10, 28, 28), np.uint8)
+    found = memory.different(images, n)
+    assert len({image.tobytes() for image in found}) == len(found) == n
+    np.testing.assert_array_equal(found[:10], images[:n])
+
+
 @pytest.fixture
 def file(tmp_path, monkeypatch):
     path = tmp_path / "memory.json"
