@@ -1,5 +1,7 @@
 """Smaller copies of images."""
 
+import math
+
 import numpy as np
 from PIL import Image
 
@@ -20,3 +22,16 @@ def reduced(images: np.ndarray, side: int) -> np.ndarray:
     for target, image in zip(smaller, images, strict=True):
         target[...] = Image.fromarray(image).resize((side, side), Image.Resampling.BOX)
     return smaller
+
+
+def fit_budget(images: np.ndarray, pixels: int) -> np.ndarray:
+    """Reduce square images to a number of pixels of all of them, by averages.
+
+    Args:
+        images: Images (n, h, h) or (n, h, h, 3), uint8.
+        pixels: Largest number of pixels of the n images together.
+
+    Returns:
+        Images of the largest side, at most their own, with which they have no more pixels.
+    """
+    return reduced(images, max(1, math.isqrt(pixels // max(1, len(images)))))

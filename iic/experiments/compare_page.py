@@ -8,11 +8,12 @@ from matplotlib.figure import Figure
 
 from iic.core.errors import InputError
 from iic.core.ordering import natural_order
+from iic.core.pixels import fit_budget
 from iic.model.matching import contingency_table
 from iic.render import figures, matrices
 from iic.render.html import page_json, render_html
 from iic.render.names import plain_text, short_names
-from iic.render.pictures import data_uri, fit_budget, png, sprite
+from iic.render.pictures import data_uri, png, sprite
 
 # Metrics in the table, after the parameters that differ. For scores, larger is better.
 SCORES = ("acc", "nmi", "ari", "over_acc")

@@ -19,11 +19,12 @@ from iic.core.files import check_plain, read_text, replacing, sha256_of, write_t
 from iic.core.params import Channels, ModelParams, Poolings, Side
 from iic.core.shapes import GREY_SHAPE, ImageShape
 from iic.core.validation import explain_first
-from iic.model.numpy_network import NumpyNetwork
 
 if TYPE_CHECKING:
     import h5py
     import keras
+
+    from iic.model.numpy_network import NumpyNetwork
 
 CONFIG, WEIGHTS = "model.json", "model.weights.h5"
 # Upper limit in bytes of a file of model parameters.
@@ -98,7 +99,7 @@ def load_network(folder: Path) -> "keras.Model":
     return network
 
 
-def load_numpy_network(folder: Path) -> NumpyNetwork:
+def load_numpy_network(folder: Path) -> "NumpyNetwork":
     """Load a saved network without TensorFlow, which takes seconds to import.
 
     Args:
@@ -110,6 +111,8 @@ def load_numpy_network(folder: Path) -> NumpyNetwork:
     Raises:
         InputError: A file is missing, damaged or not what save_network writes.
     """
+    from iic.model.numpy_network import NumpyNetwork
+
     params = read_model_params(folder)
     with _readable(folder):
         _check_weights(folder / WEIGHTS, params)

@@ -2,15 +2,12 @@
 
 import base64
 import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
-
-from iic.core.pixels import reduced
 
 _FRAME_MS, _LAST_FRAME_MS = 700, 2500
 # Dots per inch at which a figure has one dot per CSS pixel, and a higher value for sharp screens.
@@ -141,19 +138,6 @@ def _gif(images: Sequence[Image.Image]) -> bytes:
         optimize=True,
     )
     return buffer.getvalue()
-
-
-def fit_budget(images: np.ndarray, pixels: int) -> np.ndarray:
-    """Reduce square images to a number of pixels of all of them, by averages.
-
-    Args:
-        images: Images (n, side, side) or (n, side, side, 3), uint8.
-        pixels: Largest number of pixels of the n images together.
-
-    Returns:
-        Images of the largest side, at most their own, with which they have no more pixels.
-    """
-    return reduced(images, max(1, math.isqrt(pixels // max(1, len(images)))))
 
 
 def sprite(images: np.ndarray, columns: int) -> bytes:

@@ -14,9 +14,10 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 
+from iic.core.pixels import fit_budget
 from iic.model.matching import UNMATCHED, contingency_table, majority_match
 from iic.render.html import page_json, render_html
-from iic.render.pictures import data_uri, fit_budget, sprite
+from iic.render.pictures import data_uri, sprite
 
 # Similar images of an image, and nearest overclusters of a group, that the page lists.
 SIMILAR = 24

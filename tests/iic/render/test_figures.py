@@ -22,7 +22,7 @@ from iic.render.matrices import (
 )
 from iic.render.mosaics import gallery_figure, grid_figure, samples_figure
 from iic.render.names import short_names
-from iic.render.pictures import Picture, animation, fit_budget, png, sharp_png, sprite, tile
+from iic.render.pictures import Picture, animation, png, sharp_png, sprite, tile
 
 
 def sheet_of(figure: Figure) -> np.ndarray:
@@ -62,19 +62,6 @@ def test_sprites_and_tiles_of_colours_are_not_inverted(random):
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(tile(images[0])))), images[0])
     grey = np.asarray(Image.open(io.BytesIO(sprite(images[..., 0], 2))))
     np.testing.assert_array_equal(grey[20:, :20], 255 - images[2, ..., 0])
-
-
-@pytest.mark.parametrize("channels", [(), (3,)])
-def test_images_are_reduced_to_a_number_of_pixels_of_all(channels):
-    images = np.zeros((10, 64, 64, *channels), np.uint8)
-    images[:, :32] = 200
-    small = fit_budget(images, 10 * 16 * 16)
-    assert small.shape == (10, 16, 16, *channels)
-    assert (small[:, :8] == 200).all()
-    assert (small[:, 8:] == 0).all()
-    assert fit_budget(images, 10 * 17 * 17 - 1).shape[1] == 16
-    assert fit_budget(images, 10 * 64 * 64) is images
-    assert fit_budget(images[:0], 100).shape[0] == 0
 
 
 def test_cost_axes_start_at_zero():
