@@ -63,7 +63,7 @@ def test_most_neighbours_of_real_digits_are_the_same_digit(digits):
 def test_number_of_blas_threads_does_not_change_the_features(digits):
     def features(threads):
         with threadpool_limits(threads, "blas"):
-            return _features(digits.train_images)
+            return _features(digits.train_images, np.arange(len(digits.train_images)))
 
     np.testing.assert_array_equal(features(1), features(2))
 
@@ -86,7 +86,9 @@ def test_copies_are_left_out(digits):
 
 def test_images_without_copies_have_the_neighbours_that_scikit_learn_finds(digits):
     images = digits.train_images[:200]
-    index = NearestNeighbors(n_neighbors=4, algorithm="brute").fit(_features(images))
+    index = NearestNeighbors(n_neighbors=4, algorithm="brute").fit(
+        _features(images, np.arange(200))
+    )
     expected = index.kneighbors(return_distance=False).astype(np.int32)
     np.testing.assert_array_equal(nearest_neighbors(images, 4), expected)
 
