@@ -167,7 +167,7 @@ def test_key_of_the_state_depends_on_settings_code_data_and_machine(params, tmp_
     keys = {key, *(resume._key(other, inputs) for other in others)}
     (tmp_path / "data").write_bytes(b"two")
     keys.add(resume._key(params, inputs))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
     keys.add(resume._key(params, inputs))
     monkeypatch.setattr(resume, "_code", lambda: [tmp_path / "data"])
     keys.add(resume._key(params, inputs))
