@@ -172,10 +172,10 @@ def alone(caller: Path, folder: Path) -> Path:
 
 
 def trees_of(folder: Path) -> dict[str, str]:
-    """Return the hash of each experiment's files, which include dvc.lock with all other hashes."""
+    """Return the hash of each experiment's files, by name; dvc.lock has all other hashes."""
     form = "--format=%(refname) %(tree)"
     lines = run("git", "for-each-ref", form, "refs/exps/*/*/six-*", cwd=folder).stdout.splitlines()
-    return dict(line.split() for line in lines)
+    return {line.split()[0].rpartition("/")[2]: line.split()[1] for line in lines}
 
 
 def test_failing_variant_does_not_stop_others(cluster):
