@@ -23,7 +23,7 @@ _Item = TypeVar("_Item")
 # Computes the soft assignments of images (n, h, w) or (n, h, w, 3), uint8.
 Assign = Callable[[np.ndarray], Assignments]
 # Numbers in images, of 28×28 bytes each, up to which NumPy is faster than importing TensorFlow.
-_FEW = 1000 * math.prod(GREY_SHAPE)
+FEW = 1000 * math.prod(GREY_SHAPE)
 
 
 class AssignedBatch(NamedTuple):
@@ -53,7 +53,7 @@ def load_assign(folder: Path, images: int) -> Assign:
     Raises:
         InputError: A file is missing, damaged or not what save_network writes.
     """
-    if images * math.prod(read_model_params(folder).input_shape) <= _FEW:
+    if images * math.prod(read_model_params(folder).input_shape) <= FEW:
         return load_numpy_network(folder).assign
     with quiet():
         from iic.model.network import as_input

@@ -124,14 +124,15 @@ def methods() -> str:
 
 
 def prediction() -> str:
-    """Describe the start-up time of `iic predict`, and its time relative to the network alone."""
+    """Describe the time of `iic predict`, beside that of the network alone."""
     measured = read_benchmark()
     if "predict" not in measured:
         return NOT_MEASURED
     cost = measured["predict"]
-    npz, png = ((cost[kind] - cost["start"]) / cost["network"] for kind in ("npz", "png"))
+    images = f"{cost['images']:,} images"
     return (
-        f"A call takes {cost['start']:.1f} s to start. {cost['images']:,} images then take "
-        f"{npz:.2f} times as long as the network alone ({cost['network']:.1f} s) from an NPZ file, "
-        f"{png:.2f} times from PNG files."
+        f"One image takes {cost['one']:.1f} s. From {cost['least']:,} images on, the command needs "
+        f"TensorFlow: {cost['start']:.1f} s for these, {cost['npz']:.1f} s for {images} from an "
+        f"NPZ file, {cost['png']:.1f} s from PNG files. The network alone takes "
+        f"{cost['network']:.1f} s for {images}."
     )

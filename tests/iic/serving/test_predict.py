@@ -264,7 +264,7 @@ def test_few_images_need_no_tensorflow_and_get_the_same_clusters(
 
     predict(pipeline_run, files / "light")
     few = rows(capsys.readouterr().out)
-    monkeypatch.setattr(serving, "_FEW", 0)
+    monkeypatch.setattr(serving, "FEW", 0)
     predict(pipeline_run, files / "light")
     many = rows(capsys.readouterr().out)
     for row, other in zip(few, many, strict=True):
