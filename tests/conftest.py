@@ -20,17 +20,19 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Waiting threads of OpenMP would otherwise occupy the cores that the other worker needs.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# Two workers share two cores, so more threads of each would only wait for one another.
-if "PYTEST_XDIST_WORKER" in os.environ:
-    for _name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-        os.environ.setdefault(_name, "1")
 
 from iic.core.params import Params, parse_params
 from iic.data.datasets import Dataset, digits_dataset
 from iic.experiments.scratch import copy_working_tree
+from iic.experiments.sweep.task import THREADS
 
 if TYPE_CHECKING:
     from iic.pairs.batches import TrainingData
+
+# Two workers share two cores, so more threads of each would only wait for one another.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for _name in THREADS:
+        os.environ.setdefault(_name, "1")
 
 ROOT = Path(__file__).resolve().parents[1]
 

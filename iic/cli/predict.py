@@ -85,10 +85,10 @@ def predict(
     else:
         check_images(card, model, model.parent / IMAGES)
     sources = _sources(images, max_images, skip_broken=skip_broken)
-    shape = read_model_params(model).input_shape
-    _check_colors(shape[2], ink, size)
+    params = read_model_params(model)
+    _check_colors(params.input_shape[2], ink, size)
     reading = Reading(
-        shape=shape,
+        shape=params.input_shape,
         size=size or (card.size if card else "fit"),  # type: ignore[arg-type] # click has checked
         ink=ink or (card.ink if card else "auto"),  # type: ignore[arg-type] # click has checked
         broken="skip" if skip_broken else "refuse",
@@ -108,7 +108,7 @@ def predict(
     from iic.serving.predict import load_assign
 
     assign = load_assign(model, sum(len(source.names) for source in sources))
-    labels = _labels(card, read_model_params(model).clusters)
+    labels = _labels(card, params.clusters)
     with _opened(out) as file:
         write = _WRITERS[out.suffix if out else ".csv"](file, labels is not None)
         batches = _assigned(assign, sources, examination.appearance, reading, card)

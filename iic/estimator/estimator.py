@@ -194,7 +194,7 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         pixels = self.network_input(X)
         return _backend().features_of(self.network_, pixels)
 
-    def network_input(self, X: Any) -> np.ndarray:  # noqa: ANN401, N803 - scikit-learn's name
+    def network_input(self, X: Any) -> np.ndarray:  # noqa: ANN401, N803 - array-like X of sklearn
         """Convert images as the training images were converted: what the network sees.
 
         Args:
