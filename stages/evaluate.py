@@ -21,7 +21,7 @@ from iic.evaluation.scores import (
     scores,
     with_chance,
 )
-from iic.model.store import hash_of_weights, load_network
+from iic.model.store import hash_of_weights, load_network, read_model_params
 from iic.pipeline.paths import APPEARANCE, HISTORY, IMAGES, LABELS, MODEL, SNAPSHOTS
 from iic.pipeline.stage import run
 
@@ -73,6 +73,7 @@ def main(params: Params) -> None:
         ink=params.data.ink,
         appearance=read_appearance(APPEARANCE),
         ink_share=ink_share(images["train_images"]),
+        precision=read_model_params(MODEL).precision,
         labels=names.tolist(),
         clusters=clusters,
         overclusters=overclusters,

@@ -31,6 +31,7 @@ def main(params: Params) -> None:
             "loss.alpha": params.loss.alpha,
             "loss.alpha_final": params.loss.alpha_final,
             "train.epochs": params.train.epochs,
+            "student.teachers": params.student.teachers,
             "train.second_seed": params.train.second_seed,
         },
         normalizes_logits=params.model.normalize_logits,

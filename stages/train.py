@@ -24,7 +24,7 @@ with quiet():
     from iic.pairs.augmentation import Draws, operation_examples
     from iic.pairs.batches import TrainingData
     from iic.training.checks import check_images, check_result
-    from iic.training.train import train
+    from iic.training.train import precision_of, train
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ def main(params: Params) -> None:
     data = read_data()
     _warn(check_images(data.train_images, params))
     log.info("training on %s", device_name())
+    log.info("precision: %s", precision_of(params))
     with resumable(params, [Path(__file__), IMAGES, DRAWS, NEIGHBORS]) as state, _line_ended():
         _train(data, params, state)
 
@@ -51,7 +52,7 @@ def _train(data: TrainingData, params: Params, state: Path) -> None:
         result = train(data, params, [DVCLiveCallback(live=live)], state / "first")
     second = _second_clusters(data, params, state / "second")
 
-    save_network(result.network, params.model, MODEL)
+    save_network(result.network, params.model, MODEL, precision_of(params))
     columns = result.history[0].keys()
     write_table(HISTORY, {name: [row[name] for row in result.history] for name in columns})
     write_arrays(

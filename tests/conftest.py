@@ -45,6 +45,8 @@ TINY = {
     "model.overclusters": 20,
     "train.epochs": 2,
     "train.batch_size": 100,
+    "train.precision": "float32",
+    "student.teachers": 0,
 }
 
 

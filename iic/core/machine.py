@@ -17,6 +17,8 @@ _USUAL_TRIM_THRESHOLD, _USUAL_MMAP_MAX = 1 << 17, 1 << 16
 _LIMIT = Path("/sys/fs/cgroup/memory.max")
 # Instruction sets that change which code libraries choose.
 _WIDE = {"avx2", "avx512f", "avx512_bf16", "amx_bf16"}
+# Instruction sets that multiply bfloat16; without them, it is slower than float32.
+_BFLOAT16 = {"avx512_bf16", "amx_bf16"}
 
 
 def usable_cores() -> int:
@@ -42,6 +44,11 @@ def processor_model() -> str:
 def instructions() -> set[str]:
     """Return the processor's instruction sets as Linux names them; empty on other systems."""
     return set(_cpuinfo().get("flags", "").split())
+
+
+def has_bfloat16() -> bool:
+    """Return whether the processor multiplies bfloat16 numbers; False on systems but Linux."""
+    return bool(instructions() & _BFLOAT16)
 
 
 def _cpuinfo() -> dict[str, str]:

@@ -29,7 +29,7 @@ from iic.core.yaml_text import read_tree
 _MAX_MOVES = 200_000_000
 
 Operation = Literal["rotation", "distortion", "binarization", "noise", "flip", "color"]
-Precision = Literal["float32", "mixed_bfloat16"]
+Precision = Literal["auto", "float32", "mixed_bfloat16"]
 Fitting = Literal["fit", "stretch", "crop", "refuse"]
 Ink = Literal["auto", "light", "dark"]
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
@@ -207,15 +207,14 @@ class TrainParams(Section):
     second_seed: Annotated[int, Field(ge=0, lt=2**31)] | None
 
 
-class CommitteeParams(Section):
-    """The committee (ensemble): networks trained first, whose agreement teaches the final one."""
+class StudentParams(Section):
+    """The student: a final network that is taught the clusters of networks trained before it."""
 
-    members: Annotated[int, Field(ge=0, le=100)]
-    width: Annotated[float, Field(gt=0, le=4)]
-    epochs: Annotated[int, Field(ge=1, le=100_000)]
-    kept: Annotated[float, Field(gt=0, le=1)]
-    quorum: Annotated[float, Field(gt=0.5, le=1)]
-    weight: Annotated[float, Field(gt=0, le=100)]
+    teachers: Annotated[int, Field(ge=0, le=100)]
+    teacher_width: Annotated[float, Field(gt=0, le=4)]
+    length: Annotated[float, Field(gt=0, le=100)]
+    margin: Annotated[float, Field(ge=-2, le=2)]
+    sure: Annotated[float, Field(ge=0, le=1)]
 
 
 def _number_as_text(value: object) -> object:
@@ -245,8 +244,20 @@ class Params(Section):
     model: ModelParams
     loss: LossParams
     train: TrainParams
-    committee: CommitteeParams
+    student: StudentParams
     report: ReportParams
+
+    @property
+    def student_epochs(self) -> int:
+        """Epochs of the student; 0 without teachers."""
+        if not self.student.teachers:
+            return 0
+        return max(1, round(self.student.length * self.train.epochs))
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the history: of the only network, or of the first teacher and the student."""
+        return self.train.epochs + self.student_epochs
 
     def with_values(self, **sections: Mapping[str, object]) -> "Params":
         """Return a copy in which some keys of some sections have other, valid values."""
@@ -275,11 +286,6 @@ class Params(Section):
             raise ValueError(
                 f"train.second_seed: {self.seed} is the seed of the first training; "
                 "choose another, or null for no second training"
-            )
-        if self.committee.members and not self.loss.teaching_weight:
-            raise ValueError(
-                "committee.members: a committee teaches nothing while loss.teaching_weight is 0; "
-                "set it to 1.0, or committee.members to 0"
             )
         return self
 

@@ -175,8 +175,8 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         rows = result.history
         self._record({name: [row[name] for row in rows] for name in rows[0]}, result.snapshots)
         _warn(notes)
-        if self.n_iter_ < params.train.epochs:
-            stopped = f"interrupted after epoch {self.n_iter_} of {params.train.epochs}"
+        if self.n_iter_ < params.epochs:
+            stopped = f"interrupted after epoch {self.n_iter_} of {params.epochs}"
             findings.append(f"{stopped}; the model is that of the last finished epoch")
         _warn(findings, ConvergenceWarning)
         return self

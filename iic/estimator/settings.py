@@ -13,12 +13,12 @@ import numpy as np
 from iic.core.errors import InputError, shorten
 from iic.core.params import (
     AugmentParams,
-    CommitteeParams,
     DataParams,
     LossParams,
     ModelParams,
     Params,
     Section,
+    StudentParams,
     TrainParams,
     validate_params,
 )
@@ -32,7 +32,7 @@ _SECTIONS: dict[str, type[Section]] = {
     "model": ModelParams,
     "loss": LossParams,
     "train": TrainParams,
-    "committee": CommitteeParams,
+    "student": StudentParams,
 }
 # Keys with an argument of another name.
 _RENAMED = {"model.clusters": "n_clusters", "model.overclusters": "n_overclusters"}

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from iic.core.appearance import Appearance
 from iic.core.errors import InputError
 from iic.core.files import is_writable_name, read_text, sha256_of, write_text
-from iic.core.params import Fitting, Ink, Section
+from iic.core.params import Fitting, Ink, Precision, Section
 from iic.core.validation import explain_first
 from iic.model.store import hash_of_weights
 
@@ -47,6 +47,7 @@ class ModelCard(Section):
             in cards of earlier versions.
         ink_share: Mean and standard deviation of the ink of the training images, as a share of full
             ink; None in cards of earlier versions.
+        precision: Precision of the training's steps.
         labels: Names of the classes; empty if the data have no labels.
         clusters: Class of each cluster as an index into `labels`; None for a cluster without a
             test image of its class.
@@ -63,6 +64,7 @@ class ModelCard(Section):
     ink: Ink
     appearance: Appearance | None = None
     ink_share: tuple[float, float] | None = None
+    precision: Precision = "float32"
     labels: list[Name]
     clusters: list[int | None]
     overclusters: list[int | None]

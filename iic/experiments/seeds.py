@@ -94,8 +94,8 @@ def recipe_of(params: Params) -> str:
         del content["data"]["image_size"], content["data"]["channels"]
     if not params.loss.teaching_weight:
         del content["loss"]["teaching_from"]
-    if not params.committee.members:
-        del content["committee"]
+    if not params.student.teachers:
+        del content["student"]
     for operation, ranges in _OPTIONAL.items():
         for name in ranges if operation not in params.augment.ops else ():
             del content["augment"][name]

@@ -28,8 +28,8 @@ def build_network(
     Args:
         params: Widths and numbers of clusters.
         shape: Height, width and channels (1 or 3) of the images.
-        precision: Precision in which the layers compute. Under "mixed_bfloat16", weights and
-            softmax stay float32.
+        precision: Precision in which the layers compute, not "auto". Under "mixed_bfloat16",
+            weights and softmax stay float32.
 
     Returns:
         Model from images (n, *shape) in [0, 1] to the soft assignments of the clustering head,

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from iic.core.constants import IMAGE_SIZE
 from iic.core.errors import InputError, reason_of
 from iic.core.files import check_plain, read_text, replacing, sha256_of, write_text
-from iic.core.params import Channels, ModelParams, Poolings, Side
+from iic.core.params import Channels, ModelParams, Poolings, Precision, Side
 from iic.core.shapes import GREY_SHAPE, ImageShape
 from iic.core.validation import explain_first
 
@@ -42,18 +42,22 @@ class SavedParams(ModelParams):
     Attributes:
         poolings: As in ModelParams; earlier versions did not save it.
         input_shape: Height, width and channels of the images; saved if they are not 28×28 grey.
+        precision: Precision of the training's steps, not "auto"; saved if it is not float32.
     """
 
     poolings: Poolings = None
     input_shape: tuple[Side, Side, Channels] = (IMAGE_SIZE, IMAGE_SIZE, 1)
+    precision: Precision = "float32"
 
     def is_for(self, params: ModelParams, shape: ImageShape) -> bool:
         """Return whether the saved network has these parameters and images of this shape."""
-        saved = self.model_dump(exclude={"input_shape"})
+        saved = self.model_dump(exclude={"input_shape", "precision"})
         return saved == params.model_dump() and tuple(self.input_shape) == shape
 
 
-def save_network(network: "keras.Model", params: ModelParams, folder: Path) -> None:
+def save_network(
+    network: "keras.Model", params: ModelParams, folder: Path, precision: Precision = "float32"
+) -> None:
     """Write the parameters of a network as JSON and its weights as HDF5.
 
     Both files have the same bytes in each run, unlike a `.keras` archive, which contains the date.
@@ -62,11 +66,14 @@ def save_network(network: "keras.Model", params: ModelParams, folder: Path) -> N
         network: Network from build_network.
         params: Parameters from which the network was built.
         folder: Folder to write into.
+        precision: Precision of the training's steps.
     """
     # Without defaults, so that models of 28×28 grey images are those of earlier versions.
     config = params.model_dump(exclude_none=True)
     if (shape := tuple(network.input_shape[1:])) != GREY_SHAPE:
         config["input_shape"] = shape
+    if precision != "float32":
+        config["precision"] = precision
     write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
     with replacing(folder / WEIGHTS) as temporary:
         # Reserve the space first: HDF5 reports a full disk in many lines, some after the error.

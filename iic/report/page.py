@@ -33,7 +33,8 @@ MEANINGS = {
     "augment.ops": "augmentation operations",
     "loss.alpha": "weight of the marginal entropies in the loss, at the start",
     "loss.alpha_final": "the same weight at the end; none: constant",
-    "train.epochs": "passes over the training images",
+    "train.epochs": "passes over the training images of each network but the student",
+    "student.teachers": "networks trained first, whose clusters teach the final one; 0: none",
     "train.second_seed": "seed of a second training, which measures the stability of the clusters",
 }
 

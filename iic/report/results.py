@@ -60,7 +60,7 @@ def training(run: Run) -> Picture:
     return Picture(
         "training.gif",
         "Training by epoch",
-        "The two panels of the previous figure over training. "
+        f"The two panels of the previous figure over training. {run.phases}"
         + ("Clusters are ordered by the class matched after training. " if run.is_labelled else "")
         + "The colour scale of P ends at its largest value.",
         f"The panels of the previous figure at {len(frames)} of {counted(epochs, 'epoch')}.",
@@ -83,7 +83,8 @@ def accuracy(run: Run) -> Picture:
         "Accuracy by epoch",
         "Test accuracy, measured with the labels after training: with clusters matched one to one "
         "to classes (Hungarian), and with overclusters counted as the majority class of the same "
-        "test images (purity). No epoch is selected by it; the last one is the result.",
+        f"test images (purity). {run.phases}No epoch is selected by it; the last one is the "
+        "result.",
         f"Two curves over {counted(len(acc), 'epoch')}: the clustering head goes from "
         f"{100 * acc[0]:.1f} to {100 * acc[-1]:.1f} %, the overclustering head from "
         f"{100 * purity[0]:.1f} to {100 * purity[-1]:.1f} %.",
@@ -106,7 +107,8 @@ def losses(run: Run) -> Picture:
         "Left: loss of both heads, mean over the batches of an epoch. It rises while alpha falls, "
         "since alpha weights its terms. Right: mutual information of the joint matrix of all pairs "
         "of an epoch, which does not depend on alpha. It is lower while some pairs are nearest "
-        "neighbours.",
+        f"neighbours. {run.phases}"
+        + ("The student's loss is a cross-entropy." if run.phases else ""),
         f"Two panels of curves over {counted(len(run.history['epoch']), 'epoch')}, loss and mutual "
         "information of both heads; the mutual information of the clustering head goes from "
         f"{first:.2f} to {last:.2f} nats.",

@@ -10,6 +10,7 @@ import numpy as np
 from iic.core.constants import Head
 from iic.core.errors import InputError
 from iic.core.params import ARTICLE_OPERATIONS
+from iic.core.plurals import counted
 from iic.evaluation.card import ModelCard
 from iic.evaluation.paths import MODEL_CARD, PREDICTIONS
 from iic.model.matching import UNMATCHED, contingency_table
@@ -61,6 +62,14 @@ class Run:
     def is_labelled(self) -> bool:
         """Whether the test images have labels."""
         return "label" in self.predictions
+
+    @property
+    def phases(self) -> str:
+        """A sentence on which epochs are those of the student; empty without teachers."""
+        if not self.settings["student.teachers"]:
+            return ""
+        first = counted(int(str(self.settings["train.epochs"])), "epoch")
+        return f"The first {first} are those of the first teacher, the others the student's. "
 
     @property
     def shows_digits(self) -> bool:

@@ -169,6 +169,7 @@ def _model(folder: Path) -> Facts:
         "overclusters": params.overclusters,
         "input": list(params.input_shape),
         "parameters": count_parameters(params),
+        "precision": params.precision,
         "bytes": sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),
         "weights_sha256": hash_of_weights(folder),
     }

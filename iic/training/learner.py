@@ -36,12 +36,28 @@ class JointMatrix(keras.metrics.Metric):
         return normalize_joint(tf.convert_to_tensor(self._counts))
 
 
+def taught(targets: tf.Tensor, indices: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
+    """Compute the cross-entropy of assignments to what their images are taught.
+
+    Args:
+        targets: (images,) int32 cluster that each training image is taught, or UNTAUGHT.
+        indices: (n,) training images of the assignments.
+        z: (n, k) float soft assignments.
+
+    Returns:
+        Scalar, in nats; the mean over all n, to which UNTAUGHT contributes 0.
+    """
+    # The one-hot row of UNTAUGHT is zero.
+    return cross_entropy(tf.one_hot(tf.gather(targets, indices), z.shape[-1]), z)
+
+
 class IICModel(keras.Model):
     """The network with a training step that minimises the IIC loss of both heads.
 
     Attributes:
         network: The network, which maps images to the soft assignments of both heads.
         joints: Joint matrix of each head over the current epoch.
+        transform: Augmentation of the training images.
         targets: (n,) int32 cluster that each training image is taught, or UNTAUGHT.
     """
 
@@ -58,7 +74,7 @@ class IICModel(keras.Model):
         """
         super().__init__()
         self.network = network
-        self._transform, self._loss = transform, loss
+        self.transform, self._loss = transform, loss
         self._losses_seen = {
             name: keras.metrics.Mean(name) for name in ("loss", *(f"{head}_loss" for head in Head))
         }
@@ -98,7 +114,7 @@ class IICModel(keras.Model):
             as_input(batch.images),
             as_input(batch.partners),
             tuple(Draws(*view) for view in batch.views),
-            self._transform,
+            self.transform,
             batch.strength,
         )
         return self.network(x, training=training), self.network(x_t, training=training)
@@ -124,18 +140,20 @@ class IICModel(keras.Model):
             loss = (1 - w) * clustering + w * overclustering
             if t > 0:
                 first, second = data.indices
-                taught = (self._taught(z[0], first) + self._taught(z_t[0], second)) / 2
-                loss += t * taught
+                both = taught(self.targets, first, z[0]) + taught(self.targets, second, z_t[0])
+                loss += t * both / 2
+        self._minimize(tape, loss)
+        for metric, a, b in zip(self.joints.values(), z, z_t, strict=True):
+            metric.update_state(a, b)
+        return self._averages(loss, *losses)
+
+    def _minimize(self, tape: tf.GradientTape, loss: tf.Tensor) -> None:
+        """Let the optimiser take a step on a loss that the tape has recorded."""
         weights = self.network.trainable_variables
         self.optimizer.apply(tape.gradient(loss, weights), weights)
 
-        for metric, value in zip(self._losses_seen.values(), [loss, *losses], strict=True):
+    def _averages(self, *losses: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Record the losses of a step, the sum and each head's; return the means of the epoch."""
+        for metric, value in zip(self._losses_seen.values(), losses, strict=True):
             metric.update_state(value)
-        for metric, a, b in zip(self.joints.values(), z, z_t, strict=True):
-            metric.update_state(a, b)
         return {name: metric.result() for name, metric in self._losses_seen.items()}
-
-    def _taught(self, z: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
-        """Compute the cross-entropy of assignments (n, k) to the targets of the images (n,)."""
-        # The one-hot row of UNTAUGHT is zero.
-        return cross_entropy(tf.one_hot(tf.gather(self.targets, indices), z.shape[-1]), z)

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from iic.core.constants import UNTAUGHT
 from iic.core.params import Params
 from iic.model.assignments import Assignments
 from iic.model.network import predict
@@ -34,26 +35,20 @@ class Teaching(keras.callbacks.Callback):
     longer taught.
     """
 
-    def __init__(self, batches: PairBatches, params: Params, targets: np.ndarray) -> None:
+    def __init__(self, batches: PairBatches, params: Params) -> None:
         """Prepare for a training.
 
         Args:
             batches: Batches of the training, whose images and partners give the joint matrix.
             params: Parameters of the run.
-            targets: (n,) int32 cluster that each image is taught unless its part moves, or
-                UNTAUGHT.
         """
         super().__init__()
-        self._batches, self._params, self._targets = batches, params, targets
+        self._batches, self._params = batches, params
         images = len(batches.images)
         self._sample = np.arange(0, images, math.ceil(images / SAMPLE))
         # The first epoch that begins at this part of the training or later. Subtract a little, so
         # that rounding does not delay it by an epoch.
         self._first = math.ceil(params.loss.teaching_from * params.train.epochs - 1e-9)
-
-    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's name
-        """Set the initial targets."""
-        self.model.targets.assign(self._targets)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's name
         """Find the moves under the current weights and set the targets of the epoch."""
@@ -62,7 +57,7 @@ class Teaching(keras.callbacks.Callback):
         plain = self._parts(predict(self.model.network, self._batches.images[self._sample]))
         own, after = self._moves(*self._pairs(epoch, plain))
         moved = (plain != LEFT_OUT) & (after[plain] != own[plain])
-        self.model.targets.assign(np.where(moved, after[plain], self._targets))
+        self.model.targets.assign(np.where(moved, after[plain], UNTAUGHT))
 
     def _moves(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find and log the moves: the cluster of each part before and after, both (k'·k,)."""

@@ -1,9 +1,10 @@
 """Training without labels, from images and augmentation seeds to the trained network.
 
-Keras's `fit` drives the training. The step is IICModel.train_step (iic/training/learner.py), which
-minimises the loss (iic/training/loss.py). Callbacks reassign overclusters (teaching.py), record
-history and snapshots (recorder.py) and save the state (checkpoint.py). With a committee, several
-networks are trained first, and what they agree on (consensus.py) teaches the final one.
+Keras's `fit` drives each training. The step is IICModel.train_step (learner.py), which minimises
+the loss (loss.py). Callbacks reassign overclusters (teaching.py), record history and snapshots
+(recorder.py) and save the state (checkpoint.py). With teachers, one or several networks are trained
+in this way first; the clusters of most of them (consensus.py), without those in doubt (doubts.py),
+teach the final network, the student (student.py).
 """
 
 import logging
@@ -19,17 +20,19 @@ import tensorflow as tf
 
 from iic.core.constants import UNTAUGHT
 from iic.core.errors import InputError
-from iic.core.machine import freed_memory_kept
-from iic.core.params import Params
+from iic.core.machine import freed_memory_kept, has_bfloat16
+from iic.core.params import Params, Precision
 from iic.core.shapes import shape_of
-from iic.model.network import build_network, predict
+from iic.model.network import build_network, embed
 from iic.pairs.augmentation import Transform
 from iic.pairs.batches import PairBatches, TrainingData
 from iic.training.checkpoint import Saver, resume
-from iic.training.consensus import agreement
+from iic.training.consensus import majority
 from iic.training.console import EpochLines
+from iic.training.doubts import group_styles, without_doubts
 from iic.training.learner import IICModel
 from iic.training.recorder import Recorder
+from iic.training.student import Lessons, StudentModel
 from iic.training.teaching import Teaching
 
 log = logging.getLogger(__name__)
@@ -50,6 +53,16 @@ class TrainingResult:
     history: list[dict[str, float]]
     snapshots: dict[str, np.ndarray]
 
+    def followed_by(self, other: "TrainingResult") -> "TrainingResult":
+        """Return the network of another training after this one, with the epochs of both."""
+        epochs = len(self.history)
+        later = [row | {"epoch": row["epoch"] + epochs} for row in other.history]
+        snapshots = {
+            name: np.concatenate([array, other.snapshots[name]])
+            for name, array in self.snapshots.items()
+        }
+        return TrainingResult(other.network, self.history + later, snapshots)
+
 
 def train(
     data: TrainingData,
@@ -60,18 +73,16 @@ def train(
     verbose: int | None = None,
     keep_interrupted: bool = False,
 ) -> TrainingResult:
-    """Train a network, after a committee if there is one.
+    """Train a network, or teachers and then their student.
 
-    On one machine, the same data and parameters give the same result, bit for bit.
-
-    The members of a committee start from other initial weights and see the images in another order.
-    The clusters on which they agree then teach the final network. That network reassigns no
-    overclusters, since this did not improve it (docs/recipe-log.md).
+    On one machine, the same data and parameters give the same result, bit for bit. Teachers start
+    from other initial weights and see the images in another order.
 
     Args:
         data: Images, draws and neighbours.
         params: Parameters of the run.
-        callbacks: Additional callbacks for the training of the final network.
+        callbacks: Additional callbacks for the trainings of the first teacher and of the final
+            network, whose epochs are the history.
         state: Folder in which to save the state after each epoch, or None. After an interruption,
             the same call resumes from it and gives the same result. A saved state must be of the
             same data and parameters.
@@ -81,96 +92,102 @@ def train(
             with the result of its last finished epoch. Without one, it is raised.
 
     Returns:
-        The trained network with its history and snapshots.
+        The trained network with its history and snapshots. With teachers, these begin with the
+        epochs of the first teacher, whose numbers of clusters the student has.
 
     Raises:
         InputError: The data do not fit the parameters, the loss or the weights are not finite, or
             a step needs too much memory.
     """
     file = state and state / "network.npz"
-    if not params.committee.members:
+    if not params.student.teachers:
         return _train_one(
-            *(data, params, _untaught(data), file, callbacks, verbose),
-            keep_interrupted=keep_interrupted,
+            *(data, params, file, callbacks, verbose), keep_interrupted=keep_interrupted
         )
-    weight = params.committee.weight
-    taught = params.with_values(loss={"teaching_weight": weight, "teaching_from": 1.0})
-    targets = _committee(data, params, state, verbose)
-    return _train_one(
-        *(data, taught, targets, file, callbacks, verbose), keep_interrupted=keep_interrupted
+    lesson, first = _ask_teachers(data, params, state, callbacks, verbose)
+    log.info("student")
+    learning = params.with_values(train={"epochs": params.student_epochs})
+    student = _train_one(
+        *(data, learning, file, callbacks, verbose, lesson), keep_interrupted=keep_interrupted
     )
+    return first.followed_by(student)
 
 
-def _untaught(data: TrainingData) -> np.ndarray:
-    return np.full(len(data.train_images), UNTAUGHT, np.int32)
+@dataclass(frozen=True)
+class _Lesson:
+    """What teachers teach: (n,) int32 clusters and overclusters, or UNTAUGHT."""
+
+    clusters: np.ndarray
+    overclusters: np.ndarray
 
 
-def _committee(
-    data: TrainingData, params: Params, state: Path | None, verbose: int | None
-) -> np.ndarray:
-    """Train the members; return the (n,) int32 clusters on which they agree, or UNTAUGHT."""
-    committee, clusterings = params.committee, []
-    for number, seed in enumerate(member_seeds(params.seed, committee.members), start=1):
-        log.info("committee member %d of %d", number, committee.members)
-        file = state and state / f"member-{number}.npz"
-        member = _train_one(
-            data, member_params(params, seed), _untaught(data), file, verbose=verbose
-        )
-        network = member.network
-        clusterings.append(predict(network, data.train_images).hard_cluster)
-    agreed = agreement(clusterings, params.model.clusters, committee.kept, committee.quorum)
-    share = (agreed != UNTAUGHT).mean()
-    log.info("the committee agrees on %.2f %% of the training images", 100 * share)
-    return agreed
+def _ask_teachers(
+    data: TrainingData,
+    params: Params,
+    state: Path | None,
+    callbacks: Sequence[keras.callbacks.Callback],
+    verbose: int | None,
+) -> tuple[_Lesson, TrainingResult]:
+    """Train the teachers; return what they teach, and the result of the first one."""
+    count = params.student.teachers
+    clusterings: list[np.ndarray] = []
+    groupings: list[np.ndarray] = []
+    for number, seed in enumerate(teacher_seeds(params.seed, count)):
+        log.info("teacher %d of %d", number + 1, count)
+        file = state and state / f"teacher-{number + 1}.npz"
+        watched = callbacks if number == 0 else ()
+        result = _train_one(data, teacher_params(params, seed), file, watched, verbose)
+        features, soft = embed(result.network, data.train_images)
+        if number == 0:
+            first, overclusters = result, soft.hard_overcluster.astype(np.int32)
+        clusterings.append(soft.hard_cluster)
+        groupings += group_styles(features, number, count)
+    agreed = majority(clusterings, params.model.clusters)
+    taught = without_doubts(data.train_images, groupings, agreed, params.student.margin)
+    share = (taught != UNTAUGHT).mean()
+    log.info("%.2f %% of the images are taught at first, the others are in doubt", 100 * share)
+    return _Lesson(taught, overclusters), first
 
 
-def member_params(params: Params, seed: int) -> Params:
-    """Return the parameters of a committee member.
-
-    Args:
-        params: Parameters of the run.
-        seed: Seed of the member.
-
-    Returns:
-        Parameters with a scaled backbone, the epochs of the committee and the seed.
-    """
-    widths = [max(1, round(params.committee.width * width)) for width in params.model.widths]
-    epochs = params.committee.epochs
-    changed = params.with_values(model={"widths": widths}, train={"epochs": epochs})
-    return changed.model_copy(update={"seed": seed})
+def teacher_params(params: Params, seed: int) -> Params:
+    """Return the parameters of a teacher: a scaled backbone and another seed."""
+    scale = params.student.teacher_width
+    widths = [max(1, round(scale * width)) for width in params.model.widths]
+    return params.with_values(model={"widths": widths}).model_copy(update={"seed": seed})
 
 
-def member_seeds(seed: int, members: int) -> list[int]:
-    """Derive the seeds of the committee members from the seed of the run.
+def teacher_seeds(seed: int, count: int) -> list[int]:
+    """Derive the seeds of the teachers from the seed of the run.
 
     Args:
         seed: Seed of the run, a non-negative integer.
-        members: Number of members.
+        count: Number of teachers.
 
     Returns:
-        Seeds from 0 to 2³¹ - 1, one for each member.
+        Seeds from 0 to 2³¹ - 1, one for each teacher.
     """
-    return [int(s) >> 1 for s in np.random.SeedSequence(seed).generate_state(members)]
+    return [int(s) >> 1 for s in np.random.SeedSequence(seed).generate_state(count)]
 
 
 def _train_one(
     data: TrainingData,
     params: Params,
-    targets: np.ndarray,
     file: Path | None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | None = None,
+    lesson: _Lesson | None = None,
     *,
     keep_interrupted: bool = False,
 ) -> TrainingResult:
-    """Train one network, from the saved state in `file` if there is one."""
+    """Train one network, a student if there is a lesson, from the state in `file` if saved."""
     keras.utils.set_random_seed(params.seed)
     tf.config.experimental.enable_op_determinism()
     batches = PairBatches(data, params)
     network = build_network(params.model, shape_of(data.train_images))
-    model = build_learner(network, params, batches)
+    kind = StudentModel if lesson else IICModel
+    model = build_learner(network, params, batches, kind)
     recorder = Recorder(network, data.test_images, batches.schedule)
-    teaching = [Teaching(batches, params, targets)] if params.loss.teaching_weight > 0 else []
+    teaching = _teaching(batches, params, lesson)
     finished = resume(file, model, recorder) if file else 0
     if finished:
         log.info("resuming after epoch %d of %d", finished, params.train.epochs)
@@ -194,6 +211,15 @@ def _train_one(
                 verbose=verbose,
             )
     return TrainingResult(network, recorder.history, recorder.snapshots())
+
+
+def _teaching(
+    batches: PairBatches, params: Params, lesson: _Lesson | None
+) -> list[keras.callbacks.Callback]:
+    """Return the callbacks that decide what the network is taught."""
+    if lesson:
+        return [Lessons(batches, params, lesson.clusters, lesson.overclusters)]
+    return [Teaching(batches, params)] if params.loss.teaching_weight > 0 else []
 
 
 def _output(verbose: int | None) -> tuple[list[keras.callbacks.Callback], int]:
@@ -226,7 +252,16 @@ def _enough_memory() -> Iterator[None]:
         ) from error
 
 
-def build_learner(network: keras.Model, params: Params, batches: PairBatches) -> IICModel:
+def precision_of(params: Params) -> Precision:
+    """Return the precision in which the layers compute on this machine."""
+    if params.train.precision != "auto":
+        return params.train.precision
+    return "mixed_bfloat16" if has_bfloat16() else "float32"
+
+
+def build_learner(
+    network: keras.Model, params: Params, batches: PairBatches, kind: type[IICModel] = IICModel
+) -> IICModel:
     """Build the compiled model that is trained.
 
     It contains a copy of the network that computes in the precision of the training.
@@ -235,13 +270,14 @@ def build_learner(network: keras.Model, params: Params, batches: PairBatches) ->
         network: Network with the initial weights.
         params: Parameters of the run.
         batches: Batches of the whole training.
+        kind: Class of the model, which decides the training step.
 
     Returns:
         Model with an Adam optimiser whose learning rate falls linearly from step to step.
     """
-    learner = build_network(params.model, shape_of(batches.images), params.train.precision)
+    learner = build_network(params.model, shape_of(batches.images), precision_of(params))
     learner.set_weights(network.get_weights())
-    model = IICModel(learner, Transform(params.augment), params.loss, len(batches.images))
+    model = kind(learner, Transform(params.augment), params.loss, len(batches.images))
     rate = keras.optimizers.schedules.PolynomialDecay(
         params.train.learning_rate,
         max(1, batches.schedule.steps - 1),

@@ -257,7 +257,7 @@ ALREADY_IN_AN_INPUT = {"train": {"augment.views"}}
 MORE_READ = {
     "download": [{"data.name": "mnist"}, {"data.name": "custom", "data.path": "images.npz"}],
     "train": [
-        {"committee.members": 1, "committee.epochs": 1, "train.epochs": 1},
+        {"student.teachers": 1, "student.length": 3.0, "train.epochs": 1},
         {"augment.ops": ["flip", "color"], "train.epochs": 1},
     ],
 }

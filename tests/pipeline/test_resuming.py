@@ -106,17 +106,15 @@ def test_training_interrupted_after_its_last_epoch_trains_no_further_epoch(
     assert_same(train(data, params, [Interrupt(0)], tmp_path / "state"), whole)
 
 
-def test_finished_members_of_a_committee_are_not_trained_again(data, params, tmp_path):
-    committee = params.with_values(
-        committee={"members": 1, "epochs": 1, "kept": 1.0}, train={"epochs": 2}
-    )
-    expected = train(data, committee)
-    with pytest.raises(KeyboardInterrupt):
-        train(data, committee, [Interrupt(1)], tmp_path)
-    saved = sorted(path.name for path in tmp_path.iterdir())
-    assert saved == ["member-1.npz", "network.npz"]
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("member-*")}
-    assert_same(train(data, committee, state=tmp_path), expected)
+def test_finished_teachers_are_not_trained_again(data, params, tmp_path):
+    taught = params.with_values(student={"teachers": 2, "length": 3.0}, train={"epochs": 1})
+    expected = train(data, taught)
+    for after, saved in ((1, ["teacher-1"]), (2, ["network", "teacher-1", "teacher-2"])):
+        with pytest.raises(KeyboardInterrupt):
+            train(data, taught, [Interrupt(after)], tmp_path)
+        assert sorted(path.stem for path in tmp_path.iterdir()) == saved
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("teacher-*")}
+    assert_same(train(data, taught, state=tmp_path), expected)
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 

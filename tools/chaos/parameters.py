@@ -303,7 +303,7 @@ _EXTREMES = (
     *(None, False, True, 0, 1, 2, 3, 7, 9, 500, 719, 1436, 1437, 1438, 10_000, 2**31 - 1),
     *(0.0, 1e-300, 1e-3, 0.51, 0.99, 1.0, 2.0, 4.0, 10.0, 28.0, 100.0, 180.0, 1000.0),
 )
-_MOST = {"train.epochs": 3, "committee.epochs": 1, "committee.members": 2, "augment.views": 7,
+_MOST = {"train.epochs": 3, "student.length": 1.0, "student.teachers": 2, "augment.views": 7,
          "model.clusters": 500, "model.overclusters": 500}  # fmt: skip
 _SPECIAL: Mapping[str, Sequence[object]] = {
     "recipe": ("<b>&amp;", "=1+1", "ünïcode 数字", "r" * 60),

@@ -147,7 +147,7 @@ def _cost_goals(recipe: str, target: RecipeTarget, measured: dict[str, Any]) -> 
     if recipe == DEFAULT:
         step = steps["recipes"][recipe]
         peak, augmentation = step["share_of_float32_peak"], step["augmentation_share"]
-        snapshots = steps["snapshot_seconds"] * recipe_params(recipe).train.epochs
+        snapshots = steps["snapshot_seconds"] * recipe_params(recipe).epochs
         yield "step, share of the float32 peak", "at least 75 %", SHARE(peak), peak >= 0.75
         for what, most, share in (
             ("augmentation, share of a step", 0.05, augmentation),

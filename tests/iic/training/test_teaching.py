@@ -26,10 +26,6 @@ class StandIn:
 VIEW = Assignments(cluster=np.eye(2)[[0, 1, 0]], overcluster=np.eye(3))
 
 
-# Initial targets: the first and the last image are always taught.
-KNOWN = np.array([1, UNTAUGHT, 0])
-
-
 @pytest.fixture
 def teaching_of(params, monkeypatch):
     """Makes a Teaching with some keys replaced and a model that assigns VIEW to the images."""
@@ -39,9 +35,8 @@ def teaching_of(params, monkeypatch):
 
     def make(**sections) -> Teaching:
         changed = params.with_values(model={"clusters": 2, "overclusters": 3}, **sections)
-        teaching = Teaching(StandIn(), changed, KNOWN)
-        teaching.set_model(SimpleNamespace(network="network", targets=tf.Variable([9, 9, 9])))
-        teaching.on_train_begin()
+        teaching = Teaching(StandIn(), changed)
+        teaching.set_model(SimpleNamespace(network="network", targets=tf.Variable([UNTAUGHT] * 3)))
         return teaching
 
     return make
@@ -70,8 +65,8 @@ def test_images_of_moved_parts_are_taught_from_teaching_from_on(
         for epoch in range(4):
             teaching.on_epoch_begin(epoch)
             targets.append(teaching.model.targets.numpy().tolist())
-    moved = [1, UNTAUGHT, 1]
-    assert targets == [moved if epoch >= untaught_epochs else KNOWN.tolist() for epoch in range(4)]
+    before, moved = [UNTAUGHT] * 3, [UNTAUGHT, UNTAUGHT, 1]
+    assert targets == [moved if epoch >= untaught_epochs else before for epoch in range(4)]
     assert calls == [[0, 1, 0, 1, 0, 1]] * (4 - untaught_epochs)
     logged = "overcluster 2, part in cluster 0: reassigned from cluster 0 to 1, +0.5000 nats"
     assert caplog.text.count(logged) == 4 - untaught_epochs
@@ -81,7 +76,7 @@ def test_learned_move_is_no_longer_taught(teaching_of, monkeypatch):
     moved = [np.array([0, 1, 0, 0, 1, 1]), np.array([0, 1, 0, 1, 0, 1])]
     monkeypatch.setattr("iic.training.teaching.best_moves", lambda *_: (moved.pop(0), []))
     teaching = teaching_of()
-    for expected in ([1, 0, 1], KNOWN.tolist()):
+    for expected in ([UNTAUGHT, 0, 1], [UNTAUGHT] * 3):
         teaching.on_epoch_begin(5)
         assert teaching.model.targets.numpy().tolist() == expected
 
@@ -117,7 +112,7 @@ def test_no_moves_while_the_mutual_information_is_low(same, moves, teaching_of, 
     monkeypatch.setattr("iic.training.teaching.merged", lambda *_: joint)
     teaching.model.targets.assign([9, 9, 9])
     teaching.on_epoch_begin(5)
-    expected = [1, 0, 1] if moves else KNOWN.tolist()
+    expected = [UNTAUGHT, 0, 1] if moves else [UNTAUGHT] * 3
     assert teaching.model.targets.numpy().tolist() == expected
 
 
@@ -137,7 +132,7 @@ def test_only_a_sample_of_many_images_is_used_and_taught(teaching_of, monkeypatc
     monkeypatch.setattr("iic.training.teaching.best_moves", best_moves)
     teaching = teaching_of()
     teaching.on_epoch_begin(5)
-    assert teaching.model.targets.numpy().tolist() == [1, UNTAUGHT, 1]
+    assert teaching.model.targets.numpy().tolist() == [UNTAUGHT, UNTAUGHT, 1]
 
 
 def test_misplaced_style_is_taught_the_cluster_of_its_neighbours(params, monkeypatch):
@@ -152,7 +147,7 @@ def test_misplaced_style_is_taught_the_cluster_of_its_neighbours(params, monkeyp
     monkeypatch.setattr("iic.training.teaching.predict", lambda *_: assigned)
     params = params.with_values(model={"clusters": 2, "overclusters": 4})
     batches = SimpleNamespace(images=np.arange(200), partners=partners)
-    teaching = Teaching(batches, params, np.full(200, UNTAUGHT))
+    teaching = Teaching(batches, params)
     targets = tf.Variable(np.full(200, 9))
     teaching.set_model(SimpleNamespace(network="network", targets=targets))
     monkeypatch.setattr("iic.training.teaching.LEAST_INFORMATION", 0.1)

@@ -19,9 +19,14 @@ from iic.model.network import predict
 from iic.pairs.batches import TrainingData
 from iic.pairs.draws import make_draws
 from iic.pairs.neighbors import nearest_neighbors
-from iic.training import train as training
 from iic.training.loss import iic_loss
-from iic.training.train import TrainingResult, member_params, member_seeds, train
+from iic.training.train import (
+    TrainingResult,
+    precision_of,
+    teacher_params,
+    teacher_seeds,
+    train,
+)
 
 EPOCH_LINE = re.compile(
     r"Epoch (\d/\d) - \d+s - loss: \S+ - cluster_mutual_information: \S+"
@@ -117,56 +122,66 @@ def test_bfloat16_affects_the_steps_but_the_network_stays_float32(small_data, ti
     assert keras.config.dtype_policy().name == "float32"
 
 
-@pytest.mark.long
-def test_committee_teaches_the_final_network(small_data, tiny, result, monkeypatch, capsys):
-    seen, seeds, weights = [], [], []
+def test_auto_precision_is_bfloat16_where_the_processor_has_it(params, monkeypatch):
+    chosen = params.with_values(train={"precision": "auto"})
+    for found, precision in ((True, "mixed_bfloat16"), (False, "float32")):
+        monkeypatch.setattr("iic.training.train.has_bfloat16", lambda found=found: found)
+        assert precision_of(chosen) == precision
+        for fixed in ("float32", "mixed_bfloat16"):
+            assert precision_of(params.with_values(train={"precision": fixed})) == fixed
 
-    def agreement(clusterings, clusters, kept, quorum):
-        assert (clusters, kept, quorum) == (10, 0.8, 0.85)
-        seen.extend(clustering.shape for clustering in clusterings)
-        return np.where(np.arange(230) < 207, np.arange(230) % 10, UNTAUGHT).astype(np.int32)
+
+def test_teachers_teach_a_student(small_data, tiny, monkeypatch, capsys):
+    seen, seeds = [], []
+
+    def without_doubts(images, groupings, clustering, margin):
+        assert len(images) == len(clustering) == 230
+        assert [each.shape for each in groupings] == [(230,)] * 4
+        assert margin == 0.25
+        seen.append(clustering)
+        return np.where(np.arange(230) < 207, clustering, UNTAUGHT).astype(np.int32)
 
     def set_random_seed(seed, original=keras.utils.set_random_seed):
         seeds.append(seed)
         original(seed)
 
-    def build_learner(network, params, batches, original=training.build_learner):
-        weights.append((params.loss.teaching_weight, params.loss.teaching_from))
-        return original(network, params, batches)
-
-    monkeypatch.setattr("iic.training.train.agreement", agreement)
-    monkeypatch.setattr("iic.training.train.build_learner", build_learner)
+    monkeypatch.setattr("iic.training.train.without_doubts", without_doubts)
     monkeypatch.setattr(keras.utils, "set_random_seed", set_random_seed)
     params = tiny.with_values(
-        loss={"teaching_from": 0.9}, committee={"members": 2, "epochs": 1, "weight": 3.0}
+        student={"teachers": 2, "length": 3.0, "margin": 0.25, "sure": 0.0},
+        train={"epochs": 1},
     )
     taught = train(small_data, params)
-    assert [row["taught"] for row in taught.history] == pytest.approx([0.9, 0.9])
-    assert seen == [(230,), (230,)]
-    # The final network starts as without a committee.
-    assert seeds == [*member_seeds(tiny.seed, 2), tiny.seed]
-    assert weights == [(1.0, 0.9), (1.0, 0.9), (3.0, 1.0)]
-    assert taught.history[0]["loss"] > result.history[0]["loss"] + 1
-    assert epochs_printed(capsys.readouterr().out) == ["1/1", "1/1", "1/2", "2/2"]
+    # The student starts as a network without teachers.
+    assert seeds == [*teacher_seeds(tiny.seed, 2), tiny.seed]
+    assert epochs_printed(capsys.readouterr().out) == ["1/1", "1/1", "1/3", "2/3", "3/3"]
+    assert [row["epoch"] for row in taught.history] == [1, 2, 3, 4]
+    known = (seen[0][:207] != UNTAUGHT).sum() / 230
+    # In its last epoch, the student is sure enough of all images to teach them to itself.
+    assert [row["taught"] for row in taught.history] == pytest.approx([0, known, known, 1])
+    assert taught.snapshots["cluster_joint"].shape == (4, 10, 10)
+    assert taught.snapshots["overcluster_test"].shape == (4, 50)
+    assert taught.network.count_params() > 0
+    for epoch, joint in enumerate(taught.snapshots["overcluster_joint"]):
+        assert joint.sum() == pytest.approx(1, abs=1e-5), epoch
 
 
-def test_members_have_scaled_widths_and_their_own_epochs(params):
+def test_teachers_have_scaled_widths_and_another_seed(params):
     changed = params.with_values(
-        model={"widths": [3, 64]}, committee={"members": 2, "width": 0.1, "epochs": 2}
+        model={"widths": [3, 64]}, student={"teachers": 2, "teacher_width": 0.1}
     )
-    member = member_params(changed, 5)
-    assert member.seed == 5
-    assert member.model.widths == [1, 6]
-    assert member.train.epochs == 2
-    restored = member.with_values(model={"widths": [3, 64]}, train={"epochs": changed.train.epochs})
+    teacher = teacher_params(changed, 5)
+    assert teacher.seed == 5
+    assert teacher.model.widths == [1, 6]
+    restored = teacher.with_values(model={"widths": [3, 64]})
     assert restored.model_copy(update={"seed": changed.seed}) == changed
 
 
-def test_member_seeds_differ_within_and_between_runs():
-    seeds = [seed for run in range(50) for seed in [run, *member_seeds(run, 5)]]
+def test_seeds_of_teachers_differ_within_and_between_runs():
+    seeds = [seed for run in range(50) for seed in [run, *teacher_seeds(run, 5)]]
     assert len(set(seeds)) == len(seeds)
     assert all(0 <= seed < 2**31 for seed in seeds)
-    assert member_seeds(3, 2) == member_seeds(3, 4)[:2]
+    assert teacher_seeds(3, 2) == teacher_seeds(3, 4)[:2]
 
 
 def test_training_with_moves_repeats_bit_for_bit_and_shows_a_bar_on_a_terminal(
