@@ -35,7 +35,7 @@ _MOST_SINGLE = 100
 _NAMED = 5
 # Most memory of a stage in bytes (docs/speed.md): for each pixel and channel of an image, for the
 # draws, neighbours and probabilities of an image of any size, and beside that.
-_PER_PIXEL, _PER_IMAGE, _FIXED = 4.1, 1_300, 1_300_000_000
+_PER_PIXEL, _PER_IMAGE, _FIXED = 4.1, 1_300, 1_700_000_000
 
 # Label of each image by split; None if they have no labels.
 _Labels = Mapping[str, Sequence[str] | None]

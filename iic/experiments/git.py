@@ -63,6 +63,21 @@ def git_folders() -> GitFolders:
     return GitFolders(Path(top), prefix, Path(own), Path(shared), shallow == "true")
 
 
+def current_commit() -> str:
+    """Return the short hash of the commit of the working directory's code.
+
+    A plus sign follows if tracked files outside reports/ have changed since; results in reports/
+    do not change the code.
+
+    Raises:
+        InputError: There is no repository, or Git refuses it.
+    """
+    git_folders()
+    changed = git("status", "--porcelain", "--untracked-files=no", "--no-renames").stdout
+    edited = [line for line in changed.splitlines() if not line[3:].startswith("reports/")]
+    return git("rev-parse", "--short", "HEAD").stdout.strip() + "+" * bool(edited)
+
+
 def _why_refused(complaint: str) -> str:
     if "dubious ownership" in complaint:
         folder = complaint.partition("repository at '")[2].partition("'")[0] or Path.cwd()

@@ -15,6 +15,7 @@ from iic.core.constants import IMAGE_SIZE
 from iic.core.files import write_table
 from iic.core.params import Params
 from iic.experiments.commands import run_experiment
+from iic.experiments.git import current_commit
 from iic.experiments.reading import metrics_of
 from iic.experiments.recipes import recipe_params, with_overrides
 from iic.pipeline.costs import COSTS, read_costs
@@ -42,7 +43,9 @@ def run_seeds(recipe: str, first: int, count: int, *, again: bool = False) -> No
         if seed in rows and not again:
             sys.stderr.write(f"seed {seed} is already in {table}; --again runs it again\n")
             continue
-        rows[seed] = {"recipe": key, "seed": str(seed)} | run_seed(recipe, seed)
+        code = current_commit()
+        row = run_seed(recipe, seed)
+        rows[seed] = {"recipe": key, "seed": str(seed), "commit": code} | row
         # After each seed, so that an interruption loses at most one.
         write_rows(table, key, rows)
 

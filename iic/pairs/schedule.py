@@ -89,6 +89,6 @@ def warn_of_few_steps(images: int, train: TrainParams) -> str | None:
         return None
     return (
         f"{images:,} training images make {steps:,} steps in {train.epochs:,} epochs, with "
-        f"{min(train.batch_size, images):,} images a step; MNIST's recipe has 720: raise "
+        f"{min(train.batch_size, images):,} images a step; MNIST's recipe has 1,440: raise "
         "train.epochs or lower train.batch_size"
     )

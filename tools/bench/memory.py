@@ -48,8 +48,8 @@ RUNS = {
     "download of your own NPZ file": StageRun("download"),
     "augment": StageRun("augment"),
     "neighbors": StageRun("neighbors", most=120_000),
-    "train without teachers": StageRun("train", 120_000, {"student": {"teachers": 0}}),
-    "train": StageRun("train", 120_000, {"student": {"teachers": 2}}),
+    "train with teachers": StageRun("train", 120_000, {"student": {"teachers": 2}}),
+    "train": StageRun("train", most=120_000),
     "evaluate": StageRun("evaluate"),
     "report": StageRun("report"),
 }

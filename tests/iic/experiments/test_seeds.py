@@ -10,6 +10,7 @@ from conftest import override
 from iic.cli.main import cli
 from iic.core.params import parse_params
 from iic.experiments import commands, seeds
+from iic.experiments.git import current_commit, git
 from iic.experiments.recipes import recipe_options
 from iic.experiments.seeds import read_rows, recipe_of, rows_of, run_seed, write_rows
 from iic.pipeline.costs import COSTS, Cost, read_costs
@@ -66,6 +67,13 @@ def test_committed_tables_belong_to_the_current_recipes():
         assert rows_of(table.stem), table
 
 
+def test_the_rows_of_a_recipe_in_the_pages_are_of_one_code():
+    for table in sorted(Path("reports/seeds").glob("*.csv")):
+        commits = {row.get("commit", "") for row in rows_of(table.stem).values()}
+        assert len(commits) == 1, f"{table}: rows of different commits; `iic seeds --again`"
+        assert not any(commit.endswith("+") for commit in commits), f"{table}: edited code"
+
+
 def test_finished_seeds_are_skipped_and_a_failure_keeps_the_rows(folder, monkeypatch, capsys):
     ran: list[tuple[str, int]] = []
 
@@ -80,9 +88,11 @@ def test_finished_seeds_are_skipped_and_a_failure_keeps_the_rows(folder, monkeyp
         cli.main(["seeds", *arguments], standalone_mode=False)
 
     monkeypatch.setattr(seeds, "run_seed", run_seed)
+    monkeypatch.setattr(seeds, "current_commit", lambda: "1a2b3c4+")
     with pytest.raises(Abort):
         run("--first", "0", "--count", "3")
     assert list(rows_of("default")) == [0, 1]
+    assert rows_of("default")[1]["commit"] == "1a2b3c4+"
     run("--count", "2")
     assert ran == []
     assert "seed 0 is already in reports/seeds/default.csv; --again" in capsys.readouterr().err
@@ -117,3 +127,21 @@ def test_stages_that_did_not_run_have_no_cost(tmp_path):
     assert read_costs(tmp_path / "none") == {}
     (tmp_path / "costs").write_text("augment 0.25 99\n")
     assert read_costs(tmp_path / "costs") == {"augment": Cost(0.25, 99.0)}
+
+
+def test_a_row_names_the_commit_of_its_code_and_whether_the_code_was_edited(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("code.py", "reports/table.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1")
+    identity = ("-c", "user.name=n", "-c", "user.email=e@example.com")
+    for words in (("init", "--quiet"), ("add", "."), (*identity, "commit", "--quiet", "-m", "m")):
+        assert git(*words).returncode == 0
+    commit = current_commit()
+    assert git("rev-parse", "HEAD").stdout.startswith(commit)
+    # The table itself grows while seeds run, and new files are not code of the commit.
+    (tmp_path / "reports/table.csv").write_text("2")
+    (tmp_path / "new.txt").write_text("2")
+    assert current_commit() == commit
+    (tmp_path / "code.py").write_text("2")
+    assert current_commit() == f"{commit}+"

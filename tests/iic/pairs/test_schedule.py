@@ -66,9 +66,9 @@ def test_steps_are_full_batches_and_a_small_set_is_one_batch(params):
 
 def test_few_steps_are_warned_of_with_the_settings_that_change_them(params):
     few = warn_of_few_steps(425, params.train)
-    assert few.startswith("425 training images make 3 steps in 3 epochs, with 250 images a step;")
-    assert "MNIST's recipe has 720: raise train.epochs or lower train.batch_size" in few
-    assert params.train.epochs * steps_per_epoch(60_000, params.train) == 720
+    assert few.startswith("425 training images make 6 steps in 6 epochs, with 250 images a step;")
+    assert "MNIST's recipe has 1,440: raise train.epochs or lower train.batch_size" in few
+    assert params.train.epochs * steps_per_epoch(60_000, params.train) == 1440
 
 
 @pytest.mark.parametrize("recipe", recipe_names())

@@ -112,7 +112,7 @@ def test_no_moves_while_the_mutual_information_is_low(same, moves, teaching_of, 
     monkeypatch.setattr("iic.training.teaching.merged", lambda *_: joint)
     teaching.model.targets.assign([9, 9, 9])
     teaching.on_epoch_begin(5)
-    expected = [UNTAUGHT, 0, 1] if moves else [UNTAUGHT] * 3
+    expected = [1, 0, 1] if moves else [UNTAUGHT] * 3
     assert teaching.model.targets.numpy().tolist() == expected
 
 
@@ -132,7 +132,7 @@ def test_only_a_sample_of_many_images_is_used_and_taught(teaching_of, monkeypatc
     monkeypatch.setattr("iic.training.teaching.best_moves", best_moves)
     teaching = teaching_of()
     teaching.on_epoch_begin(5)
-    assert teaching.model.targets.numpy().tolist() == [UNTAUGHT, UNTAUGHT, 1]
+    assert teaching.model.targets.numpy().tolist() == [1, UNTAUGHT, 1]
 
 
 def test_misplaced_style_is_taught_the_cluster_of_its_neighbours(params, monkeypatch):

@@ -123,12 +123,12 @@ def file(tmp_path, monkeypatch):
 def test_memory_table_rounds_up(file):
     rows = {
         "neighbors": {"fixed_mb": 141, "times_the_data": 8.02},
-        "train with a committee": {"fixed_mb": 1200, "times_the_data": 4.0},
+        "train with teachers": {"fixed_mb": 1200, "times_the_data": 4.0},
     }
     file.write_text(json.dumps({"runs": rows}))
     assert readme.memory().splitlines()[2:] == [
         "| `neighbors` | 150 MB | 8.1 × |",
-        "| `train` with a committee | 1,200 MB | 4.0 × |",
+        "| `train` with teachers | 1,200 MB | 4.0 × |",
         "",
         "So a million images need 6.5 GB, in `neighbors`.",
     ]
@@ -153,14 +153,14 @@ def test_sizes_are_measured_up_to_the_limit_of_each_run(file, tmp_path, monkeypa
         assert own["labels"].tolist() == [n % 5 for n in range(total)]
         assert (own["images"] == memory.different(images, total)).all()
         trained = total - round(total * chosen.data.test_share)
-        seen.append((trained, stage, chosen.committee.members))
-        return Cost(1.0, 100 + trained * (1 + chosen.committee.members))
+        seen.append((trained, stage, chosen.student.teachers))
+        return Cost(1.0, 100 + trained * (1 + chosen.student.teachers))
 
     monkeypatch.setattr(memory, "TEST", 2)
     monkeypatch.setattr(memory, "SIZES", (2, 3, 12))
     runs = {
         "a": memory.StageRun("augment", 12),
-        "b": memory.StageRun("train", 3, {"committee": {"members": 2}}),
+        "b": memory.StageRun("train", 3, {"student": {"teachers": 2}}),
         "c": memory.StageRun("train", 12),
     }
     monkeypatch.setattr(memory, "RUNS", runs)
