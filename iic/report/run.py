@@ -10,7 +10,6 @@ import numpy as np
 from iic.core.constants import Head
 from iic.core.errors import InputError
 from iic.core.params import ARTICLE_OPERATIONS
-from iic.core.plurals import counted
 from iic.evaluation.card import ModelCard
 from iic.evaluation.paths import MODEL_CARD, PREDICTIONS
 from iic.model.matching import UNMATCHED, contingency_table
@@ -68,8 +67,8 @@ class Run:
         """A sentence on which epochs are those of the student; empty without teachers."""
         if not self.settings["student.teachers"]:
             return ""
-        first = counted(int(str(self.settings["train.epochs"])), "epoch")
-        return f"The first {first} are those of the first teacher, the others the student's. "
+        first = self.settings["train.epochs"]
+        return f"Epochs 1 to {first} are the first teacher's, the later ones the student's. "
 
     @property
     def shows_digits(self) -> bool:

@@ -48,7 +48,7 @@ SCALING = {
 
 def make_run(
     *, epochs: int = 2, clusters: int = 10, names: list[str] = TEN, labelled: bool = True,
-    second: bool = False, data: str = "mnist",
+    second: bool = False, data: str = "mnist", teachers: int = 0,
 ) -> Run:  # fmt: skip
     """An invented run on real digits, most of them in the cluster of their class."""
     random, digits = np.random.default_rng(0), digits_dataset()
@@ -75,7 +75,13 @@ def make_run(
     accuracies = {"acc": epoch / 10, "over_purity": epoch / 9} if labelled else {}
     scores = ("acc", "nmi", "ari", "over_acc", "train_acc") if labelled else ("confidence",)
     return Run(
-        settings={"seed": 0, "data.name": data, "train.second_seed": 5 if second else None},
+        settings={
+            "seed": 0,
+            "data.name": data,
+            "train.epochs": 1,
+            "student.teachers": teachers,
+            "train.second_seed": 5 if second else None,
+        },
         normalizes_logits=True,
         card=ModelCard(
             recipe="mine",
@@ -380,6 +386,14 @@ def test_findings_are_at_the_top_of_the_page():
     assert page.index(finding) < page.index("<h2")
     healthy = {**run.history, "clusters_used": np.full(2, 10.0)}
     assert "are empty" not in render_page(dataclasses.replace(run, history=healthy), pictures)
+
+
+def test_captions_say_which_epochs_are_the_student_s():
+    alone, taught = make_run(epochs=3), make_run(epochs=3, teachers=2)
+    said = "Epochs 1 to 1 are the first teacher's, the later ones the student's."
+    for draw in (results.training, results.accuracy, results.losses):
+        assert said in draw(taught).caption
+        assert "student" not in draw(alone).caption
 
 
 def test_the_animation_has_one_frame_per_epoch_up_to_a_limit(monkeypatch):
