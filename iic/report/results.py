@@ -107,8 +107,8 @@ def losses(run: Run) -> Picture:
         "Left: loss of both heads, mean over the batches of an epoch. It rises while alpha falls, "
         "since alpha weights its terms. Right: mutual information of the joint matrix of all pairs "
         "of an epoch, which does not depend on alpha. It is lower while some pairs are nearest "
-        f"neighbours. {run.phases}"
-        + ("The student's loss is a cross-entropy." if run.phases else ""),
+        "neighbours."
+        + (f" {run.phases}The student's loss is a cross-entropy." if run.phases else ""),
         f"Two panels of curves over {counted(len(run.history['epoch']), 'epoch')}, loss and mutual "
         "information of both heads; the mutual information of the clustering head goes from "
         f"{first:.2f} to {last:.2f} nats.",
