@@ -45,8 +45,6 @@ TINY = {
     "model.overclusters": 20,
     "train.epochs": 2,
     "train.batch_size": 100,
-    "train.precision": "float32",
-    "student.teachers": 0,
 }
 
 

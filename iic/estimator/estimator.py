@@ -29,7 +29,7 @@ from sklearn.utils.validation import (
 
 from iic.core.appearance import Appearance
 from iic.core.errors import InputError, shorten
-from iic.core.params import Params
+from iic.core.params import Params, Precision
 from iic.core.quiet import quiet
 from iic.data.check import assignment_warnings
 from iic.estimator.images import Shape, as_rows, lost_detail, network_input, shape_of_rows
@@ -167,7 +167,10 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
             if lost := lost_detail(images, params.data, chosen):
                 notes.append(lost)
             result, findings = _backend().train_on(pixels, params, self.verbose)
+            from iic.training.train import precision_of
+
         self.params_ = params
+        self._precision: Precision = precision_of(params)
         self._appearance: Appearance | None = appearance
         self._ink_share: tuple[float, float] | None = ink_share(pixels)
         self.image_shape_: Shape | None = images.shape[1:]
@@ -243,7 +246,7 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         """
         check_is_fitted(self)
         folder = Path(path).absolute()
-        save_network(self.network_, self.params_.model, folder)
+        save_network(self.network_, self.params_.model, folder, self._precision)
         digest = hash_of_weights(folder)
         params = {name: plain(value) for name, value in self.get_params().items()}
         history = getattr(self, "history_", {})
@@ -286,8 +289,10 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
             _backend()
             loaded.network_ = load_network(folder)
             params = loaded.params_
-            if not read_model_params(folder).is_for(params.model, params.data.input_shape):
+            saved = read_model_params(folder)
+            if not saved.is_for(params.model, params.data.input_shape):
                 raise InputError(f"{folder}: the files are of different models; save it again")
+        loaded._precision = saved.precision
         loaded._appearance, loaded._ink_share = state.appearance, state.ink_share
         loaded.image_shape_ = None
         if state.image_shape is not None:
@@ -390,6 +395,7 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
             ink=params.data.ink,
             appearance=self._appearance,
             ink_share=self._ink_share,
+            precision=self._precision,
             labels=[],
             clusters=[None] * model.clusters,
             overclusters=[None] * model.overclusters,

@@ -66,15 +66,16 @@ def git_folders() -> GitFolders:
 def current_commit() -> str:
     """Return the short hash of the commit of the working directory's code.
 
-    A plus sign follows if tracked files outside reports/ have changed since; results in reports/
-    do not change the code.
+    A plus sign follows if tracked files of this directory have changed since, except results in
+    reports/, which are not code.
 
     Raises:
         InputError: There is no repository, or Git refuses it.
     """
-    git_folders()
-    changed = git("status", "--porcelain", "--untracked-files=no", "--no-renames").stdout
-    edited = [line for line in changed.splitlines() if not line[3:].startswith("reports/")]
+    # Git names paths from the top folder of the repository, which may be further up.
+    results = f"{git_folders().prefix}reports/"
+    changed = git("status", "--porcelain", "--untracked-files=no", "--no-renames", ".").stdout
+    edited = [line for line in changed.splitlines() if not line[3:].startswith(results)]
     return git("rev-parse", "--short", "HEAD").stdout.strip() + "+" * bool(edited)
 
 

@@ -43,9 +43,8 @@ def run_seeds(recipe: str, first: int, count: int, *, again: bool = False) -> No
         if seed in rows and not again:
             sys.stderr.write(f"seed {seed} is already in {table}; --again runs it again\n")
             continue
-        code = current_commit()
-        row = run_seed(recipe, seed)
-        rows[seed] = {"recipe": key, "seed": str(seed), "commit": code} | row
+        named = {"recipe": key, "seed": str(seed), "commit": current_commit()}
+        rows[seed] = named | run_seed(recipe, seed)
         # After each seed, so that an interruption loses at most one.
         write_rows(table, key, rows)
 

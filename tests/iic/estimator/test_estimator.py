@@ -423,6 +423,16 @@ def test_iic_predict_reads_a_saved_model(images, fitted, tmp_path, monkeypatch, 
     cli.main(["info", "--model", "model"], standalone_mode=False)
 
 
+def test_a_saved_model_names_the_precision_of_its_training(images, tmp_path):
+    estimator = IIC(**TINY | {"train__epochs": 1, "train__precision": "mixed_bfloat16"}).fit(images)
+    estimator.save(tmp_path / "model")
+    IIC.load(tmp_path / "model").save(tmp_path / "again")
+    for name in ("model", "again"):
+        card = json.loads((tmp_path / f"{name}-card.json").read_text())
+        model = json.loads((tmp_path / name / "model.json").read_text())
+        assert card["precision"] == model["precision"] == "mixed_bfloat16"
+
+
 def test_model_of_the_pipeline_is_loaded(pipeline_run, digits, tmp_path):
     loaded = IIC.load(pipeline_run / "model")
     with (pipeline_run / "reports/predictions.csv").open(newline="") as file:

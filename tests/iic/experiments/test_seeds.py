@@ -131,8 +131,9 @@ def test_stages_that_did_not_run_have_no_cost(tmp_path):
 
 def test_a_row_names_the_commit_of_its_code_and_whether_the_code_was_edited(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("code.py", "reports/table.csv"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    own = ("code.py", "reports/table.csv")
+    for name in (*own, *(f"project/{name}" for name in own)):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text("1")
     identity = ("-c", "user.name=n", "-c", "user.email=e@example.com")
     for words in (("init", "--quiet"), ("add", "."), (*identity, "commit", "--quiet", "-m", "m")):
@@ -144,4 +145,11 @@ def test_a_row_names_the_commit_of_its_code_and_whether_the_code_was_edited(tmp_
     (tmp_path / "new.txt").write_text("2")
     assert current_commit() == commit
     (tmp_path / "code.py").write_text("2")
+    assert current_commit() == f"{commit}+"
+    # In a project below another repository, only its own files count.
+    monkeypatch.chdir(tmp_path / "project")
+    assert current_commit() == commit
+    (tmp_path / "project/reports/table.csv").write_text("2")
+    assert current_commit() == commit
+    (tmp_path / "project/code.py").write_text("2")
     assert current_commit() == f"{commit}+"
