@@ -330,8 +330,14 @@ def odd_runs(numbers: random.Random, trials: int = 100) -> Iterator[Count]:
     """Run the pipeline with a few odd settings at a time, until each has been tried."""
     values = [*_odd_values()]
     numbers.shuffle(values)
-    groups = ({v.partition("=")[0]: v for v in values[n::trials]} for n in range(trials))
-    return runs([tuple(group.values()) for group in groups])
+    # Dealt key by key, so that no run gets two values of one key.
+    order = {key: n for n, key in enumerate(dict.fromkeys(map(_key, values)))}
+    values.sort(key=lambda value: order[_key(value)])
+    return runs([tuple(values[n::trials]) for n in range(trials)])
+
+
+def _key(setting: str) -> str:
+    return setting.partition("=")[0]
 
 
 def runs(chosen: Sequence[Settings]) -> Iterator[Count]:
