@@ -7,6 +7,8 @@ from enum import StrEnum
 IMAGE_SIZE = 28
 # Target cluster of a training image that is not taught any.
 UNTAUGHT = -1
+# Value of `student.margin`, below every margin, with which nothing is in doubt.
+TEACH_ALL = -2.0
 
 
 class Head(StrEnum):

@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from iic.core.constants import IMAGE_SIZE, Head
+from iic.core.constants import IMAGE_SIZE, TEACH_ALL, Head
 from iic.core.errors import InputError
 from iic.core.shapes import ImageShape
 from iic.core.validation import explain_all
@@ -29,7 +29,7 @@ from iic.core.yaml_text import read_tree
 _MAX_MOVES = 200_000_000
 
 Operation = Literal["rotation", "distortion", "binarization", "noise", "flip", "color"]
-Precision = Literal["auto", "float32", "mixed_bfloat16"]
+Precision = Literal["float32", "mixed_bfloat16"]
 Fitting = Literal["fit", "stretch", "crop", "refuse"]
 Ink = Literal["auto", "light", "dark"]
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
@@ -203,7 +203,7 @@ class TrainParams(Section):
     batch_size: Annotated[int, AfterValidator(_more_than_one), Field(ge=2, lt=2**31)]
     learning_rate: Annotated[float, Field(gt=0, le=10)]
     learning_rate_final: Annotated[float, Field(ge=0, le=10)]
-    precision: Precision
+    precision: Precision | Literal["auto"]
     second_seed: Annotated[int, Field(ge=0, lt=2**31)] | None
 
 
@@ -213,7 +213,7 @@ class StudentParams(Section):
     teachers: Annotated[int, Field(ge=0, le=100)]
     teacher_width: Annotated[float, Field(gt=0, le=4)]
     length: Annotated[float, Field(gt=0, le=100)]
-    margin: Annotated[float, Field(ge=-2, le=2)]
+    margin: Annotated[float, Field(ge=TEACH_ALL, le=2)]
     sure: Annotated[float, Field(ge=0, le=1)]
 
 

@@ -28,7 +28,7 @@ def build_network(
     Args:
         params: Widths and numbers of clusters.
         shape: Height, width and channels (1 or 3) of the images.
-        precision: Precision in which the layers compute, not "auto". Under "mixed_bfloat16",
+        precision: Precision in which the layers compute. Under "mixed_bfloat16",
             weights and softmax stay float32.
 
     Returns:

@@ -42,7 +42,7 @@ class SavedParams(ModelParams):
     Attributes:
         poolings: As in ModelParams; earlier versions did not save it.
         input_shape: Height, width and channels of the images; saved if they are not 28×28 grey.
-        precision: Precision of the training's steps, not "auto"; saved if it is not float32.
+        precision: Precision of the training's steps; saved if it is not float32.
     """
 
     poolings: Poolings = None

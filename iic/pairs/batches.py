@@ -1,5 +1,6 @@
 """Batches of image pairs with their augmentation seeds, the input of training. No labels."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -149,6 +150,11 @@ class PairBatches:
             draws = self._data.draws[views[-1], chosen]
             partners = self._partners(chosen, draws, scheduled.neighbor_share)
             yield self._batch(chosen, partners, views, scheduled)
+
+    def spaced(self, most: int) -> np.ndarray:
+        """Return the indices of at most `most` training images, evenly spaced, in order."""
+        images = len(self.images)
+        return np.arange(0, images, math.ceil(images / most))
 
     def in_order(self, epoch: int, chosen: np.ndarray) -> Iterator[Batch]:
         """Yield batches of images paired with themselves, without shuffling.

@@ -1,5 +1,6 @@
 """Values that change linearly from step to step, besides the learning rate."""
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -62,6 +63,17 @@ class Schedule:
         if augment.neighbors == 0 or step >= end:
             return 0.0
         return augment.neighbor_share * (1 - step / end)
+
+
+def first_epoch_from(share: float, epochs: int) -> int:
+    """Return the first epoch, counted from 0, that begins at a share of a training or later.
+
+    Args:
+        share: Share of the training, 0 to 1.
+        epochs: Number of epochs of the training.
+    """
+    # Subtract a little, so that rounding does not delay it by an epoch.
+    return math.ceil(share * epochs - 1e-9)
 
 
 def steps_per_epoch(images: int, train: TrainParams) -> int:

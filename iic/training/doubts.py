@@ -45,7 +45,8 @@ def without_doubts(
 
     Args:
         images: (n, h, w) or (n, h, w, 3) uint8 training images.
-        groupings: Groupings of the images by style, each (n,) integers, as from group_styles.
+        groupings: Groupings of the images by style, each (n,) integers, as from group_styles;
+            without any, nothing is in doubt.
         clustering: (n,) integer clusters; UNTAUGHT where there is none.
         margin: Least margin of an image that is not in doubt. At most half of the images of a
             cluster, those of the least margins, are in doubt.
@@ -53,6 +54,8 @@ def without_doubts(
     Returns:
         (n,) int32 clusters; UNTAUGHT where an image is in doubt.
     """
+    if not groupings:
+        return clustering.astype(np.int32)
     found, parts = np.full(len(images), np.inf), -(-len(images) // MOST)
     for part in range(parts):
         chosen = np.arange(part, len(images), parts)

@@ -82,13 +82,7 @@ class IICModel(keras.Model):
             head: JointMatrix(output.shape[-1], f"{head}_joint")
             for head, output in zip(Head, network.outputs, strict=True)
         }
-        self.targets = self.add_weight(
-            shape=(images,),
-            dtype="int32",
-            initializer=keras.initializers.Constant(UNTAUGHT),
-            trainable=False,
-            name="targets",
-        )
+        self.targets = self._nothing_taught(images, "targets")
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -146,6 +140,16 @@ class IICModel(keras.Model):
         for metric, a, b in zip(self.joints.values(), z, z_t, strict=True):
             metric.update_state(a, b)
         return self._averages(loss, *losses)
+
+    def _nothing_taught(self, images: int, name: str) -> keras.Variable:
+        """Create a variable of what each training image is taught, UNTAUGHT so far."""
+        return self.add_weight(
+            shape=(images,),
+            dtype="int32",
+            initializer=keras.initializers.Constant(UNTAUGHT),
+            trainable=False,
+            name=name,
+        )
 
     def _minimize(self, tape: tf.GradientTape, loss: tf.Tensor) -> None:
         """Let the optimiser take a step on a loss that the tape has recorded."""

@@ -11,7 +11,6 @@ The overclustering head learns the overclusters of one teacher.
 """
 
 import logging
-import math
 
 import keras
 import numpy as np
@@ -22,6 +21,7 @@ from iic.core.params import LossParams, Params
 from iic.model.network import as_input, predict
 from iic.pairs.augmentation import Draws, Transform
 from iic.pairs.batches import Batch, PairBatches
+from iic.pairs.schedule import first_epoch_from
 from iic.training.learner import IICModel, taught
 
 log = logging.getLogger(__name__)
@@ -48,13 +48,7 @@ class StudentModel(IICModel):
     ) -> None:
         """Prepare for a training; the arguments are those of IICModel."""
         super().__init__(network, transform, loss, images)
-        self.overclusters = self.add_weight(
-            shape=(images,),
-            dtype="int32",
-            initializer=keras.initializers.Constant(UNTAUGHT),
-            trainable=False,
-            name="overclusters",
-        )
+        self.overclusters = self._nothing_taught(images, "overclusters")
 
     def train_step(self, data: Batch) -> dict[str, tf.Tensor]:
         """Take one optimisation step on the first images of a batch of PairBatches.
@@ -91,10 +85,8 @@ class Lessons(keras.callbacks.Callback):
         self._batches, self._sure = batches, params.student.sure
         self._targets, self._overclusters = targets, overclusters
         self._doubted = np.flatnonzero(targets == UNTAUGHT)
-        # Subtract a little, so that rounding does not delay it by an epoch.
-        self._first = math.ceil(GROWS_FROM * params.train.epochs - 1e-9)
-        images = len(batches.images)
-        self._sample = np.arange(0, images, math.ceil(images / _PAIRS))
+        self._first = first_epoch_from(GROWS_FROM, params.train.epochs)
+        self._sample = batches.spaced(_PAIRS)
         self._count = tf.function(self._count_pairs, reduce_retracing=True)
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's name

@@ -13,6 +13,7 @@ from iic.core.params import Params
 from iic.model.assignments import Assignments
 from iic.model.network import predict
 from iic.pairs.batches import Batch, PairBatches
+from iic.pairs.schedule import first_epoch_from
 from iic.training.learner import IICModel
 from iic.training.moves import LEFT_OUT, best_moves, exact_joint, information, merged, parts_of
 
@@ -44,11 +45,8 @@ class Teaching(keras.callbacks.Callback):
         """
         super().__init__()
         self._batches, self._params = batches, params
-        images = len(batches.images)
-        self._sample = np.arange(0, images, math.ceil(images / SAMPLE))
-        # The first epoch that begins at this part of the training or later. Subtract a little, so
-        # that rounding does not delay it by an epoch.
-        self._first = math.ceil(params.loss.teaching_from * params.train.epochs - 1e-9)
+        self._sample = batches.spaced(SAMPLE)
+        self._first = first_epoch_from(params.loss.teaching_from, params.train.epochs)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's name
         """Find the moves under the current weights and set the targets of the epoch."""

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from iic.core.constants import UNTAUGHT
+from iic.core.constants import TEACH_ALL, UNTAUGHT
 from iic.core.errors import InputError
 from iic.core.machine import freed_memory_kept, has_bfloat16
 from iic.core.params import Params, Precision
@@ -141,7 +141,8 @@ def _ask_teachers(
         if number == 0:
             first, overclusters = result, soft.hard_overcluster.astype(np.int32)
         clusterings.append(soft.hard_cluster)
-        groupings += group_styles(features, number, count)
+        if params.student.margin > TEACH_ALL:
+            groupings += group_styles(features, number, count)
     agreed = majority(clusterings, params.model.clusters)
     taught = without_doubts(data.train_images, groupings, agreed, params.student.margin)
     share = (taught != UNTAUGHT).mean()

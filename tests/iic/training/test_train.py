@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from conftest import make_training_data
 
-from iic.core.constants import UNTAUGHT, Head
+from iic.core.constants import TEACH_ALL, UNTAUGHT, Head
 from iic.core.errors import InputError
 from iic.core.params import OPERATIONS, Params
 from iic.core.shapes import array_shape
@@ -164,6 +164,14 @@ def test_teachers_teach_a_student(small_data, tiny, monkeypatch, capsys):
     assert taught.network.count_params() > 0
     for epoch, joint in enumerate(taught.snapshots["overcluster_joint"]):
         assert joint.sum() == pytest.approx(1, abs=1e-5), epoch
+
+
+def test_without_a_margin_no_style_is_looked_for(small_data, tiny, monkeypatch):
+    monkeypatch.setattr("iic.training.train.group_styles", None)
+    monkeypatch.setattr("iic.training.doubts.patch_features", None)
+    student = {"teachers": 1, "length": 1.0, "margin": TEACH_ALL}
+    result = train(small_data, tiny.with_values(student=student, train={"epochs": 1}))
+    assert [row["taught"] for row in result.history] == [0, 1]
 
 
 def test_teachers_have_scaled_widths_and_another_seed(params):
