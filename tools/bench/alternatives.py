@@ -78,7 +78,8 @@ class Method(NamedTuple):
 
     Attributes:
         assign: Function of training images, test images and the number of clusters.
-        modules: What it imports, for which its time does not count.
+        modules: What it imports, in this order, for which its time does not count. UMAP loads
+            TensorFlow, after which PyTorch crashes, but not the other way round.
         flat: Whether it takes images as rows of pixels.
     """
 
