@@ -44,7 +44,7 @@ lint: $(VENV)/.dev ## lint, check the format and type-check
 format: $(VENV)/.dev ## format the code and apply safe lint fixes
 	@$(RUN) ruff check --fix . ; $(RUN) ruff format .
 
-bench: $(VENV)/.bench $(VENV)/.cluster ## measure recipes, stages and other methods (about an hour)
+bench: $(VENV)/.bench $(VENV)/.peers $(VENV)/.cluster ## measure recipes, stages and other methods (about five hours; installs 6 GB on Linux)
 	@$(RUN) python -m tools.bench.bench
 
 chaos: $(VENV)/.dev ## try to break the pipeline, and count what is lost (an hour and a half)
@@ -65,6 +65,7 @@ lock: ## pin the requirements again (needs uv; see docs/CONTRIBUTING.md)
 	$(LOCK) pyproject.toml --extra cluster -c requirements/run.txt -o requirements/cluster.txt
 	$(LOCK) pyproject.toml --extra export -c requirements/run.txt -o requirements/export.txt
 	$(LOCK) --group bench -c requirements/run.txt -o requirements/bench.txt
+	$(LOCK) --group peers -c requirements/run.txt -c requirements/dev.txt -c requirements/bench.txt -o requirements/peers.txt
 	$(LOCK) --group audit -c requirements/run.txt -c requirements/dev.txt -o requirements/audit.txt
 	$(LOCK) --group docs -c requirements/run.txt -c requirements/dev.txt -o requirements/docs.txt
 

@@ -2,9 +2,11 @@
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +32,10 @@ def run_main(
 
 
 def run_module(
-    *arguments: str, folder: Path | None = None, environment: Mapping[str, str] | None = None
+    *arguments: str,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    limit: float | None = None,
 ) -> str:
     """Run a Python module in a separate process and return its standard output.
 
@@ -38,24 +43,34 @@ def run_module(
         arguments: Name of the module, then its arguments.
         folder: Working directory; None = the current one.
         environment: Environment variables to set, in addition to those of this process.
+        limit: Longest duration in seconds; None = no limit.
 
     Returns:
         Standard output of the module.
 
     Raises:
         InputError: The module failed; its standard error has already been shown.
+        subprocess.TimeoutExpired: The module took longer than the limit, so it was killed with all
+            processes that it had started.
     """
-    done = subprocess.run(  # noqa: S603 - a list, no shell
+    with subprocess.Popen(  # noqa: S603 - a list, no shell
         [sys.executable, "-m", *arguments],
         cwd=folder,
         env=os.environ | (environment or {}),
         stdout=subprocess.PIPE,
         text=True,
-        check=False,
-    )
-    if done.returncode != 0:
+        start_new_session=True,
+    ) as process:
+        try:
+            said, _ = process.communicate(timeout=limit)
+        except BaseException:
+            # Also after Ctrl+C, which reaches only this session.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode != 0:
         raise InputError(f"{' '.join(arguments)}: failed, see above; finished results are kept")
-    return done.stdout
+    return said
 
 
 class Ending(NamedTuple):

@@ -113,12 +113,19 @@ EXCEPTIONS = {
     "namex": "UNKNOWN",
     "pygit2": "GPLv2 with linking exception",
 }
+# PyTorch for Linux needs NVIDIA's own libraries, in this file only.
+PROPRIETARY = re.compile(r"nvidia-|cuda-toolkit$")
+WITH_PROPRIETARY = "peers.txt"
 
 
 def test_every_licence_is_allowed():
     licences = {pin.name: licence for pin, licence in licence_rows().items()}
     refused = {name: text for name, text in licences.items() if not ALLOWED_LICENCES.search(text)}
-    assert refused == EXCEPTIONS
+    proprietary = {name for name in refused if PROPRIETARY.match(name)}
+    assert {name: refused[name] for name in refused.keys() - proprietary} == EXCEPTIONS
+    for path in REQUIREMENTS:
+        if path.name != WITH_PROPRIETARY:
+            assert not proprietary & {pin.name for pin in pins(path)}, path.name
 
 
 UNSAFE_MODULES = {"cPickle", "cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}

@@ -1,11 +1,15 @@
 """Commands in separate processes."""
 
+import os
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from iic.core.errors import InputError
-from tools.command import call, ending_of
+from tools.command import call, ending_of, run_module
 
 
 @pytest.mark.parametrize(("terminal", "expected"), [(True, "True True"), (False, "False False")])
@@ -26,3 +30,37 @@ def test_failed_command_is_an_error_with_its_output(tmp_path):
     assert call("echo", "fine", cwd=tmp_path) == "fine\n"
     with pytest.raises(InputError, match="ls none: .*none"):
         call("ls", "none", cwd=tmp_path)
+
+
+def test_module_that_takes_too_long_is_killed_with_the_processes_it_started(tmp_path):
+    (tmp_path / "endless.py").write_text(
+        "import subprocess, time, pathlib\n"
+        "child = subprocess.Popen(['sleep', '60'])\n"
+        "pathlib.Path('child').write_text(str(child.pid))\n"
+        "time.sleep(60)\n"
+    )
+    with pytest.raises(subprocess.TimeoutExpired):
+        run_module("endless", folder=tmp_path, limit=2)
+    child = int((tmp_path / "child").read_text())
+    # The system needs a moment to end it.
+    for _ in range(100):
+        if not is_running(child):
+            break
+        time.sleep(0.05)
+    assert not is_running(child)
+
+
+def is_running(process: int) -> bool:
+    """Tell whether a process exists and is more than an entry that waits for its parent."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{process}/stat")
+    return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+def test_module_prints_its_result_or_fails():
+    assert run_module("calendar", "2026", "1", limit=60).split()[:2] == ["January", "2026"]
+    with pytest.raises(InputError, match="no_such_module: failed, see above"):
+        run_module("no_such_module")

@@ -2,25 +2,30 @@
 
 Each method is fitted to the training images of `data/`, which may be your own, without labels and
 with as many clusters as params.yaml has, then assigns the test images, as IIC does. `python -m
-tools.bench.alternatives NAME` prints its accuracy, NMI, time and peak memory as JSON.
+tools.bench.alternatives NAME` prints its scores, time and peak memory as JSON. Settings are the
+defaults of each library, or those of its documentation or authors for digits.
 """
 
 import importlib
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib.util import find_spec
+from typing import NamedTuple
 
 import numpy as np
-from sklearn.cluster import KMeans
+from sklearn.cluster import HDBSCAN, KMeans
 from sklearn.mixture import GaussianMixture
 
 from iic.core.errors import InputError
 from iic.core.files import read_arrays
-from iic.model.matching import cluster_scores, contingency_table, hungarian_accuracy
 from iic.pipeline.costs import peak_memory
 from iic.pipeline.paths import IMAGES, LABELS, PARAMS
 from iic.pipeline.stage import read_params
+from tools.bench import peers
+from tools.bench.scoring import scores
 from tools.command import run_main
 
 
@@ -52,43 +57,81 @@ def umap_mixture(train: np.ndarray, test: np.ndarray, clusters: int) -> np.ndarr
     return mixture.predict(reducer.transform(test))
 
 
-# The module of the package umap-learn, which requirements/bench.txt installs.
-UMAP_MODULE = "umap"
-METHODS: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
-    "k-means on pixels": k_means,
-    "UMAP + Gaussian mixture": umap_mixture,
+def umap_hdbscan(train: np.ndarray, test: np.ndarray, clusters: int) -> np.ndarray:  # noqa: ARG001
+    """Reduce to two dimensions by UMAP, then find dense groups by HDBSCAN.
+
+    The settings are those of UMAP's documentation for the digits, but for its seed. HDBSCAN finds
+    the number of clusters by itself and cannot assign new images, so a test image gets the cluster
+    of the nearest training image after UMAP, or none if that was left out as noise. Arguments and
+    result are those of `k_means`, and -1 for no cluster.
+    """
+    from umap import UMAP
+
+    reducer = UMAP(n_neighbors=30, n_components=2, min_dist=0.0, n_jobs=-1)
+    reduced = reducer.fit_transform(train)
+    found = HDBSCAN(min_cluster_size=500, min_samples=10, copy=True).fit_predict(reduced)
+    return peers.nearest(reduced, found, reducer.transform(test))
+
+
+class Method(NamedTuple):
+    """A method to measure.
+
+    Attributes:
+        assign: Function of training images, test images and the number of clusters.
+        modules: What it imports, in this order, for which its time does not count. UMAP loads
+            TensorFlow, after which PyTorch crashes, but not the other way round.
+        flat: Whether it takes images as rows of pixels.
+    """
+
+    assign: Callable[[np.ndarray, np.ndarray, int], np.ndarray]
+    modules: tuple[str, ...] = ()
+    flat: bool = True
+
+
+METHODS = {
+    "k-means on pixels": Method(k_means),
+    "UMAP + Gaussian mixture": Method(umap_mixture, ("umap",)),
+    "UMAP + HDBSCAN": Method(umap_hdbscan, ("umap",)),
+    "DEC (ClustPy)": Method(partial(peers.fit_predict, "DEC"), ("clustpy.deep",)),
+    "IDEC (ClustPy)": Method(partial(peers.fit_predict, "IDEC"), ("clustpy.deep",)),
+    "IDEC with augmentation (ClustPy)": Method(peers.augmented_idec, ("clustpy.deep",), flat=False),
+    "DCN (ClustPy)": Method(partial(peers.fit_predict, "DCN"), ("clustpy.deep",)),
+    "N2D (ClustPy)": Method(peers.n2d, ("clustpy.deep", "umap")),
 }
 
 
+def check_installed(names: Iterable[str]) -> None:
+    """Raise InputError if a package of these methods is missing."""
+    for method in (METHODS[name] for name in names):
+        for package in (module.partition(".")[0] for module in method.modules):
+            if find_spec(package) is None:
+                raise InputError(f"{package}: not installed; `make bench` installs it")
+
+
 def main(arguments: list[str]) -> None:
-    """Run a method and print its accuracy, NMI, time and peak memory."""
+    """Run a method and print its scores, time and peak memory."""
     if len(arguments) != 1 or arguments[0] not in METHODS:
         raise InputError(f"give the name of one method: {', '.join(METHODS)}")
+    check_installed(arguments)
+    method = METHODS[arguments[0]]
     clusters = read_params(PARAMS).model.clusters
     images = read_arrays(IMAGES, ["train_images", "test_images"])
     train, test = (
-        images[split].reshape(len(images[split]), -1).astype(np.float32) / 255
-        for split in ("train_images", "test_images")
+        images[split].astype(np.float32) / 255 for split in ("train_images", "test_images")
     )
-    if METHODS[arguments[0]] is umap_mixture:
-        # The time of the import does not count.
-        importlib.import_module(UMAP_MODULE)
+    if method.flat:
+        train, test = (split.reshape(len(split), -1) for split in (train, test))
+    for module in method.modules:
+        importlib.import_module(module)
     start = time.perf_counter()
-    assignments = METHODS[arguments[0]](train, test, clusters)
+    assignments = method.assign(train, test, clusters)
     seconds = time.perf_counter() - start
     # Labels are read after the method has ended.
-    known = read_arrays(LABELS, ["test_labels", "names"])
-    labels = known["test_labels"]
+    labels = read_arrays(LABELS, ["test_labels"])["test_labels"]
     if not len(labels):
         raise InputError(f"{LABELS}: no labels of the test images, so nothing can be scored")
-    table = contingency_table(labels, assignments, len(known["names"]), clusters)
-    row = {
-        "acc": round(hungarian_accuracy(table), 4),
-        "nmi": round(cluster_scores(labels, assignments)["nmi"], 4),
-        "seconds": round(seconds, 1),
-        "peak_mb": round(peak_memory()),
-    }
-    sys.stdout.write(json.dumps(row) + "\n")
+    costs = {"seconds": round(seconds, 1), "peak_mb": round(peak_memory())}
+    sys.stdout.write(json.dumps(scores(labels, assignments) | costs) + "\n")
 
 
 if __name__ == "__main__":

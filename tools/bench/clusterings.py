@@ -16,7 +16,6 @@ from sklearn.cluster import HDBSCAN, KMeans
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
@@ -25,15 +24,12 @@ from iic import IIC
 from iic.core.errors import InputError
 from iic.core.files import read_json, write_text
 from iic.core.machine import machine
-from iic.data.datasets import DIGITS
-from iic.model.matching import contingency_table, hungarian_accuracy
 from iic.pipeline.paths import MEASUREMENTS
+from tools.bench.scoring import scores
 from tools.command import run_main
 
 CLUSTERINGS = MEASUREMENTS / "clusterings.json"
 SEEDS = range(3)
-# The label of images that HDBSCAN leaves out.
-_NOISE = -1
 
 
 class Method(NamedTuple):
@@ -97,33 +93,6 @@ METHODS = {
         "IIC", 'IIC(n_clusters=10, recipe="tour", random_state=0).fit_predict(images)', _iic
     ),
 }
-
-
-def scores(labels_true: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Compare clusters with labels.
-
-    Args:
-        labels_true: Classes (n,), 0 to 9.
-        labels: Clusters (n,) from 0; -1 for images without a cluster.
-
-    Returns:
-        Accuracy of the best one-to-one matching, in which images without a cluster count as wrong;
-        NMI and ARI, in which they form a cluster of their own; number of clusters; share of the
-        images without a cluster.
-    """
-    inside = labels != _NOISE
-    found = int(labels.max()) + 1
-    acc = 0.0
-    if found:
-        table = contingency_table(labels_true[inside], labels[inside], DIGITS, found)
-        acc = hungarian_accuracy(table) * float(inside.mean())
-    return {
-        "acc": round(acc, 4),
-        "nmi": round(float(normalized_mutual_info_score(labels_true, labels)), 4),
-        "ari": round(float(adjusted_rand_score(labels_true, labels)), 4),
-        "clusters": len(np.unique(labels[inside])),
-        "left_out": round(1 - float(inside.mean()), 4),
-    }
 
 
 def read_clusterings() -> dict[str, Any]:

@@ -64,6 +64,7 @@ def _measure_trainings(folder: Path, recipe: str, count: int) -> dict[str, float
         articles.append(_article_seconds(folder))
     _set_recipe(folder, recipe)
     run_stage(folder, "evaluate")
+    metrics = json.loads((folder / METRICS).read_text("utf-8"))
     times = [
         (before + after) / 2 / cost.seconds
         for (before, after), cost in zip(pairwise(articles), costs, strict=True)
@@ -74,7 +75,8 @@ def _measure_trainings(folder: Path, recipe: str, count: int) -> dict[str, float
         "article_seconds": round(statistics.median(articles), 1),
         "times_faster_than_the_article": round(statistics.median(times), 1),
         "peak_mb": round(max(cost.peak_mb for cost in costs)),
-        "acc": json.loads((folder / METRICS).read_text("utf-8"))["acc"],
+        "acc": metrics["acc"],
+        "nmi": metrics["nmi"],
     }
 
 

@@ -116,11 +116,23 @@ def methods() -> str:
     for recipe, row in measured["trainings"].items():
         seconds = row["seconds"] + row["preparing_seconds"]
         found[f"IIC, `{recipe}`, seed 0"] = row | {"seconds": seconds}
+    ended = {name: row for name, row in found.items() if "limit_seconds" not in row}
     rows = [
-        (name, PERCENT(row["acc"]), f"{row['seconds']:,.0f} s", f"{row['peak_mb']:,} MB")
-        for name, row in sorted(found.items(), key=lambda item: item[1]["acc"])
+        (
+            name,
+            PERCENT(row["acc"]),
+            f"{row['nmi']:.3f}" if "nmi" in row else "",
+            f"{row['seconds']:,.0f} s",
+            f"{row['peak_mb']:,} MB",
+        )
+        for name, row in sorted(ended.items(), key=lambda item: item[1]["acc"])
     ]
-    return markdown_table("method | accuracy, test | time | peak memory", rows)
+    rows += [
+        (name, f"not finished after {found[name]['limit_seconds'] / 3600:g} h", "", "", "")
+        for name in found
+        if name not in ended
+    ]
+    return markdown_table("method | accuracy, test | NMI | time | peak memory", rows)
 
 
 def prediction() -> str:

@@ -33,6 +33,21 @@ def reference_loss(z: np.ndarray, z_t: np.ndarray, alpha: float) -> float:
     return total
 
 
+def published_loss(z: np.ndarray, z_t: np.ndarray, lamb: float) -> float:
+    """The loss as the authors publish it (xu-ji/IIC, code/utils/cluster/IID_losses.py), in float64.
+
+    Unlike ours, it normalises before it clips, clips at the machine epsilon, clips the marginals
+    separately and does not normalise again.
+    """
+    smallest = np.finfo(np.float64).eps
+    joint = z.T @ z_t
+    joint = (joint + joint.T) / (2 * joint.sum())
+    p_i, p_j = (np.maximum(joint.sum(axis), smallest) for axis in (1, 0))
+    joint = np.maximum(joint, smallest)
+    logs = np.log(joint) - lamb * np.log(p_i)[:, None] - lamb * np.log(p_j)[None, :]
+    return -float((joint * logs).sum())
+
+
 def test_joint_of_two_pairs_by_hand():
     z = tf.constant([[1.0, 0.0], [0.5, 0.5]])
     z_t = tf.constant([[0.0, 1.0], [0.5, 0.5]])
@@ -57,6 +72,26 @@ def test_loss_agrees_with_a_float64_reference(random, n, k, alpha):
     z, z_t = soft_assignments(random, n, k)
     assert float(iic_loss(z, z_t, alpha)) == pytest.approx(
         reference_loss(z, z_t, alpha), rel=2e-6, abs=5e-6
+    )
+
+
+@pytest.mark.parametrize("alpha", [1.0, 1.5, 2.5, 10.0])
+@pytest.mark.parametrize(("n", "k"), [(20, 2), (100, 5), (500, 10), (500, 25), (1000, 70)])
+def test_loss_agrees_with_the_published_implementation(random, n, k, alpha):
+    """Batches whose cells all exceed our lower bound; where some do not, see the next test."""
+    logits = random.normal(size=(2, n, k))
+    z, z_t = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    published = published_loss(z, z_t, alpha)
+    assert float(iic_loss(z, z_t, alpha)) == pytest.approx(published, rel=0, abs=1e-9)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 10.0])
+def test_lower_bound_hardly_changes_the_published_loss(random, alpha):
+    """Certain assignments, with most cells of the joint matrix empty."""
+    clusters = random.integers(10, size=700)
+    z = np.eye(10)[clusters]
+    assert float(iic_loss(z, z, alpha)) == pytest.approx(
+        published_loss(z, z, alpha), rel=0, abs=1e-6
     )
 
 
