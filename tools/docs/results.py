@@ -38,23 +38,25 @@ class RecipeTarget(NamedTuple):
     times: int
 
 
-# Set before the recipes were made.
+# Set before the recipes had their present form.
 TARGETS = {
-    "fast": RecipeTarget(0.98, 0.97, 80),
-    "default": RecipeTarget(0.989, 0.985, 20),
+    "fast": RecipeTarget(0.987, 0.984, 150),
+    "default": RecipeTarget(0.991, 0.989, 22),
     "best": RecipeTarget(0.994, 0.992, 4),
 }
+# Recipes in the overview; the table of all metrics also has those that leave parts of `fast` out.
+OVERVIEW = (DEFAULT, "best", "fast", "fastest", "authors")
 
 
 def recipes() -> str:
-    """Return a table of the recipes that have been run: accuracy, seeds and training time."""
+    """Return a table of the main recipes: accuracy, seeds and training time."""
     titles = (
         "recipe | test accuracy, mean ± std | lowest | seeds "
         "| training, share of the article's time | minutes, two cores"
     )
     rows = []
     trainings = read_benchmark().get("trainings", {})
-    for recipe in recipe_names():
+    for recipe in OVERVIEW:
         accuracy = _values(recipe, "acc")
         if accuracy:
             times = trainings.get(recipe, {}).get("times_faster_than_the_article")
