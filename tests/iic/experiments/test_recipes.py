@@ -294,6 +294,6 @@ def test_a_mistake_in_the_parameters_is_not_blamed_on_a_recipe(folder):
 def test_the_error_for_an_unknown_recipe_lists_the_known_ones(folder):
     with pytest.raises(
         InputError,
-        match="fasst: no such .* of default, article, best, fast, moves, neighbors, tour",
+        match="fasst: no such .* of default, article, authors, best, fast, moves, neighbors, tour",
     ):
         recipe_options("fasst")

@@ -8,15 +8,19 @@ import tensorflow as tf
 
 from iic.core.constants import UNTAUGHT
 from iic.model.assignments import Assignments
+from iic.pairs.batches import PairBatches
 from iic.training.moves import LEFT_OUT, Move
 from iic.training.teaching import Teaching
 
 
-class StandIn:
-    """Batches of three images."""
+class StandIn(PairBatches):
+    """Batches of three images, or of others."""
 
     images = np.arange(3)
     partners = "partners"
+
+    def __init__(self, **attributes: np.ndarray) -> None:
+        vars(self).update(attributes)
 
     def in_order(self, epoch: int, chosen: np.ndarray) -> str:
         return f"views of {epoch} of {chosen.tolist()}"
@@ -146,8 +150,7 @@ def test_misplaced_style_is_taught_the_cluster_of_its_neighbours(params, monkeyp
     partners[100:] += 100
     monkeypatch.setattr("iic.training.teaching.predict", lambda *_: assigned)
     params = params.with_values(model={"clusters": 2, "overclusters": 4})
-    batches = SimpleNamespace(images=np.arange(200), partners=partners)
-    teaching = Teaching(batches, params)
+    teaching = Teaching(StandIn(images=np.arange(200), partners=partners), params)
     targets = tf.Variable(np.full(200, 9))
     teaching.set_model(SimpleNamespace(network="network", targets=targets))
     monkeypatch.setattr("iic.training.teaching.LEAST_INFORMATION", 0.1)
