@@ -1,11 +1,10 @@
 """Commands in separate processes."""
 
-import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
+import psutil
 import pytest
 
 from iic.core.errors import InputError
@@ -53,11 +52,9 @@ def test_module_that_takes_too_long_is_killed_with_the_processes_it_started(tmp_
 def is_running(process: int) -> bool:
     """Tell whether a process exists and is more than an entry that waits for its parent."""
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    status = Path(f"/proc/{process}/stat")
-    return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
 def test_module_prints_its_result_or_fails():

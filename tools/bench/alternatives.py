@@ -57,7 +57,7 @@ def umap_mixture(train: np.ndarray, test: np.ndarray, clusters: int) -> np.ndarr
     return mixture.predict(reducer.transform(test))
 
 
-def umap_hdbscan(train: np.ndarray, test: np.ndarray, clusters: int) -> np.ndarray:  # noqa: ARG001
+def umap_hdbscan(train: np.ndarray, test: np.ndarray, clusters: int) -> np.ndarray:  # noqa: ARG001 - HDBSCAN finds it
     """Reduce to two dimensions by UMAP, then find dense groups by HDBSCAN.
 
     The settings are those of UMAP's documentation for the digits, but for its seed. HDBSCAN finds
