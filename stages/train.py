@@ -1,7 +1,6 @@
 """Stage 4: train both heads on pairs of images, without reading labels."""
 
 import logging
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from iic.core.params import Params
 from iic.core.quiet import device_name, quiet
 from iic.pipeline.paths import DRAWS, HISTORY, IMAGES, MODEL, NEIGHBORS, SNAPSHOTS
 from iic.pipeline.resume import resumable
-from iic.pipeline.stage import run
+from iic.pipeline.stage import line_ended, run
 
 with quiet():
     from dvclive.keras import DVCLiveCallback
@@ -24,7 +23,8 @@ with quiet():
     from iic.pairs.augmentation import Draws, operation_examples
     from iic.pairs.batches import TrainingData
     from iic.training.checks import check_images, check_result
-    from iic.training.train import precision_of, train
+    from iic.training.fit import precision_of
+    from iic.training.train import train
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,8 @@ def main(params: Params) -> None:
     data = read_data()
     _warn(check_images(data.train_images, params))
     log.info("training on %s", device_name())
-    log.info("precision: %s", precision_of(params))
-    with resumable(params, [Path(__file__), IMAGES, DRAWS, NEIGHBORS]) as state, _line_ended():
+    log.info("precision: %s", precision_of(params.train))
+    with resumable(params, [Path(__file__), IMAGES, DRAWS, NEIGHBORS]) as state, line_ended():
         _train(data, params, state)
 
 
@@ -52,7 +52,7 @@ def _train(data: TrainingData, params: Params, state: Path) -> None:
         result = train(data, params, [DVCLiveCallback(live=live)], state / "first")
     second = _second_clusters(data, params, state / "second")
 
-    save_network(result.network, params.model, MODEL, precision_of(params))
+    save_network(result.network, params.model, MODEL, precision_of(params.train))
     columns = result.history[0].keys()
     write_table(HISTORY, {name: [row[name] for row in result.history] for name in columns})
     write_arrays(
@@ -70,18 +70,6 @@ def _train(data: TrainingData, params: Params, state: Path) -> None:
 def _warn(warnings: Iterable[str]) -> None:
     for warning in warnings:
         log.warning("warning: %s", warning)
-
-
-@contextmanager
-def _line_ended() -> Iterator[None]:
-    """On a failure, end the line of Keras's progress bar, so that the message gets its own line."""
-    try:
-        yield
-    except BaseException:
-        if sys.stdout is not None and sys.stdout.isatty():
-            sys.stdout.write("\n")
-            sys.stdout.flush()
-        raise
 
 
 @contextmanager

@@ -8,13 +8,14 @@ import click
     "--all",
     "everything",
     is_flag=True,
-    help="Check all of DVC's cache, not only the files in dvc.lock.",
+    help="Check all of DVC's cache, not only the files in the lock files.",
 )
 @click.option(
     "--stage",
-    metavar="NAME",
+    metavar="[PATH:]NAME",
     show_default="all stages",
-    help="Only put back the outputs of this stage, after it has failed; stages do this themselves.",
+    help="Only put back the outputs of this stage (of the dvc.yaml at PATH), after it has failed; "
+    "stages do this themselves.",
 )
 def repair(everything: bool, stage: str | None) -> None:
     """Repair DVC's files after a kill or a disk failure.

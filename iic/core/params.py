@@ -5,7 +5,7 @@ An unknown, missing, mistyped or out-of-range key is refused by name.
 
 import unicodedata
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -72,6 +72,9 @@ class Section(BaseModel):
     """Base class of all sections: strict types (an integer is valid for a float), known keys."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+_S = TypeVar("_S", bound=Section)
 
 
 class DataParams(Section):
@@ -178,25 +181,30 @@ class ModelParams(Section):
         return {Head.CLUSTER: self.clusters, Head.OVERCLUSTER: self.overclusters}
 
 
-class LossParams(Section):
-    """The weights of the terms of the loss."""
+class ObjectiveParams(Section):
+    """The weights of the mutual information of both heads, in clustering and in segmentation."""
 
     alpha: Annotated[float, Field(gt=0, le=1000)]
     alpha_final: Annotated[float, Field(gt=0, le=1000)] | None
     alpha_falls_from: Fraction
     alpha_falls_until: Fraction
     overclustering_weight: Fraction
-    teaching_weight: Annotated[float, Field(ge=0, le=100)]
-    teaching_from: Fraction
 
     @model_validator(mode="after")
-    def _is_consistent(self) -> "LossParams":
+    def _is_consistent(self) -> "ObjectiveParams":
         if self.alpha_falls_from >= self.alpha_falls_until:
             raise ValueError("alpha_falls_until: should be greater than loss.alpha_falls_from")
         return self
 
 
-class TrainParams(Section):
+class LossParams(ObjectiveParams):
+    """The weights of the terms of the loss."""
+
+    teaching_weight: Annotated[float, Field(ge=0, le=100)]
+    teaching_from: Fraction
+
+
+class OptimizerParams(Section):
     """The optimiser, its schedule and the numeric precision."""
 
     epochs: Annotated[int, Field(ge=1, le=100_000)]
@@ -204,6 +212,11 @@ class TrainParams(Section):
     learning_rate: Annotated[float, Field(gt=0, le=10)]
     learning_rate_final: Annotated[float, Field(ge=0, le=10)]
     precision: Precision | Literal["auto"]
+
+
+class TrainParams(OptimizerParams):
+    """The optimiser, and a second training."""
+
     second_seed: Annotated[int, Field(ge=0, lt=2**31)] | None
 
 
@@ -319,10 +332,21 @@ def validate_params(tree: dict[str, Any], source: str) -> Params:
     Raises:
         InputError: One line for each key that is unknown, missing, mistyped or out of range.
     """
+    return validated(Params, tree, source)
+
+
+def validated(kind: type[_S], tree: dict[str, Any], source: str) -> _S:
+    """Validate nested sections and keys; raise InputError with one line for each mistake.
+
+    Args:
+        kind: Section that contains all others.
+        tree: Nested sections and keys.
+        source: Name of the file, for messages.
+    """
     try:
-        return Params.model_validate(tree)
+        return kind.model_validate(tree)
     except ValidationError as error:
-        raise InputError(explain_all(error, source, list(_annotations(Params)))) from error
+        raise InputError(explain_all(error, source, list(_annotations(kind)))) from error
 
 
 def text_keys() -> dict[str, bool]:

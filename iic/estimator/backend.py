@@ -19,7 +19,8 @@ from iic.pairs.batches import TrainingData
 from iic.pairs.draws import make_draws
 from iic.pairs.neighbors import find_neighbors
 from iic.training.checks import check_images, check_result
-from iic.training.train import TrainingResult, train
+from iic.training.fit import TrainingResult
+from iic.training.train import train
 
 
 def train_on(images: np.ndarray, params: Params, verbose: int) -> tuple[TrainingResult, list[str]]:

@@ -31,11 +31,12 @@ from iic.experiments.datapath import check_data_path
 from iic.experiments.git_repair import repair_git
 from iic.experiments.restore import restore_missing
 from iic.pipeline.inputs import md5_of, outputs_in
-from iic.pipeline.paths import LOCK, PARAMS
+from iic.pipeline.paths import PARAMS, PIPELINES
 from iic.pipeline.stage import read_params
 
 # Lists which process reads or writes which path. Without it, DVC treats all paths as unlocked.
 RWLOCK = Path(".dvc/tmp/rwlock")
+LOCKS = tuple(pipeline.lock for pipeline in PIPELINES)
 # Longer than a living DVC takes to write either lock file.
 _WRITE_SECONDS = 2.0
 _FOLDER_SUFFIX = ".dir"
@@ -48,7 +49,7 @@ def repair_repository(*, everything: bool) -> None:
     """Repair files of Git and DVC, DVC's cache and missing outputs; report changes on stderr.
 
     Args:
-        everything: Whether to check all objects in the cache instead of those in dvc.lock.
+        everything: Whether to check all objects in the cache instead of those in the lock files.
 
     Raises:
         InputError: The working directory is not the top folder of a DVC repository, or DVC cannot
@@ -85,7 +86,7 @@ def _works_without_git() -> bool:
 
 
 def _repair_lock_files() -> None:
-    broken = [path for path in (RWLOCK, LOCK) if not _is_complete(path)]
+    broken = [path for path in (RWLOCK, *LOCKS) if not _is_complete(path)]
     if broken:
         # A living DVC may be writing them.
         sleep(_WRITE_SECONDS)
@@ -93,7 +94,7 @@ def _repair_lock_files() -> None:
         if not _is_complete(path):
             sys.stderr.write(f"{path}: half-written, since DVC was killed; repaired\n")
             path.unlink()
-            if path == LOCK:
+            if path in LOCKS:
                 # From Git's index, to which DVC adds it after each write. If it is not there
                 # either, DVC takes the outputs of finished stages from its cache.
                 try_to_run("git", "restore", "--", str(path))
@@ -158,7 +159,7 @@ def remove_damaged(*, everything: bool) -> Iterator[Path]:
     Damaged outputs stay; their time is changed, so that DVC checks them and restores them.
 
     Args:
-        everything: Whether to check all objects in the cache instead of those in dvc.lock.
+        everything: Whether to check all objects in the cache instead of those in the lock files.
 
     Yields:
         Path of each removed file.
@@ -192,9 +193,9 @@ def _cache_folders() -> tuple[Path, Path]:
 
 
 def _outputs() -> list[tuple[str, str]]:
-    """Return path and MD5 of each output in dvc.lock; none during a merge conflict."""
+    """Return path and MD5 of each output in the lock files; none during a merge conflict."""
     try:
-        return list(outputs_in(LOCK)) if LOCK.exists() else []
+        return [output for lock in LOCKS if lock.exists() for output in outputs_in(lock)]
     except yaml.YAMLError:
         return []
 

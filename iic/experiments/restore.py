@@ -24,10 +24,12 @@ def restore_failed(name: str) -> None:
     A mixture of outputs of two runs would be wrong, such as new images beside old labels.
 
     Args:
-        name: Name of the stage in dvc.yaml.
+        name: Name of the stage, after the path of its dvc.yaml and a colon if that is not in the
+            top folder.
     """
+    file, _, stage_name = name.rpartition(":")
     with Repo() as repo:
-        stage = repo.stage.load_one(str(PIPELINE), name)
+        stage = repo.stage.load_one(file or str(PIPELINE), stage_name)
         # DVC's locks are not taken: the DVC that runs the stage holds them.
         _put_back(stage, replace=True)
 

@@ -36,12 +36,12 @@ def build_network(
         (n, k), and of the overclustering head, (n, k'), float32.
     """
     images = keras.Input(shape, name="image")
-    with _policy(precision):
+    with precision_policy(precision):
         return _network(images, params)
 
 
 @contextmanager
-def _policy(precision: Precision) -> Iterator[None]:
+def precision_policy(precision: Precision) -> Iterator[None]:
     """Set the precision of the layers that are created in this context."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)

@@ -4,7 +4,7 @@ Importing this module imports neither TensorFlow nor h5py; load_network does.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -74,6 +74,17 @@ def save_network(
         config["input_shape"] = shape
     if precision != "float32":
         config["precision"] = precision
+    write_model(network, config, folder)
+
+
+def write_model(network: "keras.Model", config: Mapping[str, object], folder: Path) -> None:
+    """Write a description of a network as JSON and its weights as HDF5, the same bytes each time.
+
+    Args:
+        network: Any network.
+        config: Description from which the network can be built again.
+        folder: Folder to write into.
+    """
     write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
     with replacing(folder / WEIGHTS) as temporary:
         # Reserve the space first: HDF5 reports a full disk in many lines, some after the error.
@@ -98,11 +109,33 @@ def load_network(folder: Path) -> "keras.Model":
     from iic.model.network import build_network
 
     params = read_model_params(folder)
-    with _readable(folder):
-        _check_weights(folder / WEIGHTS, params)
-        network = build_network(params, params.input_shape)
+    return load_checked(
+        lambda: build_network(params, params.input_shape), count_parameters(params), folder
+    )
+
+
+def load_checked(
+    build: Callable[[], "keras.Model"], weights: int, folder: Path, remedy: str = _REMEDY
+) -> "keras.Model":
+    """Build a network and load its weights, after a check that the file has nothing else.
+
+    Args:
+        build: Function that builds the network.
+        weights: Number of its weights.
+        folder: Folder that write_model wrote.
+        remedy: What to do about a damaged file, for the error.
+
+    Returns:
+        The network.
+
+    Raises:
+        InputError: The file is missing, damaged or not what write_model writes.
+    """
+    with _readable(folder, remedy):
+        _check_weights(folder / WEIGHTS, weights)
+        network = build()
         network.load_weights(folder / WEIGHTS)
-    _check_finite(network.get_weights(), folder)
+    _check_finite(network.get_weights(), folder, remedy)
     return network
 
 
@@ -122,7 +155,7 @@ def load_numpy_network(folder: Path) -> "NumpyNetwork":
 
     params = read_model_params(folder)
     with _readable(folder):
-        _check_weights(folder / WEIGHTS, params)
+        _check_weights(folder / WEIGHTS, count_parameters(params))
         arrays = _read_layers(folder / WEIGHTS)
         network = NumpyNetwork(params, params.input_shape, arrays)
     _check_finite([array for layer in arrays.values() for array in layer], folder)
@@ -142,18 +175,18 @@ def _read_layers(path: Path) -> dict[str, list[np.ndarray]]:
 
 
 @contextmanager
-def _readable(folder: Path) -> Iterator[None]:
+def _readable(folder: Path, remedy: str = _REMEDY) -> Iterator[None]:
     """Raise an InputError for any error in the block, which reads a model."""
     try:
         yield
     except Exception as error:
         # A damaged or crafted HDF5 file can raise nearly any exception.
-        raise InputError(f"{folder}: no readable model ({reason_of(error)}); {_REMEDY}") from error
+        raise InputError(f"{folder}: no readable model ({reason_of(error)}); {remedy}") from error
 
 
-def _check_finite(arrays: Iterable[np.ndarray], folder: Path) -> None:
+def _check_finite(arrays: Iterable[np.ndarray], folder: Path, remedy: str = _REMEDY) -> None:
     if not all(np.isfinite(array).all() for array in arrays):
-        raise InputError(f"{folder / WEIGHTS}: contains numbers that are not finite; {_REMEDY}")
+        raise InputError(f"{folder / WEIGHTS}: contains numbers that are not finite; {remedy}")
 
 
 def read_model_params(folder: Path) -> SavedParams:
@@ -208,8 +241,8 @@ def count_parameters(params: SavedParams) -> int:
     return total
 
 
-def _check_weights(path: Path, params: SavedParams) -> None:
-    """Raise ValueError unless the file consists of the network's floating-point numbers.
+def _check_weights(path: Path, weights: int) -> None:
+    """Raise ValueError unless the file consists of so many floating-point numbers.
 
     All numbers have to be stored plainly in this file. So loading it opens no other file and
     allocates no more memory than the file has bytes, whatever it claims to contain.
@@ -234,8 +267,8 @@ def _check_weights(path: Path, params: SavedParams) -> None:
     # Further names of an array and space that was never written take no bytes in the file.
     if bytes_held > path.stat().st_size:
         raise ValueError("its arrays have more bytes than the file")
-    if sum(sizes) != count_parameters(params):
-        raise ValueError(f"it has {sum(sizes):,} weights instead of {count_parameters(params):,}")
+    if sum(sizes) != weights:
+        raise ValueError(f"it has {sum(sizes):,} weights instead of {weights:,}")
 
 
 def _check_array(name: str, array: "h5py.Dataset") -> None:

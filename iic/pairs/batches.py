@@ -1,7 +1,7 @@
 """Batches of image pairs with their augmentation seeds, the input of training. No labels."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -115,9 +115,7 @@ class PairBatches:
         return self._data.train_images
 
     def dataset(self, first_epoch: int = 0) -> tf.data.Dataset:
-        """Stream the batches of all remaining epochs, prepared in advance.
-
-        One stream serves the whole training, since Keras would wait for a new one in each epoch.
+        """Stream the batches of all remaining epochs.
 
         Args:
             first_epoch: First epoch to train, counted from 0.
@@ -125,19 +123,7 @@ class PairBatches:
         Returns:
             A dataset of Batch tuples, epoch after epoch.
         """
-        epochs = range(first_epoch, self._params.train.epochs)
-        first = next(self.epoch(0))
-        options = tf.data.Options()
-        # Nothing here needs tuning, and the tuner's thread can delay the end by up to a minute.
-        options.autotune.enabled = False
-        return (
-            tf.data.Dataset.from_generator(
-                lambda: (batch for epoch in epochs for batch in self.epoch(epoch)),
-                output_signature=tf.nest.map_structure(tf.type_spec_from_value, first),
-            )
-            .prefetch(_PREFETCH)
-            .with_options(options)
-        )
+        return stream(self.epoch, range(first_epoch, self._params.train.epochs))
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """Yield the batches of an epoch, counted from 0."""
@@ -215,3 +201,28 @@ class PairBatches:
         picked = (candidates.shape[1] * draws[:, _NEIGHBOR].astype(np.float64)).astype(int)
         neighbors = candidates[np.arange(len(chosen)), picked]
         return np.where(draws[:, _IS_NEIGHBOR] < share, neighbors, chosen)
+
+
+def stream(epoch: Callable[[int], Iterator[tuple[object, ...]]], epochs: range) -> tf.data.Dataset:
+    """Stream the batches of several epochs, prepared in advance.
+
+    One stream serves the whole training, since Keras would wait for a new one in each epoch.
+
+    Args:
+        epoch: Function that yields the batches of an epoch, counted from 0.
+        epochs: Epochs to stream.
+
+    Returns:
+        A dataset of the batches, epoch after epoch.
+    """
+    options = tf.data.Options()
+    # Nothing here needs tuning, and the tuner's thread can delay the end by up to a minute.
+    options.autotune.enabled = False
+    return (
+        tf.data.Dataset.from_generator(
+            lambda: (batch for number in epochs for batch in epoch(number)),
+            output_signature=tf.nest.map_structure(tf.type_spec_from_value, next(epoch(0))),
+        )
+        .prefetch(_PREFETCH)
+        .with_options(options)
+    )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from iic.core.params import Params, TrainParams
+from iic.core.params import ObjectiveParams, Params, TrainParams
 
 # With the recipe tour, seeds 0 and 1 reach 24 and 18 % in 70 steps and 65 and 67 % in 280; seed 0
 # reaches 96 % in 420, as in the recipe's 840. All recipes take more than twice as many as this.
@@ -47,12 +47,10 @@ class Schedule:
         whole training. The share of neighbours falls from `neighbor_share` in the first step to 0
         at the part `neighbor_until`.
         """
-        loss, augment = self.params.loss, self.params.augment
+        augment = self.params.augment
         progress = step / max(1, self.steps - 1)
-        final = loss.alpha if loss.alpha_final is None else loss.alpha_final
-        falls = [loss.alpha_falls_from, loss.alpha_falls_until]
         return ScheduleValues(
-            alpha=float(np.interp(progress, falls, [loss.alpha, final])),
+            alpha=alpha_at(self.params.loss, progress),
             strength=float(np.interp(progress, [0, 1], [1, augment.strength_final])),
             neighbor_share=self._neighbor_share(step),
         )
@@ -63,6 +61,13 @@ class Schedule:
         if augment.neighbors == 0 or step >= end:
             return 0.0
         return augment.neighbor_share * (1 - step / end)
+
+
+def alpha_at(loss: ObjectiveParams, progress: float) -> float:
+    """Return alpha at a share of the training, 0 to 1: constant, falling linearly, constant."""
+    final = loss.alpha if loss.alpha_final is None else loss.alpha_final
+    falls = [loss.alpha_falls_from, loss.alpha_falls_until]
+    return float(np.interp(progress, falls, [loss.alpha, final]))
 
 
 def first_epoch_from(share: float, epochs: int) -> int:

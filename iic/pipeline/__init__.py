@@ -1,1 +1,1 @@
-"""Code that every stage of the pipeline shares."""
+"""Code that every stage of both pipelines shares."""

@@ -13,25 +13,28 @@ from pathlib import Path
 import yaml
 
 from iic.core.errors import InputError
-from iic.pipeline.paths import LOCK, PIPELINE
+from iic.pipeline.paths import CLUSTERING, Pipeline
 
 
-def check_inputs() -> None:
+def check_inputs(pipeline: Pipeline = CLUSTERING) -> None:
     """Compare the inputs of the stage that DVC has started with their checksums in dvc.lock.
+
+    Args:
+        pipeline: Pipeline of the stage.
 
     Raises:
         InputError: The content of a file has changed since an earlier stage wrote it.
     """
     stage = os.environ.get("DVC_STAGE")
-    if stage is None or not LOCK.exists():
+    if stage is None or not pipeline.lock.exists():
         return
     # In a sub-folder, DVC puts the path of dvc.yaml before the name.
     stage = stage.rpartition(":")[2]
-    written = dict(outputs_in(LOCK))
-    for name in yaml.safe_load(PIPELINE.read_text("utf-8"))["stages"][stage]["deps"]:
+    written = dict(outputs_in(pipeline.lock))
+    for name in yaml.safe_load(pipeline.stages.read_text("utf-8"))["stages"][stage]["deps"]:
         if name in written and Path(name).exists() and md5_of(Path(name)) != written[name]:
             raise InputError(
-                f"{name}: damaged, its MD5 is not that in {LOCK}; "
+                f"{name}: damaged, its MD5 is not that in {pipeline.lock}; "
                 "run `iic repair --all` and then the same command again"
             )
 

@@ -10,18 +10,21 @@ from pathlib import Path
 
 import yaml
 
-from iic.pipeline.paths import PIPELINE
+from iic.pipeline.paths import CLUSTERING, Pipeline
 
 # Links to the outputs that DVC does not cache, by their paths.
 KEPT = Path(".dvc/tmp/iic-outputs")
 
 
 @contextmanager
-def outputs_kept() -> Iterator[None]:
+def outputs_kept(pipeline: Pipeline = CLUSTERING) -> Iterator[None]:
     """Put the outputs of the last successful run back if the block, a stage's work, fails.
 
     Only a stage that DVC has started in the user's repository is concerned, since DVC removes its
     temporary folders of experiments anyway.
+
+    Args:
+        pipeline: Pipeline of the stage.
     """
     stage = os.environ.get("DVC_STAGE")
     if stage is None or not Path(".dvc").is_dir() or ".dvc" in Path.cwd().parts:
@@ -35,20 +38,20 @@ def outputs_kept() -> Iterator[None]:
         # Another process, since only experiments know DVC's cache. It must not hide the failure.
         with suppress(OSError, KeyboardInterrupt):
             subprocess.run(  # noqa: S603 - a list, no shell
-                [sys.executable, "-m", "iic.cli", "repair", "--stage", name],
+                [sys.executable, "-m", "iic.cli", "repair", "--stage", f"{pipeline.stages}:{name}"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 check=False,
             )
         raise
-    for output in _uncached(name):
+    for output in _uncached(pipeline, name):
         _keep(output)
 
 
-def _uncached(stage: str) -> Iterator[Path]:
+def _uncached(pipeline: Pipeline, stage: str) -> Iterator[Path]:
     """Yield the outputs of a stage that DVC does not cache."""
-    declared = yaml.safe_load(PIPELINE.read_text("utf-8"))["stages"][stage]
+    declared = yaml.safe_load(pipeline.stages.read_text("utf-8"))["stages"][stage]
     for kind in ("outs", "metrics", "plots"):
         for entry in declared.get(kind, []):
             if isinstance(entry, dict):

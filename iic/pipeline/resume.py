@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from iic.core.machine import instructions, processor_model, usable_cores
-from iic.core.params import Params
+from iic.core.params import Section
 
 FOLDER = Path(".resume")
 # Largest number of kept states of other settings, from runs that were never resumed.
@@ -35,7 +35,7 @@ _VARIABLES = (
 
 
 @contextmanager
-def resumable(params: Params, inputs: Sequence[Path]) -> Iterator[Path]:
+def resumable(params: Section, inputs: Sequence[Path]) -> Iterator[Path]:
     """Yield the folder for the state of a training; success removes it, a failure leaves it.
 
     The name of the folder is a hash of everything that affects the result, so a run with other
@@ -57,7 +57,7 @@ def resumable(params: Params, inputs: Sequence[Path]) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _key(params: Params, inputs: Sequence[Path]) -> str:
+def _key(params: Section, inputs: Sequence[Path]) -> str:
     content = hashlib.sha256()
     # The input files stand for `data`; the other two do not affect the training.
     content.update(params.model_dump_json(exclude={"recipe", "data", "report"}).encode())

@@ -9,7 +9,7 @@ import numpy as np
 
 from iic.core.errors import InputError
 from iic.core.files import read_arrays, write_arrays
-from iic.training.learner import IICModel
+from iic.training.learner import Learner
 from iic.training.recorder import STATE, Recorder
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Saver(keras.callbacks.Callback):
             )
 
 
-def resume(file: Path, model: IICModel, recorder: Recorder) -> int:
+def resume(file: Path, model: Learner, recorder: Recorder) -> int:
     """Restore the saved state of a training, if there is one.
 
     Args:

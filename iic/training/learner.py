@@ -51,12 +51,56 @@ def taught(targets: tf.Tensor, indices: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
     return cross_entropy(tf.one_hot(tf.gather(targets, indices), z.shape[-1]), z)
 
 
-class IICModel(keras.Model):
-    """The network with a training step that minimises the IIC loss of both heads.
+class Learner(keras.Model):
+    """A network in training; a subclass adds the training step.
 
     Attributes:
         network: The network, which maps images to the soft assignments of both heads.
         joints: Joint matrix of each head over the current epoch.
+    """
+
+    def __init__(self, network: keras.Model) -> None:
+        """Prepare for the training of a network."""
+        super().__init__()
+        self.network = network
+        self._losses_seen = {
+            name: keras.metrics.Mean(name) for name in ("loss", *(f"{head}_loss" for head in Head))
+        }
+        self.joints = {
+            head: JointMatrix(output.shape[-1], f"{head}_joint")
+            for head, output in zip(Head, network.outputs, strict=True)
+        }
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Metrics that Keras resets at the start of each epoch."""
+        return [*self._losses_seen.values(), *self.joints.values()]
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """Values for the history besides the losses, by name."""
+        return {}
+
+    def call(self, images: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
+        """Compute the soft assignments of both heads for images (n, h, w, c) in [0, 1]."""
+        return self.network(images, training=training)
+
+    def _minimize(self, tape: tf.GradientTape, loss: tf.Tensor) -> None:
+        """Let the optimiser take a step on a loss that the tape has recorded."""
+        weights = self.network.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, weights), weights)
+
+    def _averages(self, *losses: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Record the losses of a step, the sum and each head's; return the means of the epoch."""
+        for metric, value in zip(self._losses_seen.values(), losses, strict=True):
+            metric.update_state(value)
+        return {name: metric.result() for name, metric in self._losses_seen.items()}
+
+
+class IICModel(Learner):
+    """The network with a training step that minimises the IIC loss of both heads.
+
+    Attributes:
         transform: Augmentation of the training images.
         targets: (n,) int32 cluster that each training image is taught, or UNTAUGHT.
     """
@@ -72,26 +116,14 @@ class IICModel(keras.Model):
             loss: Weights in the loss.
             images: Number of training images.
         """
-        super().__init__()
-        self.network = network
+        super().__init__(network)
         self.transform, self._loss = transform, loss
-        self._losses_seen = {
-            name: keras.metrics.Mean(name) for name in ("loss", *(f"{head}_loss" for head in Head))
-        }
-        self.joints = {
-            head: JointMatrix(output.shape[-1], f"{head}_joint")
-            for head, output in zip(Head, network.outputs, strict=True)
-        }
         self.targets = self._nothing_taught(images, "targets")
 
     @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """Metrics that Keras resets at the start of each epoch."""
-        return [*self._losses_seen.values(), *self.joints.values()]
-
-    def call(self, images: tf.Tensor, training: bool = False) -> list[tf.Tensor]:
-        """Compute the soft assignments of both heads for images (n, h, w, c) in [0, 1]."""
-        return self.network(images, training=training)
+    def facts(self) -> dict[str, float]:
+        """The share of images that are taught."""
+        return {"taught": float((self.targets.numpy() != UNTAUGHT).mean())}
 
     def assign_pair(self, batch: Batch, training: bool) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Transform a batch of pairs and compute the soft assignments.
@@ -150,14 +182,3 @@ class IICModel(keras.Model):
             trainable=False,
             name=name,
         )
-
-    def _minimize(self, tape: tf.GradientTape, loss: tf.Tensor) -> None:
-        """Let the optimiser take a step on a loss that the tape has recorded."""
-        weights = self.network.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, weights), weights)
-
-    def _averages(self, *losses: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Record the losses of a step, the sum and each head's; return the means of the epoch."""
-        for metric, value in zip(self._losses_seen.values(), losses, strict=True):
-            metric.update_state(value)
-        return {name: metric.result() for name, metric in self._losses_seen.items()}

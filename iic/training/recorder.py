@@ -1,16 +1,15 @@
 """Label-free records of a training: a row of the history and a snapshot for each epoch."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
 
-from iic.core.constants import UNTAUGHT, Head
+from iic.core.constants import Head
 from iic.core.errors import InputError
 from iic.model.network import predict
-from iic.pairs.schedule import Schedule
-from iic.training.learner import IICModel
+from iic.training.learner import Learner
 from iic.training.loss import entropy, marginals, mutual_information
 
 _HISTORY = "history"
@@ -26,16 +25,21 @@ class Recorder(keras.callbacks.Callback):
         history: A row of named values for each finished epoch.
     """
 
-    def __init__(self, network: keras.Model, test_images: np.ndarray, schedule: Schedule) -> None:
+    def __init__(
+        self,
+        network: keras.Model,
+        test_images: np.ndarray,
+        scheduled: Callable[[int], Mapping[str, float]],
+    ) -> None:
         """Prepare for a training.
 
         Args:
             network: Network in float32, which receives the trained weights after each epoch.
             test_images: (m, h, w) or (m, h, w, 3) uint8 images whose hard assignments are recorded.
-            schedule: Schedule of the training.
+            scheduled: Function that returns the scheduled values of a step, counted from 0.
         """
         super().__init__()
-        self._network, self._test_images, self._schedule = network, test_images, schedule
+        self._network, self._test_images, self._scheduled = network, test_images, scheduled
         self.history: list[dict[str, float]] = []
         self._snapshots: dict[str, list[np.ndarray]] = {}
         # Finished epochs, and the weights after the last of them.
@@ -45,15 +49,15 @@ class Recorder(keras.callbacks.Callback):
         """Record the epoch, counted from 0, and add its values to `logs`.
 
         These are the mutual information, marginal entropy and number of used clusters of each head,
-        the share of images that are taught, the scheduled values and the learning rate.
+        the facts of the learner, the scheduled values and the learning rate.
 
         Raises:
             InputError: The loss or an output of the network is not finite.
         """
-        model: IICModel = self.model
+        model: Learner = self.model
         logs = {} if logs is None else logs
         _require_finite("loss", logs["loss"], epoch)
-        self._network.set_weights(model.network.get_weights())
+        self.receive_weights(model)
         assignments = predict(self._network, self._test_images)
         # The last step changes the weights after its loss was computed.
         for soft in assignments:
@@ -66,11 +70,15 @@ class Recorder(keras.callbacks.Callback):
             logs[f"{head}s_used"] = len(np.unique(hard))
             self._keep(f"{head}_joint", p_ij.numpy())
             self._keep(f"{head}_test", hard)
-        logs["taught"] = float((model.targets.numpy() != UNTAUGHT).mean())
-        logs.update(self._schedule.at(int(model.optimizer.iterations) - 1)._asdict())
+        logs.update(model.facts)
+        logs.update(self._scheduled(int(model.optimizer.iterations) - 1))
         logs["learning_rate"] = float(model.optimizer.learning_rate)
         self.history.append({"epoch": epoch + 1, **{name: float(logs[name]) for name in logs}})
         self._finished = len(self.history), self._network.get_weights()
+
+    def receive_weights(self, model: Learner) -> None:
+        """Give the recorder's network the weights of the model in training."""
+        self._network.set_weights(model.network.get_weights())
 
     def return_to_last_epoch(self) -> bool:
         """Undo what belongs to an epoch that was interrupted, in the records and the network.

@@ -8,10 +8,8 @@ teach the final network, the student (student.py).
 """
 
 import logging
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -19,49 +17,20 @@ import numpy as np
 import tensorflow as tf
 
 from iic.core.constants import TEACH_ALL, UNTAUGHT
-from iic.core.errors import InputError
-from iic.core.machine import freed_memory_kept, has_bfloat16
-from iic.core.params import Params, Precision
+from iic.core.params import Params
 from iic.core.shapes import shape_of
 from iic.model.network import build_network, embed
 from iic.pairs.augmentation import Transform
 from iic.pairs.batches import PairBatches, TrainingData
-from iic.training.checkpoint import Saver, resume
 from iic.training.consensus import majority
-from iic.training.console import EpochLines
 from iic.training.doubts import group_styles, without_doubts
+from iic.training.fit import TrainingResult, Watching, compile_learner, fit_learner, precision_of
 from iic.training.learner import IICModel
 from iic.training.recorder import Recorder
 from iic.training.student import Lessons, StudentModel
 from iic.training.teaching import Teaching
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """The result of a training.
-
-    Attributes:
-        network: The trained network, in float32.
-        history: A row of named values for each epoch.
-        snapshots: For each head, its joint matrices, (epochs, k, k) float32, and the hard
-            assignments of the test images, (epochs, m) uint16.
-    """
-
-    network: keras.Model
-    history: list[dict[str, float]]
-    snapshots: dict[str, np.ndarray]
-
-    def followed_by(self, other: "TrainingResult") -> "TrainingResult":
-        """Return the network of another training after this one, with the epochs of both."""
-        epochs = len(self.history)
-        later = [row | {"epoch": row["epoch"] + epochs} for row in other.history]
-        snapshots = {
-            name: np.concatenate([array, other.snapshots[name]])
-            for name, array in self.snapshots.items()
-        }
-        return TrainingResult(other.network, self.history + later, snapshots)
 
 
 def train(
@@ -100,17 +69,15 @@ def train(
             a step needs too much memory.
     """
     file = state and state / "network.npz"
+    watching = Watching(callbacks, verbose, keep_interrupted)
     if not params.student.teachers:
-        return _train_one(
-            *(data, params, file, callbacks, verbose), keep_interrupted=keep_interrupted
-        )
-    lesson, first = _ask_teachers(data, params, state, callbacks, verbose)
+        return _train_one(data, params, file, watching)
+    # Without all teachers there is no student, so their interruption leaves nothing to keep.
+    asked = replace(watching, keep_interrupted=False)
+    lesson, first = _ask_teachers(data, params, state, asked)
     log.info("student")
     learning = params.with_values(train={"epochs": params.student_epochs})
-    student = _train_one(
-        *(data, learning, file, callbacks, verbose, lesson), keep_interrupted=keep_interrupted
-    )
-    return first.followed_by(student)
+    return first.followed_by(_train_one(data, learning, file, watching, lesson))
 
 
 @dataclass(frozen=True)
@@ -122,11 +89,7 @@ class _Lesson:
 
 
 def _ask_teachers(
-    data: TrainingData,
-    params: Params,
-    state: Path | None,
-    callbacks: Sequence[keras.callbacks.Callback],
-    verbose: int | None,
+    data: TrainingData, params: Params, state: Path | None, watching: Watching
 ) -> tuple[_Lesson, TrainingResult]:
     """Train the teachers; return what they teach, and the result of the first one."""
     count = params.student.teachers
@@ -135,8 +98,8 @@ def _ask_teachers(
     for number, seed in enumerate(teacher_seeds(params.seed, count)):
         log.info("teacher %d of %d", number + 1, count)
         file = state and state / f"teacher-{number + 1}.npz"
-        watched = callbacks if number == 0 else ()
-        result = _train_one(data, teacher_params(params, seed), file, watched, verbose)
+        result = _train_one(data, teacher_params(params, seed), file, watching)
+        watching = replace(watching, callbacks=())
         features, soft = embed(result.network, data.train_images)
         if number == 0:
             first, overclusters = result, soft.hard_overcluster.astype(np.int32)
@@ -174,11 +137,8 @@ def _train_one(
     data: TrainingData,
     params: Params,
     file: Path | None,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-    verbose: int | None = None,
+    watching: Watching,
     lesson: _Lesson | None = None,
-    *,
-    keep_interrupted: bool = False,
 ) -> TrainingResult:
     """Train one network, a student if there is a lesson, from the state in `file` if saved."""
     keras.utils.set_random_seed(params.seed)
@@ -187,30 +147,9 @@ def _train_one(
     network = build_network(params.model, shape_of(data.train_images))
     kind = StudentModel if lesson else IICModel
     model = build_learner(network, params, batches, kind)
-    recorder = Recorder(network, data.test_images, batches.schedule)
-    teaching = _teaching(batches, params, lesson)
-    finished = resume(file, model, recorder) if file else 0
-    if finished:
-        log.info("resuming after epoch %d of %d", finished, params.train.epochs)
-        network.set_weights(model.network.get_weights())
-    if finished < params.train.epochs:
-        saver = [Saver(file, recorder)] if file else []
-        lines, verbose = _output(verbose)
-        with (
-            freed_memory_kept(),
-            _enough_memory(),
-            _interruptible(recorder if keep_interrupted else None),
-        ):
-            model.fit(
-                batches.dataset(finished),
-                initial_epoch=finished,
-                epochs=params.train.epochs,
-                steps_per_epoch=len(batches),
-                shuffle=False,
-                # The recorder adds values to the logs that the callbacks after it read.
-                callbacks=[*teaching, recorder, *lines, *saver, *callbacks],
-                verbose=verbose,
-            )
+    recorder = Recorder(network, data.test_images, lambda step: batches.schedule.at(step)._asdict())
+    deciding = _teaching(batches, params, lesson)
+    fit_learner(model, batches, recorder, params.train.epochs, file, deciding, watching)
     return TrainingResult(network, recorder.history, recorder.snapshots())
 
 
@@ -221,43 +160,6 @@ def _teaching(
     if lesson:
         return [Lessons(batches, params, lesson.clusters, lesson.overclusters)]
     return [Teaching(batches, params)] if params.loss.teaching_weight > 0 else []
-
-
-def _output(verbose: int | None) -> tuple[list[keras.callbacks.Callback], int]:
-    """Return the callbacks that write the progress, and Keras's `verbose`."""
-    if verbose is not None:
-        return [], verbose
-    # A progress bar needs a terminal; in a pipe or log file it would be drawn again and again.
-    on_terminal = sys.stdout is not None and sys.stdout.isatty()
-    return [] if on_terminal or sys.stdout is None else [EpochLines()], int(on_terminal)
-
-
-@contextmanager
-def _interruptible(recorder: Recorder | None) -> Iterator[None]:
-    """End the block at an interruption if an epoch is finished; None lets interruptions pass."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if recorder is None or not recorder.return_to_last_epoch():
-            raise
-
-
-@contextmanager
-def _enough_memory() -> Iterator[None]:
-    """Raise InputError where a training step runs out of memory."""
-    try:
-        yield
-    except tf.errors.ResourceExhaustedError as error:
-        raise InputError(
-            "train.batch_size: not enough memory for a training step; lower it or model.widths"
-        ) from error
-
-
-def precision_of(params: Params) -> Precision:
-    """Return the precision in which the layers compute on this machine."""
-    if params.train.precision != "auto":
-        return params.train.precision
-    return "mixed_bfloat16" if has_bfloat16() else "float32"
 
 
 def build_learner(
@@ -276,16 +178,8 @@ def build_learner(
     Returns:
         Model with an Adam optimiser whose learning rate falls linearly from step to step.
     """
-    learner = build_network(params.model, shape_of(batches.images), precision_of(params))
+    learner = build_network(params.model, shape_of(batches.images), precision_of(params.train))
     learner.set_weights(network.get_weights())
     model = kind(learner, Transform(params.augment), params.loss, len(batches.images))
-    rate = keras.optimizers.schedules.PolynomialDecay(
-        params.train.learning_rate,
-        max(1, batches.schedule.steps - 1),
-        params.train.learning_rate_final,
-    )
-    # Without a loss, since train_step computes its own.
-    model.compile(optimizer=keras.optimizers.Adam(rate))
-    # Create the optimiser's variables now: otherwise the first step is traced twice, for seconds.
-    model.optimizer.build(learner.trainable_variables)
+    compile_learner(model, params.train, batches.schedule.steps)
     return model

@@ -19,7 +19,8 @@ from iic.pairs.batches import TrainingData
 from iic.pairs.draws import make_draws
 from iic.pairs.neighbors import nearest_neighbors
 from iic.pipeline import resume
-from iic.training.train import TrainingResult, train
+from iic.training.fit import TrainingResult
+from iic.training.train import train
 
 pytestmark = pytest.mark.long
 

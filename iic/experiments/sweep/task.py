@@ -221,7 +221,7 @@ def _run(task: Task, on_step: Callable[[str], None], lines: list[str]) -> str:
         on_step("starts")
         _run_experiment(shell, task, folder / "cache/runs", on_step)
         on_step("pushes")
-        shell.network("dvc", "push", *_if(checkout.run_cache, "--run-cache"))
+        shell.network("dvc", "push", "dvc.yaml", *_if(checkout.run_cache, "--run-cache"))
         shell.network("dvc", "exp", "push", "--no-cache", "origin", task.name)
     return "done"
 

@@ -35,8 +35,8 @@ from iic.estimator import backend
 from iic.model.assignments import Assignments
 from iic.model.network import as_input, build_network
 from iic.model.store import load_network
+from iic.training.fit import TrainingResult
 from iic.training.recorder import Recorder
-from iic.training.train import TrainingResult
 
 # Our own warnings are errors in tests; a short training always brings some.
 pytestmark = [

@@ -42,8 +42,9 @@ def test_images_of_other_shapes_have_as_many_features(random, shape):
 
 
 def test_equal_images_have_equal_features(few):
+    """But for the rounding of convolutions, which on some processors depends on the place."""
     features = patch_features(np.concatenate([few, few]))
-    np.testing.assert_array_equal(features[:40], features[40:])
+    np.testing.assert_allclose(features[:40], features[40:], atol=1e-5)
 
 
 def test_images_without_a_stroke_have_features():

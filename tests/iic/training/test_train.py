@@ -19,14 +19,9 @@ from iic.model.network import predict
 from iic.pairs.batches import TrainingData
 from iic.pairs.draws import make_draws
 from iic.pairs.neighbors import nearest_neighbors
+from iic.training.fit import TrainingResult, precision_of
 from iic.training.loss import iic_loss
-from iic.training.train import (
-    TrainingResult,
-    precision_of,
-    teacher_params,
-    teacher_seeds,
-    train,
-)
+from iic.training.train import teacher_params, teacher_seeds, train
 
 EPOCH_LINE = re.compile(
     r"Epoch (\d/\d) - \d+s - loss: \S+ - cluster_mutual_information: \S+"
@@ -125,10 +120,10 @@ def test_bfloat16_affects_the_steps_but_the_network_stays_float32(small_data, ti
 def test_auto_precision_is_bfloat16_where_the_processor_has_it(params, monkeypatch):
     chosen = params.with_values(train={"precision": "auto"})
     for found, precision in ((True, "mixed_bfloat16"), (False, "float32")):
-        monkeypatch.setattr("iic.training.train.has_bfloat16", lambda found=found: found)
-        assert precision_of(chosen) == precision
+        monkeypatch.setattr("iic.training.fit.has_bfloat16", lambda found=found: found)
+        assert precision_of(chosen.train) == precision
         for fixed in ("float32", "mixed_bfloat16"):
-            assert precision_of(params.with_values(train={"precision": fixed})) == fixed
+            assert precision_of(params.with_values(train={"precision": fixed}).train) == fixed
 
 
 def test_teachers_teach_a_student(small_data, tiny, monkeypatch, capsys):
