@@ -1,6 +1,6 @@
 # `make repro` rebuilds every result, `make test` checks the code. The command `iic` does the rest.
 PYTHON ?= python3
-# Optional requirements of `setup` and `test-extras`: remotes cluster export audit
+# Optional requirements of `setup` and `test-extras`: remotes cluster export segmentation audit
 EXTRAS ?=
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -17,15 +17,18 @@ TESTS_export  := -m exporters
 TESTED := $(or $(filter remotes cluster export,$(EXTRAS)),remotes cluster export)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-long test-extras lint format bench chaos readme lock docs clean
+.PHONY: help setup repro segment test test-long test-extras lint format bench chaos readme lock docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-setup: $(VENV)/.run $(EXTRAS:%=$(VENV)/.%) ## make .venv and install; EXTRAS="remotes cluster export audit" adds optional requirements
+setup: $(VENV)/.run $(EXTRAS:%=$(VENV)/.%) ## make .venv and install; EXTRAS="remotes cluster export segmentation audit" adds optional requirements
 
 repro: $(VENV)/.run ## install, then rebuild every output that is out of date
 	@export $(RUN); iic repair && dvc repro
+
+segment: $(VENV)/.segmentation ## install, then rebuild the outputs of the segmentation pipeline
+	@export $(RUN); iic repair && dvc repro segmentation/dvc.yaml
 
 test: lint ## install, lint, type-check and run the tests
 	@$(RUN) pytest -n 2 --dist worksteal
@@ -64,6 +67,7 @@ lock: ## pin the requirements again (needs uv; see docs/CONTRIBUTING.md)
 	$(LOCK) pyproject.toml --extra remotes -c requirements/run.txt -o requirements/remotes.txt
 	$(LOCK) pyproject.toml --extra cluster -c requirements/run.txt -o requirements/cluster.txt
 	$(LOCK) pyproject.toml --extra export -c requirements/run.txt -o requirements/export.txt
+	$(LOCK) pyproject.toml --extra segmentation -c requirements/run.txt -o requirements/segmentation.txt
 	$(LOCK) --group bench -c requirements/run.txt -o requirements/bench.txt
 	$(LOCK) --group peers -c requirements/run.txt -c requirements/dev.txt -c requirements/bench.txt -o requirements/peers.txt
 	$(LOCK) --group audit -c requirements/run.txt -c requirements/dev.txt -o requirements/audit.txt

@@ -155,18 +155,26 @@ def exit_code_of(script: str, *arguments: str, cwd: Path, monkeypatch: pytest.Mo
 
 
 def make_clone(folder: Path, **settings: object) -> Path:
-    """Make a Git and DVC repository of the working tree's files, with tiny parameters committed."""
-    copy_working_tree(ROOT, folder, ".", ":!dvc.lock", ":!reports")
+    """Make a Git and DVC repository of the working tree's files, with tiny parameters committed.
+
+    It lacks the pipeline of segmentation, so `dvc status` speaks of that of clustering alone.
+    """
+    copy_working_tree(ROOT, folder, ".", ":!dvc.lock", ":!reports", ":!segmentation")
     # Measured, not made by the pipeline.
     copy_working_tree(ROOT, folder, "reports/measurements/benchmark.json")
     values = TINY | {key.replace("__", "."): value for key, value in settings.items()}
     file = folder / "params.yaml"
     file.write_text(override(file.read_text("utf-8"), values), "utf-8")
+    make_repository(folder)
+    return folder
+
+
+def make_repository(folder: Path) -> None:
+    """Make a Git repository of a folder and commit its files."""
     run("git", "init", "--quiet", "--initial-branch=main", cwd=folder)
     run("git", "config", "user.name", "test", cwd=folder)
     run("git", "config", "user.email", "test@example.org", cwd=folder)
     commit(folder)
-    return folder
 
 
 def commit(folder: Path) -> None:

@@ -34,6 +34,7 @@ BELOW = {
     **dict.fromkeys(_FOURTH, _LOWEST | _SECOND | _THIRD),
     # A library: it neither reads the pipeline's files nor knows its commands.
     "estimator": (_LOWEST | _SECOND | _THIRD) - {"pipeline"},
+    "segmentation": _LOWEST | _SECOND | _THIRD,
     # Figures of a fitted estimator, also those of the explorer.
     "notebook": _LOWEST | _SECOND | _THIRD | _FOURTH | {"estimator"},
     "experiments": _LOWEST | _SECOND | _THIRD | _FOURTH,

@@ -16,7 +16,7 @@ import yaml
 
 from iic.experiments.recipes import options_of, read_settings, recipe_params, with_overrides
 from iic.pipeline.inputs import md5_of, outputs_in
-from iic.pipeline.paths import LOCK
+from iic.pipeline.paths import LOCK, PIPELINE
 from iic.pipeline.resume import FOLDER as STATES
 from tools.command import Ending, call, ending_of
 
@@ -25,6 +25,7 @@ CACHE, TMP = Path(".dvc/cache"), Path(".dvc/tmp")
 SITE = Path("../site")
 # Settings of a small pipeline, on top of the recipe `tour`, which takes the 1,797 digits.
 SMALL = ("model.widths=[8,8,16]", "train.epochs=3", "augment.views=4")
+_STATUS = ("dvc", "status", "--quiet", str(PIPELINE))
 # Repairs what an interrupted DVC has left behind.
 REPAIR = (sys.executable, "-m", "iic.cli", "repair")
 # DVC links no file in these with one elsewhere, so that each may be a disk of its own, of 200 MB.
@@ -108,7 +109,8 @@ def copy_of(finished: Path, disks: Sequence[Path] = ()) -> Iterator[Path]:
         call("cp", "--archive", *links, f"{finished}/.", str(clone), cwd=finished)
         site = (clone / SITE).resolve()
         (clone / ".dvc/config.local").write_text(f"[core]\n    site_cache_dir = {site}\n")
-        call("dvc", *(("status",) if linked else ("checkout", "--relink")), cwd=clone)
+        how = ("status",) if linked else ("checkout", "--relink")
+        call("dvc", *how, str(PIPELINE), cwd=clone)
         yield clone
 
 
@@ -135,7 +137,7 @@ def lost(clone: Path, lock: bytes, ending: Ending) -> str:
         return f"make repro: {' '.join(ending.said.split())[-2000:]}"
     found = {
         "dvc.lock differs": (clone / LOCK).read_bytes() != lock,
-        "DVC sees a change": ending_of("dvc", "status", "--quiet", cwd=clone).status != 0,
+        "DVC sees a change": ending_of(*_STATUS, cwd=clone).status != 0,
         "Git sees a change": bool(call("git", "status", "--porcelain", cwd=clone)),
         "a resume state is left": any((clone / STATES).glob("*")),
         **{f"{name} has other bytes": True for name in wrong(clone)},

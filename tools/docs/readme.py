@@ -4,12 +4,14 @@ A part stands between `<!-- begin NAME -->` and `<!-- end NAME -->`; a test fail
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from iic.core.errors import InputError
 from iic.core.files import write_text
 from iic.experiments.commands import output_of
+from iic.pipeline.paths import CLUSTERING, SEGMENTATION, Pipeline
 from tools.chaos.campaigns import CAMPAIGNS, read_counts
 from tools.command import run_main
 from tools.docs import clusterings, reproducibility, scaling
@@ -18,9 +20,10 @@ from tools.docs.speed import details, memory, methods, prediction, sizes, speed
 from tools.docs.tables import markdown_table
 
 
-def graph() -> str:
-    """Return the graph of the stages in Mermaid, as `dvc dag` draws it."""
-    return output_of("dvc", "dag", "--md").strip()
+def graph(pipeline: Pipeline = CLUSTERING) -> str:
+    """Return the graph of the stages of a pipeline in Mermaid, as `dvc dag` draws it."""
+    drawn = output_of("dvc", "dag", "--md", str(pipeline.stages)).strip()
+    return drawn.replace(f"{pipeline.stages}:", "")
 
 
 def reliability() -> str:
@@ -53,6 +56,7 @@ _README, _DOCS = Path("README.md"), Path("docs")
 PARTS = (
     GeneratedPart(_README, "recipes", recipes),
     GeneratedPart(_README, "graph", graph),
+    GeneratedPart(_DOCS / "segmentation.md", "graph", partial(graph, SEGMENTATION)),
     GeneratedPart(_DOCS / "results.md", "results", results),
     GeneratedPart(_DOCS / "results.md", "targets", targets),
     GeneratedPart(_DOCS / "speed.md", "speed", speed),

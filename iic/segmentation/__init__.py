@@ -1,0 +1,1 @@
+"""Segmentation: the objective of IIC for every pixel of a picture."""

@@ -1,0 +1,98 @@
+"""The Keras model that is trained: the trunk with a training step that minimises the loss."""
+
+import keras
+import tensorflow as tf
+
+from iic.core.constants import Head
+from iic.model.network import as_input
+from iic.pairs.augmentation import Draws, add_noise, change_colors
+from iic.segmentation.batches import TileBatch
+from iic.segmentation.loss import masked, segmentation_loss
+from iic.segmentation.params import SegmentationLossParams, ViewParams
+from iic.segmentation.poses import apply, seen, undo
+from iic.training.learner import Learner
+
+
+class SegmentationModel(Learner):
+    """The trunk with a training step that minimises the loss of both heads over all displacements.
+
+    Everything else is as in clustering, with pixels of the coarse map in place of images.
+    """
+
+    def __init__(
+        self, network: keras.Model, views: ViewParams, loss: SegmentationLossParams
+    ) -> None:
+        """Prepare for a training.
+
+        Args:
+            network: Network from build_trunk.
+            views: Operations of the views and their ranges.
+            loss: Weights and displacements of the loss.
+        """
+        super().__init__(network)
+        self._views, self._loss = views, loss
+
+    def assign_views(
+        self, batch: TileBatch, training: bool
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """Compute the soft assignments of both views, those of the second in the first's pose.
+
+        Args:
+            batch: Batch of TileBatches.
+            training: Whether BatchNorm uses the statistics of the batch.
+
+        Returns:
+            z and z' of each head, (n, h, w, k); pixels that do not count in a view are zero.
+        """
+        # Without rotation, poses are exact and need no interpolation.
+        poses = batch.poses if self._views.rotation else batch.poses._replace(degrees=None)
+        images = as_input(batch.images)
+        first = self._recolored(images, batch.seeds[0])
+        second = self._recolored(apply(images, poses), batch.seeds[1])
+        z, z_t = self.network(first, training=training), self.network(second, training=training)
+        valid = _coarse(seen(batch.valid, poses), z[0].shape[1])
+        return (
+            [masked(one, valid) for one in z],
+            [masked(undo(one, poses), valid) for one in z_t],
+        )
+
+    def train_step(self, data: TileBatch) -> dict[str, tf.Tensor]:
+        """Take one optimisation step on a batch of TileBatches.
+
+        With w = `loss.overclustering_weight`, the loss is (1 - w)·L(clustering) +
+        w·L(overclustering), where L is the segmentation loss of a head.
+
+        Returns:
+            Mean of each loss over the epoch so far, by name.
+        """
+        p = self._loss
+        w = p.overclustering_weight
+        with tf.GradientTape() as tape:
+            z, z_t = self.assign_views(data, training=True)
+            losses = [
+                tf.cond(
+                    data.wide,
+                    lambda a=a, b=b: segmentation_loss(a, b, data.alpha, p.reach),
+                    lambda a=a, b=b: segmentation_loss(a, b, data.alpha, p.reach_final),
+                )
+                for a, b in zip(z, z_t, strict=True)
+            ]
+            loss = (1 - w) * losses[0] + w * losses[1]
+        self._minimize(tape, loss)
+        for head, a, b in zip(Head, z, z_t, strict=True):
+            k = a.shape[-1]
+            self.joints[head].update_state(tf.reshape(a, [-1, k]), tf.reshape(b, [-1, k]))
+        return self._averages(loss, *losses)
+
+    def _recolored(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        """Change brightness, contrast and colours, and add noise, by one seed per tile."""
+        p = self._views
+        draws = Draws(unit=tf.zeros([tf.shape(images)[0], 0]), noise_seeds=seeds)
+        images = change_colors(images, draws, [p.brightness, p.contrast, p.saturation, p.hue])
+        return add_noise(images, seeds, p.noise)
+
+
+def _coarse(valid: tf.Tensor, side: int) -> tf.Tensor:
+    """Return which cells of the coarse map count: those of valid pixels alone, (n, side, side)."""
+    step = valid.shape[1] // side
+    return -tf.nn.max_pool2d(-valid[..., None], step, step, "VALID")[..., 0]

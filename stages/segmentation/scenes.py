@@ -1,0 +1,37 @@
+"""Segmentation, stage 1: read or draw the pictures, and store tiles and masks apart."""
+
+import numpy as np
+
+from iic.core.files import write_arrays
+from iic.pipeline.paths import SEGMENTATION
+from iic.pipeline.stage import run_stage
+from iic.segmentation.params import SegmentationParams, read_segmentation_params
+from iic.segmentation.paths import MASKS, TILES
+from iic.segmentation.scenes import load_scenes
+
+
+def main(params: SegmentationParams) -> None:
+    """Store tiles and masks in two files, so that training depends on the tiles alone."""
+    scenes = load_scenes(params.data, params.seed)
+    write_arrays(
+        TILES,
+        {
+            "train_tiles": scenes.train_tiles,
+            "train_valid": scenes.train_valid,
+            "test_tiles": scenes.test_tiles,
+        },
+        compress=True,
+    )
+    write_arrays(
+        MASKS,
+        {
+            "train_masks": scenes.train_masks,
+            "test_masks": scenes.test_masks,
+            "names": np.array(scenes.names, np.str_),
+        },
+        compress=True,
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main, read_segmentation_params, SEGMENTATION)

@@ -1,0 +1,173 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from segmentation_settings import settings
+
+from iic.core.constants import Head
+from iic.segmentation.batches import TileBatches
+from iic.segmentation.learner import SegmentationModel
+from iic.segmentation.loss import segmentation_loss
+from iic.segmentation.network import build_fine, build_pixels, build_trunk
+from iic.segmentation.poses import Poses
+from iic.segmentation.predict import segment_tiles
+from iic.segmentation.train import train_segmentation
+from iic.training.fit import Watching
+
+BORDERS = np.random.default_rng(1).integers(8, 24, size=15)
+
+
+@pytest.fixture(scope="module")
+def tiles():
+    """Noise and stripes, left and right of a border."""
+    noise = np.random.default_rng(0).integers(256, size=(15, 32, 32))
+    stripes = np.tile(255 * (np.arange(32) // 2 % 2), (32, 1))
+    return np.where(np.arange(32) < BORDERS[:, None, None], noise, stripes).astype(np.uint8)
+
+
+def trained(tiles, params, **options):
+    valid = np.ones(tiles[:12].shape, bool)
+    options = {"watching": Watching(verbose=0)} | options
+    return train_segmentation(tiles[:12], valid, tiles[12:], params, **options)
+
+
+def same_weights(first, second):
+    pairs = zip(first.network.get_weights(), second.network.get_weights(), strict=True)
+    return all(np.array_equal(a, b) for a, b in pairs)
+
+
+def test_repeated_training_gives_the_same_bytes(tiles):
+    first, second = (trained(tiles, settings()) for _ in range(2))
+    assert same_weights(first, second)
+    assert first.history == second.history
+    for name, array in first.snapshots.items():
+        np.testing.assert_array_equal(array, second.snapshots[name])
+    assert not same_weights(first, trained(tiles, settings({"seed": 1})))
+
+
+class _Interrupted(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+
+def test_interrupted_training_resumes_to_the_same_bytes(tiles, tmp_path):
+    file = tmp_path / "state.npz"
+    with pytest.raises(KeyboardInterrupt):
+        trained(tiles, settings(), file=file, watching=Watching([_Interrupted()], 0))
+    epochs = []
+    counting = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: epochs.append(epoch)
+    )
+    resumed = trained(tiles, settings(), file=file, watching=Watching([counting], 0))
+    assert epochs == [2]
+    whole = trained(tiles, settings())
+    assert same_weights(resumed, whole)
+    assert resumed.history == whole.history
+
+
+def test_history_and_snapshots_describe_each_epoch(tiles):
+    result = trained(tiles, settings({"loss.reach_falls_at": 0.6, "loss.reach_final": 0}))
+    assert [row["epoch"] for row in result.history] == [1, 2, 3]
+    assert [row["reach"] for row in result.history] == [2, 0, 0]
+    assert "taught" not in result.history[0]
+    assert result.snapshots["cluster_test"].shape == (3, 3, 32, 32)
+    assert result.snapshots["overcluster_joint"].shape == (3, 5, 5)
+    # The last snapshot is what the stored network says.
+    cluster, overcluster = segment_tiles(result.network, 2, tiles[12:])
+    np.testing.assert_array_equal(result.snapshots["cluster_test"][-1], cluster)
+    np.testing.assert_array_equal(result.snapshots["overcluster_test"][-1], overcluster)
+
+
+def test_training_finds_noise_and_stripes(tiles):
+    params = settings(
+        {
+            "model.clusters": 2,
+            "model.widths": [8, 16],
+            "train.epochs": 30,
+            "views.symmetries": False,
+            "views.rotation": 0.0,
+        }
+    )
+    segments = trained(tiles, params).snapshots["cluster_test"][-1]
+    share = (segments == (np.arange(32) < BORDERS[12:, None, None])).mean()
+    assert max(share, 1 - share) > 0.85
+
+
+def first_step(params, tiles, valid=None):
+    keras.utils.set_random_seed(0)
+    batches = TileBatches(tiles, np.ones(tiles.shape, bool) if valid is None else valid, params)
+    trunk = build_trunk(params.model, 1)
+    model = SegmentationModel(trunk, params.views, params.loss)
+    batch = tf.nest.map_structure(tf.constant, next(batches.epoch(0)))
+    return model, batch
+
+
+def test_step_minimises_the_weighted_loss_of_both_heads(tiles):
+    params = settings({"loss.overclustering_weight": 0.25})
+    model, batch = first_step(params, tiles)
+    z, z_t = model.assign_views(batch, training=True)
+    losses = [float(segmentation_loss(a, b, 5.0, 2)) for a, b in zip(z, z_t, strict=True)]
+    model.compile(optimizer=keras.optimizers.SGD(0.0))
+    logs = model.train_step(batch)
+    assert float(logs["cluster_loss"]) == pytest.approx(losses[0], rel=1e-5)
+    assert float(logs["loss"]) == pytest.approx(0.75 * losses[0] + 0.25 * losses[1], rel=1e-5)
+
+
+def test_views_without_changes_give_equal_outputs(tiles):
+    still = {f"views.{name}": 0.0 for name in ("rotation", "brightness", "contrast", "noise")}
+    model, batch = first_step(settings(still | {"views.symmetries": False}), tiles)
+    for a, b in zip(*model.assign_views(batch, training=False), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_outputs_of_the_second_view_return_to_the_pose_of_the_first(tiles):
+    """A network of 1×1 convolutions commutes with poses, so its outputs agree after `undo`."""
+    still = {f"views.{name}": 0.0 for name in ("rotation", "brightness", "contrast", "noise")}
+    model, batch = first_step(settings(still), tiles)
+    for layer in model.network.layers:
+        if layer.name.endswith("_conv"):
+            kernel, *others = layer.get_weights()
+            centre = np.zeros_like(kernel)
+            centre[1, 1] = kernel[1, 1]
+            layer.set_weights([centre, *others])
+    assert len({tuple(bits) for bits in np.array(batch.poses[:3]).T}) > 1
+    for a, b in zip(*model.assign_views(batch, training=False), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_cells_with_a_pixel_that_is_not_valid_do_not_count(tiles):
+    valid = np.ones(tiles.shape, bool)
+    valid[:, 5, 9] = False
+    model, batch = first_step(settings({"views.rotation": 0.0}), tiles, valid)
+    z, _ = model.assign_views(batch, training=True)
+    sums = z[0].numpy().sum(axis=-1)
+    expected = np.ones_like(sums)
+    expected[:, 5 // 4, 9 // 4] = 0
+    np.testing.assert_allclose(sums, expected, atol=1e-5)
+
+
+def test_interpolated_probabilities_sum_to_one_and_keep_the_weights(tiles):
+    params = settings()
+    trunk = build_trunk(params.model, 1)
+    x = tiles[:2, :, :, None] / np.float32(255)
+    fine, pixels = build_fine(trunk, 2), build_pixels(trunk, 2)
+    for a, b, head in zip(fine(x), pixels(x), Head, strict=True):
+        assert a.shape == (2, 32, 32, params.model.head_sizes[head])
+        np.testing.assert_allclose(np.sum(a, axis=-1), 1, atol=1e-5)
+        np.testing.assert_array_equal(np.reshape(a, b.shape), b)
+    for model in (fine, pixels):
+        assert [w.path for w in model.weights] == [w.path for w in trunk.weights]
+
+
+def test_batches_have_all_tiles_once_and_depend_on_seed_and_epoch(tiles):
+    params = settings({"train.batch_size": 5})
+    numbered = tiles.copy()
+    numbered[:, 0, 0] = np.arange(len(tiles))
+    batches = TileBatches(numbered, np.ones(tiles.shape, bool), params)
+    order = [batch.images[:, 0, 0] for batch in batches.epoch(0)]
+    assert sorted(np.concatenate(order)) == list(range(15))
+    assert all(isinstance(batch.poses, Poses) for batch in batches.epoch(0))
+    again = [batch.images[:, 0, 0] for batch in batches.epoch(0)]
+    np.testing.assert_array_equal(order, again)
+    assert not np.array_equal(order, [batch.images[:, 0, 0] for batch in batches.epoch(1)])
