@@ -14,6 +14,7 @@ from dvc.cli import DvcParserError, parse_args
 
 from iic.cli.main import cli
 from iic.experiments.recipes import DEFAULT
+from iic.pipeline.paths import CLUSTERING, PIPELINES, SEGMENTATION
 
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
@@ -21,7 +22,7 @@ LINKED = [*PAGES, *sorted((ROOT / "reports/studies").glob("*.md"))]
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 
 # Folders of the repository whose files the pages name.
-FOLDERS = "data|docs|iic|model|recipes|reports|requirements|stages|studies|tests|tools"
+FOLDERS = "data|docs|iic|model|recipes|reports|requirements|segmentation|stages|studies|tests|tools"
 # Files that a command in the pages writes, or that the reader writes.
 WRITTEN = {
     "reports/compare.html",
@@ -160,8 +161,12 @@ def test_every_file_exists(page):
 
 
 def declared_outputs() -> list[str]:
-    """Paths of all outputs in dvc.yaml."""
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"].values()
+    """Paths of all outputs of both pipelines."""
+    stages = [
+        stage
+        for pipeline in PIPELINES
+        for stage in yaml.safe_load((ROOT / pipeline.stages).read_text("utf-8"))["stages"].values()
+    ]
     outputs = [
         out for s in stages for kind in ("outs", "metrics", "plots") for out in s.get(kind, [])
     ]
@@ -170,7 +175,8 @@ def declared_outputs() -> list[str]:
 
 @pages
 def test_every_parameter_exists(page):
-    parameters = yaml.safe_load((ROOT / "params.yaml").read_text("utf-8"))
+    pipeline = SEGMENTATION if page.name == "segmentation.md" else CLUSTERING
+    parameters = yaml.safe_load((ROOT / pipeline.params).read_text("utf-8"))
     sections = {name: keys for name, keys in parameters.items() if isinstance(keys, dict)}
     for code in code_of(page.read_text("utf-8")):
         for section, key in re.findall(r"(?:^|-S '?)([a-z]+)\.([a-z_]+)(?:$|=)", code):
