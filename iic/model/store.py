@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from iic.core.constants import IMAGE_SIZE
 from iic.core.errors import InputError, reason_of
 from iic.core.files import check_plain, read_text, replacing, sha256_of, write_text
-from iic.core.params import Channels, ModelParams, Poolings, Precision, Side
+from iic.core.params import Channels, ModelParams, Poolings, Precision, Section, Side
 from iic.core.shapes import GREY_SHAPE, ImageShape
 from iic.core.validation import explain_first
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from iic.model.numpy_network import NumpyNetwork
 
+_S = TypeVar("_S", bound=Section)
 CONFIG, WEIGHTS = "model.json", "model.weights.h5"
 # Upper limit in bytes of a file of model parameters.
 _MAX_CONFIG_BYTES = 1 << 20
@@ -201,12 +202,29 @@ def read_model_params(folder: Path) -> SavedParams:
     Raises:
         InputError: The file is missing or damaged.
     """
+    return read_config(folder, SavedParams, MISSING_REMEDY, DAMAGED_REMEDY)
+
+
+def read_config(folder: Path, kind: type[_S], missing: str, damaged: str) -> _S:
+    """Read the description of a network that write_model wrote.
+
+    Args:
+        folder: Folder of the network.
+        kind: Type of the description.
+        missing: What to do about a missing file, for the error.
+        damaged: What to do about a damaged file, for the error.
+
+    Returns:
+        The validated description.
+
+    Raises:
+        InputError: The file is missing or damaged.
+    """
     path = folder / CONFIG
     try:
-        text = read_text(path, MISSING_REMEDY, DAMAGED_REMEDY, _MAX_CONFIG_BYTES)
-        return SavedParams.model_validate_json(text)
+        return kind.model_validate_json(read_text(path, missing, damaged, _MAX_CONFIG_BYTES))
     except ValidationError as error:
-        raise InputError(f"{path}: {explain_first(error)}; {DAMAGED_REMEDY}") from error
+        raise InputError(f"{path}: {explain_first(error)}; {damaged}") from error
 
 
 def hash_of_weights(folder: Path) -> str:

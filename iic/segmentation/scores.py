@@ -62,15 +62,15 @@ def mean_iou(table: np.ndarray) -> float:
         segment that the Hungarian method matches to the class; 0 for a class without a segment.
     """
     mapping = hungarian_match(table)
-    ratios = []
-    for label in np.flatnonzero(table.sum(axis=1)):
-        (segment,) = np.flatnonzero(mapping == label) if label in mapping else (UNMATCHED,)
-        if segment == UNMATCHED:
-            ratios.append(0.0)
-            continue
-        both = table[label, segment]
-        ratios.append(both / (table[label].sum() + table[:, segment].sum() - both))
-    return float(np.mean(ratios))
+    segments = np.flatnonzero(mapping != UNMATCHED)
+    labels = mapping[segments]
+    both = table[labels, segments]
+    sizes = table.sum(axis=1)
+    either = sizes[labels] + table[:, segments].sum(axis=0) - both
+    ratios = np.zeros(len(table))
+    # A class without pixels may be matched to an empty segment; it does not count below.
+    ratios[labels] = both / np.maximum(either, 1)
+    return float(ratios[sizes > 0].mean())
 
 
 def segmentation_scores(

@@ -4,20 +4,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from iic.core.errors import InputError
-from iic.core.files import read_text
 from iic.core.params import Channels, Precision
-from iic.core.validation import explain_first
-from iic.model.store import CONFIG, load_checked, write_model
+from iic.model.store import load_checked, read_config, write_model
 from iic.segmentation.params import TrunkParams
 
 if TYPE_CHECKING:
     import keras
 
-# Upper limit in bytes of a file of model parameters.
-_MAX_CONFIG_BYTES = 1 << 20
 _REMEDY = "delete the folder and run `make segment`, or `dvc pull` the model"
 
 
@@ -57,12 +50,7 @@ def save_trunk(
 
 def read_trunk_params(folder: Path) -> SavedTrunk:
     """Read the parameters of a saved network; raise InputError on a missing or damaged file."""
-    path = folder / CONFIG
-    try:
-        text = read_text(path, _REMEDY, _REMEDY, _MAX_CONFIG_BYTES)
-        return SavedTrunk.model_validate_json(text)
-    except ValidationError as error:
-        raise InputError(f"{path}: {explain_first(error)}; {_REMEDY}") from error
+    return read_config(folder, SavedTrunk, _REMEDY, _REMEDY)
 
 
 def load_trunk(folder: Path) -> "keras.Model":
