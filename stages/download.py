@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from iic.core.files import write_arrays, write_text
+from iic.core.appearance import write_appearance
+from iic.core.files import write_arrays
 from iic.core.params import DataParams, Params
 from iic.data.custom import custom_dataset
 from iic.data.datasets import COLLECTIONS, Dataset, digits_dataset
@@ -32,8 +33,7 @@ def main(params: Params) -> None:
             "test_paths": np.array(dataset.test_paths, np.str_),
         },
     )
-    looks = dataset.appearance
-    write_text(APPEARANCE, f"{looks.model_dump_json(indent=2) if looks else 'null'}\n")
+    write_appearance(dataset.appearance, APPEARANCE)
 
 
 def _load(data: DataParams) -> Dataset:

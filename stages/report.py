@@ -5,7 +5,7 @@ import matplotlib
 from iic.core.errors import InputError
 from iic.core.files import read_arrays, read_json, read_table, write_bytes, write_text
 from iic.core.params import Params, shown_operations
-from iic.evaluation.card import read_card
+from iic.evaluation.card import ModelCard
 from iic.evaluation.paths import ACCURACY, CLASS_COLUMNS, METRICS, MODEL_CARD, PREDICTIONS
 from iic.pipeline.paths import HISTORY, IMAGES, NEIGHBORS, SNAPSHOTS
 from iic.pipeline.stage import run
@@ -19,7 +19,7 @@ def main(params: Params) -> None:
     """Write each figure to a file, for papers and slides, and all of them to one page."""
     # Ignore the user's matplotlibrc.
     matplotlib.rcdefaults()
-    card = read_card(MODEL_CARD)
+    card = ModelCard.read(MODEL_CARD)
     if card is None:
         raise InputError(f"{MODEL_CARD}: not found; run `dvc repro evaluate`")
     finished = Run(

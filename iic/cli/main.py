@@ -18,12 +18,13 @@ from iic.cli.predict import predict
 from iic.cli.recipe import recipe
 from iic.cli.repair import repair
 from iic.cli.seeds import seeds
+from iic.cli.segment import segment
 from iic.cli.study import study
 from iic.cli.sweep import sweep
 from iic.pipeline.stage import one_line_errors
 
 _GROUPS = {
-    "Use a trained model": (predict, explore, export, info),
+    "Use a trained model": (predict, segment, explore, export, info),
     "Run and compare experiments": (recipe, seeds, choose, study, sweep, compare),
     "Maintain": (repair,),
 }
@@ -36,6 +37,7 @@ the model and run experiments. `iic COMMAND --help` describes a command.
 \b
   iic info                                   show versions, model and metrics
   iic predict scans/ --out clusters.csv      assign your own images to clusters
+  iic segment photos/ --out segments/        segment your own pictures
   iic recipe fast --run                      train a variant as a DVC experiment
   iic compare HEAD fast                      compare it with the committed run
 """

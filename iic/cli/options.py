@@ -1,10 +1,14 @@
 """Options that several commands share."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from iic.pipeline.paths import MODEL
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def _with_name(_context: click.Context, _option: click.Parameter, folder: Path) -> Path:
@@ -12,14 +16,19 @@ def _with_name(_context: click.Context, _option: click.Parameter, folder: Path) 
     return folder if folder.name else folder.absolute()
 
 
-model_option = click.option(
-    "--model",
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    default=MODEL,
-    callback=_with_name,
-    help="Folder of the trained model.",
-)
+def model_option_at(default: Path) -> Callable[[_F], _F]:
+    """Return the option --model with a default folder."""
+    return click.option(
+        "--model",
+        metavar="DIR",
+        type=click.Path(path_type=Path),
+        default=default,
+        callback=_with_name,
+        help="Folder of the trained model.",
+    )
+
+
+model_option = model_option_at(MODEL)
 jobs_option = click.option(
     "--jobs",
     metavar="N",

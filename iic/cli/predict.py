@@ -73,10 +73,10 @@ def predict(
         raise click.UsageError(f"--out {out}: a name that ends in .csv or .jsonl is needed")
     from iic.data.examine import examine
     from iic.data.images import Reading
-    from iic.evaluation.card import card_of, card_path, check_images
+    from iic.evaluation.card import ModelCard, card_path, check_images
     from iic.model.store import read_model_params
 
-    card = card_of(model)
+    card = ModelCard.of(model)
     if card is None:
         _say(
             f"{card_path(model)}: not found, so clusters have no names; size fit and ink auto "

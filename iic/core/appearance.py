@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from iic.core.errors import InputError
-from iic.core.files import REMOVE_REMEDY, read_text
+from iic.core.files import REMOVE_REMEDY, read_text, write_text
 from iic.core.params import Section
 from iic.core.validation import explain_first
 
@@ -38,8 +38,14 @@ class Appearance(Section):
 _OPTIONAL: TypeAdapter[Appearance | None] = TypeAdapter(Appearance | None)
 
 
+def write_appearance(appearance: Appearance | None, path: Path) -> None:
+    """Write an appearance, None for published data sets, as JSON."""
+    text = "null" if appearance is None else appearance.model_dump_json(indent=2)
+    write_text(path, f"{text}\n")
+
+
 def read_appearance(path: Path) -> Appearance | None:
-    """Read the file in which the stage `download` stores an appearance; None for published sets.
+    """Read what `write_appearance` wrote; None for published sets.
 
     Raises:
         InputError: The file is missing or damaged.

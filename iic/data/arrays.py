@@ -16,8 +16,8 @@ from iic.data.splits import Split, split_of
 
 Role = Literal["images", "labels"]
 
-# A page at 600 dpi has 35 million pixels; a larger image is a mistake or an attack.
-MAX_PIXELS = 64_000_000
+# A page at 600 dpi has 35 million pixels, a map up to 100 million; more are a mistake or an attack.
+MAX_PIXELS = 100_000_000
 # Bytes of all arrays of a file, which are in memory at once.
 MOST_BYTES = 1_000_000_000
 TOO_MANY_BYTES = (

@@ -380,15 +380,31 @@ def _prepared(
         ) from error
     if is_refused:
         raise InputError(f"{name}: has colours; set data.color to grey")
-    if appearance.limits(picture.numbers) is None:
-        raise UnreadableImageError(
-            f"{name}: values of another type ({picture.values.dtype}) than the images examined; "
-            "save all images with 8 bits"
-        )
+    limits_of(picture, appearance, name)
     try:
         return resized(image, reading.size, appearance, reading.shape[0])
     except ValueError as error:
         raise InputError(f"{name}: {error}") from error
+
+
+def limits_of(picture: Picture, appearance: Appearance, name: str) -> Range:
+    """Return the values of a picture that become black and white.
+
+    Args:
+        picture: Decoded image.
+        appearance: Value ranges of the set.
+        name: Name of the image, for the message.
+
+    Raises:
+        UnreadableImageError: The set has no values of this type.
+    """
+    limits = appearance.limits(picture.numbers)
+    if limits is None:
+        raise UnreadableImageError(
+            f"{name}: values of another type ({picture.values.dtype}) than the images examined; "
+            "save all images with 8 bits"
+        )
+    return limits
 
 
 def _batch_of(

@@ -43,7 +43,7 @@ from iic.estimator.settings import (
     value_errors,
 )
 from iic.estimator.store import State, read_state, write_state
-from iic.evaluation.card import ModelCard, card_of, card_path, ink_share, write_card
+from iic.evaluation.card import ModelCard, card_path, ink_share, write_card
 from iic.model.assignments import Assignments
 from iic.model.matching import contingency_table, hungarian_accuracy
 from iic.model.store import hash_of_weights, load_network, read_model_params, save_network
@@ -279,7 +279,7 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         """
         folder = Path(path).absolute()
         with value_errors():
-            card, found = card_of(folder), read_state(folder)
+            card, found = ModelCard.of(folder), read_state(folder)
             state, snapshots = found or (_state_of(folder, card), {})
             try:
                 loaded = cls(**state.params)

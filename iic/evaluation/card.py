@@ -1,7 +1,7 @@
 """The card of a trained model: its data, settings, classes of its clusters, and metrics."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 from pydantic import AfterValidator, TypeAdapter, ValidationError
@@ -34,43 +34,70 @@ Name = Annotated[str, AfterValidator(_writable)]
 _METRICS = TypeAdapter(dict[Name, float])
 
 
-class ModelCard(Section):
-    """The card of a trained model, which evaluation stores beside the model's folder.
+class Card(Section):
+    """What the cards of both pipelines have.
 
     Attributes:
-        recipe: Name of the recipe.
         seed: Seed of the training.
         data: Name of the data set.
-        size: How images of other sizes were converted to the network's input size.
-        ink: Which grey values were taken for ink in custom images.
         appearance: How the custom images of the training looked; None for published data sets, and
             in cards of earlier versions.
-        ink_share: Mean and standard deviation of the ink of the training images, as a share of full
-            ink; None in cards of earlier versions.
         precision: Precision of the training's steps.
         labels: Names of the classes; empty if the data have no labels.
         clusters: Class of each cluster as an index into `labels`; None for a cluster without a
             test image of its class.
         overclusters: Most frequent class of each overcluster, likewise.
-        metrics: Metrics of the run by name, as in reports/metrics.json.
+        metrics: Metrics of the run by name.
         weights_sha256: SHA-256 of the weights file that the card describes.
-        images_sha256: SHA-256 of the pipeline's file of images; None in older cards.
     """
 
-    recipe: Name
+    remedy: ClassVar[str] = CARD_REMEDY
+
     seed: int
     data: Name
-    size: Fitting
-    ink: Ink
     appearance: Appearance | None = None
-    ink_share: tuple[float, float] | None = None
     precision: Precision = "float32"
     labels: list[Name]
     clusters: list[int | None]
     overclusters: list[int | None]
     metrics: dict[Name, float]
     weights_sha256: str
-    images_sha256: str | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """Read a card; return None if the file does not exist.
+
+        Raises:
+            InputError: The card is damaged, or a cluster's class is not in its list of labels.
+        """
+        if not path.exists():
+            return None
+        try:
+            card = cls.model_validate_json(read_text(path, "", cls.remedy, _MAX_BYTES))
+        except ValidationError as error:
+            raise InputError(f"{path}: {explain_first(error)}; {cls.remedy}") from error
+        named = [label for label in (*card.clusters, *card.overclusters) if label is not None]
+        if named and not 0 <= min(named) <= max(named) < len(card.labels):
+            raise InputError(f"{path}: refers to a label that it does not list; {cls.remedy}")
+        return card
+
+    @classmethod
+    def of(cls, model: Path) -> Self | None:
+        """Read the card of a model; return None if there is none.
+
+        Args:
+            model: Folder of the model.
+
+        Raises:
+            InputError: The card is damaged, or it describes other weights than the model's.
+        """
+        path = card_path(model)
+        card = cls.read(path)
+        if card and card.weights_sha256 != hash_of_weights(model):
+            raise InputError(
+                f"{path}: describes other weights than those in {model}; {cls.remedy}, or remove it"
+            )
+        return card
 
     def cluster_names(self) -> list[str | None]:
         """Return the name of the class of each cluster, or None."""
@@ -84,12 +111,31 @@ class ModelCard(Section):
         return [None if label is None else self.labels[label] for label in classes]
 
 
+class ModelCard(Card):
+    """The card of a trained model, which evaluation stores beside the model's folder.
+
+    Attributes:
+        recipe: Name of the recipe.
+        size: How images of other sizes were converted to the network's input size.
+        ink: Which grey values were taken for ink in custom images.
+        ink_share: Mean and standard deviation of the ink of the training images, as a share of full
+            ink; None in cards of earlier versions.
+        images_sha256: SHA-256 of the pipeline's file of images; None in older cards.
+    """
+
+    recipe: Name
+    size: Fitting
+    ink: Ink
+    ink_share: tuple[float, float] | None = None
+    images_sha256: str | None = None
+
+
 def card_path(model: Path) -> Path:
     """Return the path of a model's card, which is beside the folder that training writes."""
     return model.with_name(f"{model.name}-card.json")
 
 
-def write_card(card: ModelCard, path: Path) -> None:
+def write_card(card: Card, path: Path) -> None:
     """Write a card as JSON, atomically."""
     write_text(path, card.model_dump_json(indent=2) + "\n")
 
@@ -101,24 +147,6 @@ def ink_share(images: np.ndarray) -> tuple[float, float]:
     """
     ink = images.reshape(len(images), -1).mean(axis=1) / 255
     return round(float(ink.mean()), 4), round(float(ink.std()), 4)
-
-
-def read_card(path: Path) -> ModelCard | None:
-    """Read a card; return None if the file does not exist.
-
-    Raises:
-        InputError: The card is damaged, or a cluster's class is not in its list of labels.
-    """
-    if not path.exists():
-        return None
-    try:
-        card = ModelCard.model_validate_json(read_text(path, "", CARD_REMEDY, _MAX_BYTES))
-    except ValidationError as error:
-        raise InputError(f"{path}: {explain_first(error)}; {CARD_REMEDY}") from error
-    named = [label for label in (*card.clusters, *card.overclusters) if label is not None]
-    if named and not 0 <= min(named) <= max(named) < len(card.labels):
-        raise InputError(f"{path}: refers to a label that it does not list; {CARD_REMEDY}")
-    return card
 
 
 def read_metrics(path: Path) -> dict[str, float]:
@@ -134,27 +162,6 @@ def read_metrics(path: Path) -> dict[str, float]:
         return _METRICS.validate_json(read_text(path, CARD_REMEDY, CARD_REMEDY, _MAX_BYTES))
     except ValidationError as error:
         raise InputError(f"{path}: no metrics ({explain_first(error)}); {CARD_REMEDY}") from error
-
-
-def card_of(model: Path) -> ModelCard | None:
-    """Read the card of a model; return None if there is none.
-
-    Args:
-        model: Folder of the model.
-
-    Returns:
-        The card, or None.
-
-    Raises:
-        InputError: The card is damaged, or it describes other weights than the model's.
-    """
-    path = card_path(model)
-    card = read_card(path)
-    if card and card.weights_sha256 != hash_of_weights(model):
-        raise InputError(
-            f"{path}: describes other weights than those in {model}; {CARD_REMEDY}, or remove it"
-        )
-    return card
 
 
 def check_images(card: ModelCard | None, model: Path, images: Path) -> None:

@@ -1,9 +1,8 @@
 """HTML pages from templates."""
 
 import json
-from importlib.resources import files
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 
 def page_json(content: object) -> str:
@@ -14,13 +13,19 @@ def page_json(content: object) -> str:
 def render_html(package: str, template: str, **values: object) -> str:
     """Render a Jinja template of a package; values are HTML-escaped.
 
+    The template may use those of this package: `page.html.j2`, the frame of a report, and
+    `macros.html.j2`, its parts.
+
     Args:
         package: Name of the package that contains the template.
         template: File name of the template.
         values: Variables of the template; a variable without a value raises an error.
     """
-    text = (files(package) / template).read_text("utf-8")
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=ChoiceLoader([PackageLoader(name, "") for name in (package, __package__)]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return environment.from_string(text).render(**values)
+    return environment.get_template(template).render(**values)

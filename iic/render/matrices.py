@@ -75,19 +75,22 @@ def joint_and_sizes_figure(
     return fitted(draw, room)
 
 
-def confusion_figure(table: np.ndarray, names: Sequence[str], title: str) -> Figure:
+def confusion_figure(
+    table: np.ndarray, names: Sequence[str], title: str, unit: str = "images"
+) -> Figure:
     """Draw a confusion matrix.
 
     Args:
         table: Counts (classes, classes) by label and predicted class.
         names: Names of the classes.
         title: Title of the figure.
+        unit: What is counted.
     """
 
     def draw(room: Room) -> Figure:
         figure = Figure(figsize=(5.0, 4.4), layout="constrained")
         axis = figure.subplots()
-        _draw_confusion(figure, axis, table, (names, names), "predicted class", room)
+        _draw_confusion(figure, axis, table, (names, names), "predicted class", room, unit=unit)
         axis.set_title(title, fontsize=10)
         return figure
 
@@ -95,7 +98,7 @@ def confusion_figure(table: np.ndarray, names: Sequence[str], title: str) -> Fig
 
 
 def overclusters_figure(
-    table: np.ndarray, order: np.ndarray, names: Sequence[str], rows: str
+    table: np.ndarray, order: np.ndarray, names: Sequence[str], rows: str, unit: str = "images"
 ) -> Figure:
     """Draw the test images of each label or cluster by overcluster.
 
@@ -104,6 +107,7 @@ def overclusters_figure(
         order: Overclusters (k,) in the order of the columns.
         names: Names of the rows.
         rows: Kind of the rows, "label" or "cluster".
+        unit: What is counted.
     """
     columns, label = [str(cluster) for cluster in order], f"overcluster, grouped by majority {rows}"
 
@@ -111,7 +115,7 @@ def overclusters_figure(
         figure = Figure(figsize=(12.5, 4.0), layout="constrained")
         axis = figure.subplots()
         both = names, columns
-        _draw_confusion(figure, axis, table[:, order], both, label, room, rows)
+        _draw_confusion(figure, axis, table[:, order], both, label, room, rows, unit)
         axis.tick_params(axis="x", labelsize=min(10, 450 / len(axis.get_xticks())), rotation=90)
         return figure
 
@@ -174,6 +178,7 @@ def _draw_confusion(
     columns: str,
     room: Room,
     rows: str = "label",
+    unit: str = "images",
 ) -> None:
     """Draw counts as shares of their row, since classes differ in size.
 
@@ -184,7 +189,7 @@ def _draw_confusion(
     # In many columns the shares are small; a linear scale would show nearly all of them as dark.
     norm = Normalize(0, 100) if annotated else PowerNorm(0.5, 0, 100)
     image = axis.imshow(100 * shares, cmap=COLOR_MAP, norm=norm, aspect="auto")
-    figure.colorbar(image, ax=axis, label=f"share of the {rows}'s images (%)", shrink=0.8)
+    figure.colorbar(image, ax=axis, label=f"share of the {rows}'s {unit} (%)", shrink=0.8)
     axis.set(xlabel=columns, ylabel=rows)
     name_ticks(axis, names[1], names[0], room)
     if annotated:

@@ -34,6 +34,18 @@ def grid_figure(examples: np.ndarray, titles: Sequence[str]) -> Figure:
     return figure
 
 
+def strips_figure(strips: np.ndarray, title: str) -> Figure:
+    """Draw rows of images under one title.
+
+    Args:
+        strips: Images (rows, columns, h, w) or (rows, columns, h, w, 3), uint8.
+        title: Title of the figure.
+    """
+    figure, axis, _ = _mosaic(strips, heading=_HEADING)
+    axis.set_title(title)
+    return figure
+
+
 def samples_figure(rows: Sequence[tuple[str, np.ndarray, np.ndarray]], columns: int) -> Figure:
     """Draw one row of images per group, with a frame around some of them.
 

@@ -114,6 +114,8 @@ def render_page(run: Run, pictures: Sequence[Picture]) -> str:
         "iic.report",
         "report.html.j2",
         run=run,
+        seed=run.card.seed,
+        has_player=any(len(picture.frames) > 1 for picture in pictures),
         files={
             "figures": FIGURES,
             "history": HISTORY,

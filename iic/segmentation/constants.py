@@ -2,3 +2,5 @@
 
 # Value in masks of a pixel that is not scored.
 IGNORED = 255
+# Largest number of classes, and of segments: both are stored as bytes.
+MOST_CLASSES = 250

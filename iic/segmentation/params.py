@@ -12,6 +12,7 @@ from iic.core.constants import Head
 from iic.core.params import (
     Channels,
     Fraction,
+    Location,
     ObjectiveParams,
     OptimizerParams,
     Section,
@@ -20,28 +21,53 @@ from iic.core.params import (
 )
 from iic.core.yaml_text import read_tree
 from iic.pipeline.stage import read_params_text
+from iic.segmentation.constants import MOST_CLASSES
 
 Range = Annotated[float, Field(ge=0, le=1)]
 Reach = Annotated[int, Field(ge=0, le=32)]
-
+Segments = Annotated[int, Field(ge=2, le=MOST_CLASSES)]
 
 # Largest side of a tile: half a photograph's, and a third of the width of the first two blocks of
 # longitude, the second of which is for testing.
-_LARGEST_TILES = {"textures": 256, "earth": 450}
+_LARGEST_TILES = {"textures": 256, "earth": 450, "custom": 512}
+# Defaults of data.path and data.masks, which DVC needs to exist.
+_NO_PICTURES, NO_MASKS = Path("stages/no-images"), Path("stages/no-masks")
 
 
 class ScenesParams(Section):
     """The pictures, cut into square tiles."""
 
-    name: Literal["textures", "earth"]
+    name: Literal["textures", "earth", "custom"]
+    path: Location
+    masks: Location
+    classes: Annotated[list[Location], Field(min_length=1, max_length=MOST_CLASSES)] | None
+    channels: Channels | None
     tile: Annotated[int, Field(ge=32, le=512)]
     train_tiles: Annotated[int, Field(ge=2, le=100_000)]
     test_tiles: Annotated[int, Field(ge=1, le=100_000)]
 
-    @property
-    def channels(self) -> Channels:
-        """Channels of the pictures: 1 for grey, 3 for colours."""
-        return 1 if self.name == "textures" else 3
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "ScenesParams":
+        if self.name == "custom":
+            if Path(self.path) == _NO_PICTURES:
+                raise ValueError("path: set it to your pictures, since data.name is custom")
+            if self.classes and Path(self.masks) == NO_MASKS:
+                raise ValueError("classes: names the values of masks; set data.masks to theirs")
+            return self
+        defaults: dict[str, object] = {
+            "path": str(_NO_PICTURES),
+            "masks": str(NO_MASKS),
+            "classes": None,
+            "channels": None,
+        }
+        for key, default in defaults.items():
+            if getattr(self, key) != default:
+                shown = "null" if default is None else default
+                raise ValueError(
+                    f"{key}: is only for data.name custom, not for {self.name}; set it to {shown}, "
+                    "or data.name to custom"
+                )
+        return self
 
 
 class ViewParams(Section):
@@ -61,8 +87,8 @@ class TrunkParams(Section):
 
     widths: Annotated[list[Width], Field(min_length=1, max_length=16)]
     poolings: Annotated[int, Field(ge=0, le=5)]
-    clusters: Annotated[int, Field(ge=2, le=250)]
-    overclusters: Annotated[int, Field(ge=2, le=250)]
+    clusters: Segments
+    overclusters: Segments
 
     @property
     def head_sizes(self) -> dict[Head, int]:

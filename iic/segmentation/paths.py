@@ -5,9 +5,14 @@ from pathlib import Path
 TILES = Path("data/segmentation/tiles.npz")
 MASKS = Path("data/segmentation/masks.npz")
 SNAPSHOTS = Path("data/segmentation/snapshots.npz")
+APPEARANCE = Path("data/segmentation/appearance.json")
+MAP = Path("data/segmentation/map.npz")
 MODEL = Path("segmentation/model")
+MODEL_CARD = Path("segmentation/model-card.json")
 REPORTS = Path("reports/segmentation")
 HISTORY = REPORTS / "history.csv"
 ACCURACY = REPORTS / "accuracy.csv"
 METRICS = REPORTS / "metrics.json"
 SEGMENTS = Path("data/segmentation/segments.npz")
+FIGURES = REPORTS / "figures"
+PAGE = REPORTS / "index.html"

@@ -1,32 +1,11 @@
 """The data of the segmentation pipeline: tiles of pictures, and masks apart from them."""
 
-from typing import NamedTuple
-
 import numpy as np
 
 from iic.segmentation import earth, textures
+from iic.segmentation.custom import custom_scenes
 from iic.segmentation.params import ScenesParams
-from iic.segmentation.tiling import cut_tiles, scored_once
-
-
-class Scenes(NamedTuple):
-    """Tiles and masks of a training and a test split.
-
-    Attributes:
-        train_tiles: (n, s, s) or (n, s, s, 3) uint8 training tiles.
-        train_valid: (n, s, s) bool, False for pixels that do not count in training.
-        train_masks: (n, s, s) uint8 classes, or `iic.segmentation.constants.IGNORED`.
-        test_tiles: (m, s, s) or (m, s, s, 3) uint8 test tiles.
-        test_masks: (m, s, s) uint8 classes, or IGNORED.
-        names: Names of the classes.
-    """
-
-    train_tiles: np.ndarray
-    train_valid: np.ndarray
-    train_masks: np.ndarray
-    test_tiles: np.ndarray
-    test_masks: np.ndarray
-    names: tuple[str, ...]
+from iic.segmentation.tiling import Scenes, cut_tiles, scored_once
 
 
 def load_scenes(data: ScenesParams, seed: int) -> Scenes:
@@ -39,6 +18,8 @@ def load_scenes(data: ScenesParams, seed: int) -> Scenes:
     Raises:
         InputError: The data cannot be read.
     """
+    if data.name == "custom":
+        return custom_scenes(data)
     return _earth(data.tile) if data.name == "earth" else _textures(data, seed)
 
 
@@ -58,5 +39,12 @@ def _earth(side: int) -> Scenes:
         places = earth.split_places(side, step, test=split == "test")
         tiles[split] = cut_tiles(picture, places, side)
         masks[split] = scored_once(truth, places, side)
-    valid = np.ones(tiles["train"].shape[:3], bool)
-    return Scenes(tiles["train"], valid, masks["train"], tiles["test"], masks["test"], earth.NAMES)
+    return Scenes(
+        tiles["train"],
+        np.ones(tiles["train"].shape[:3], bool),
+        masks["train"],
+        tiles["test"],
+        masks["test"],
+        earth.NAMES,
+        whole=(picture, truth),
+    )

@@ -3,7 +3,7 @@
 A mask has the class of each pixel, or IGNORED for a pixel that is not scored.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -102,21 +102,52 @@ def segmentation_scores(
     }
 
 
+def label_free_scores(last: Mapping[str, float]) -> dict[str, float]:
+    """Return the scores of a run without masks, from the last row of its history."""
+    return {
+        "mutual_information": last["cluster_mutual_information"],
+        "over_mutual_information": last["overcluster_mutual_information"],
+        "clusters_used": last["clusters_used"],
+    }
+
+
+def classes_of_segments(
+    train: Segmented, test: Segmented, classes: int, k: int, over_k: int
+) -> tuple[list[int | None], list[int | None]]:
+    """Return the class of each segment and of each overcluster, None for one without pixels of it.
+
+    Args:
+        train: Segments and masks of the training tiles, which map overclusters to classes.
+        test: Segments and masks of the test tiles, which are matched to classes.
+        classes: Number of classes; without any, no segment has a class.
+        k: Number of segments of the clustering head.
+        over_k: Number of segments of the overclustering head.
+    """
+    if not classes:
+        return [None] * k, [None] * over_k
+    table = pixel_table(test.masks, test.cluster, classes, k)
+    over_table = pixel_table(train.masks, train.overcluster, classes, over_k)
+    return _named(table, hungarian_match(table)), _named(over_table, majority_match(over_table))
+
+
+def _named(table: np.ndarray, mapping: np.ndarray) -> list[int | None]:
+    """Return the class of each column of counts, None if it has no pixels of its class."""
+    return [
+        int(label) if label != UNMATCHED and table[label, segment] else None
+        for segment, label in enumerate(mapping)
+    ]
+
+
 def scores_by_epoch(
-    masks: np.ndarray,
-    clusters: Iterable[np.ndarray],
-    overclusters: Iterable[np.ndarray],
-    classes: int,
-    k: int,
-    over_k: int,
+    masks: np.ndarray, snapshots: Mapping[str, np.ndarray], classes: int, k: int, over_k: int
 ) -> dict[str, list[float]]:
     """Compute the columns of reports/segmentation/accuracy.csv, with one row per epoch.
 
     Args:
         masks: (m, s, s) uint8 classes of the test tiles, or IGNORED.
-        clusters: (m, s, s) segments of the clustering head after each epoch.
-        overclusters: (m, s, s) segments of the overclustering head after each epoch.
-        classes: Number of classes.
+        snapshots: (epochs, m, s, s) segments of the test tiles after each epoch, by the names
+            `cluster_test` and `overcluster_test`.
+        classes: Number of classes; without any, the epochs are the only column.
         k: Number of segments of the clustering head.
         over_k: Number of segments of the overclustering head.
 
@@ -124,17 +155,14 @@ def scores_by_epoch(
         Columns by name. `over_purity` counts each overcluster as its majority class among the same
         pixels.
     """
-    columns: dict[str, list[float]] = {
-        name: [] for name in ("epoch", "pixel_acc", "mean_iou", "over_purity")
+    clusters, overclusters = snapshots["cluster_test"], snapshots["overcluster_test"]
+    columns: dict[str, list[float]] = {"epoch": [*range(1, len(clusters) + 1)]}
+    if not classes:
+        return columns
+    tables = [pixel_table(masks, segments, classes, k) for segments in clusters]
+    over_tables = [pixel_table(masks, segments, classes, over_k) for segments in overclusters]
+    return columns | {
+        "pixel_acc": [hungarian_accuracy(table) for table in tables],
+        "mean_iou": [mean_iou(table) for table in tables],
+        "over_purity": [purity(table) for table in over_tables],
     }
-    for epoch, (cluster, overcluster) in enumerate(zip(clusters, overclusters, strict=True), 1):
-        table = pixel_table(masks, cluster, classes, k)
-        row = {
-            "epoch": epoch,
-            "pixel_acc": hungarian_accuracy(table),
-            "mean_iou": mean_iou(table),
-            "over_purity": purity(pixel_table(masks, overcluster, classes, over_k)),
-        }
-        for name, value in row.items():
-            columns[name].append(value)
-    return columns

@@ -8,7 +8,33 @@ from typing import NamedTuple
 
 import numpy as np
 
+from iic.core.appearance import Appearance
 from iic.segmentation.constants import IGNORED
+
+
+class Scenes(NamedTuple):
+    """Tiles and masks of a training and a test split.
+
+    Attributes:
+        train_tiles: (n, s, s) or (n, s, s, 3) uint8 training tiles.
+        train_valid: (n, s, s) bool, False for pixels that do not count in training.
+        train_masks: (n, s, s) uint8 classes, or IGNORED.
+        test_tiles: (m, s, s) or (m, s, s, 3) uint8 test tiles.
+        test_masks: (m, s, s) uint8 classes, or IGNORED.
+        names: Names of the classes; empty without masks.
+        appearance: Value ranges of custom pictures; None for other data.
+        whole: A whole picture (h, w, 3), uint8, to show as a map, and the class of each of its
+            pixels (h, w), uint8; None for data without a map.
+    """
+
+    train_tiles: np.ndarray
+    train_valid: np.ndarray
+    train_masks: np.ndarray
+    test_tiles: np.ndarray
+    test_masks: np.ndarray
+    names: tuple[str, ...]
+    appearance: Appearance | None = None
+    whole: tuple[np.ndarray, np.ndarray] | None = None
 
 
 class Place(NamedTuple):

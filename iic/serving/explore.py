@@ -11,7 +11,7 @@ import numpy as np
 
 from iic.core.errors import InputError
 from iic.core.files import REMOVE_REMEDY, read_arrays, write_text
-from iic.evaluation.card import card_of, check_images
+from iic.evaluation.card import ModelCard, check_images
 from iic.model.network import embed
 from iic.model.store import load_network
 from iic.pipeline.paths import IMAGES, LABELS
@@ -39,7 +39,7 @@ def write_page(model: Path, split: str, limit: int, out: Path) -> None:
     Raises:
         InputError: A file is missing or damaged, or does not belong to the other files.
     """
-    network, card = load_network(model), card_of(model)
+    network, card = load_network(model), ModelCard.of(model)
     check_images(card, model, IMAGES)
     images = read_arrays(IMAGES, [f"{split}_images"])[f"{split}_images"]
     if not len(images):

@@ -22,7 +22,7 @@ from iic.core.errors import InputError
 from iic.core.files import read_arrays, write_text
 from iic.core.plurals import counted
 from iic.core.shapes import ImageShape, array_shape, shape_of
-from iic.evaluation.card import ModelCard, card_of, check_images
+from iic.evaluation.card import ModelCard, check_images
 from iic.model.assignments import Assignments
 from iic.model.network import predict
 from iic.model.store import hash_of_weights, load_network
@@ -94,7 +94,7 @@ def export(model: Path, name: str, out: Path | None, images: Path, *, force: boo
             Nothing is written in these cases.
     """
     check_installed(name)
-    card = card_of(model)
+    card = ModelCard.of(model)
     check_images(card, model, images)
     target = _target(name, out, card)
     beside = target.with_name(f"{target.name}.json")

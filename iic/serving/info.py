@@ -12,14 +12,7 @@ import numpy as np
 from iic.core.errors import InputError
 from iic.core.files import check_plain
 from iic.core.machine import usable_cores
-from iic.evaluation.card import (
-    CARD_REMEDY,
-    ModelCard,
-    card_of,
-    card_path,
-    check_images,
-    read_metrics,
-)
+from iic.evaluation.card import CARD_REMEDY, ModelCard, card_path, check_images, read_metrics
 from iic.model.store import (
     DAMAGED_REMEDY,
     MISSING_REMEDY,
@@ -114,7 +107,7 @@ def _machine() -> Facts:
 
 
 def _card(model: Path) -> ModelCard:
-    card = card_of(model)
+    card = ModelCard.of(model)
     if card is None:
         raise InputError(
             f"{card_path(model)}: not found, so recipe, seed and names of clusters are unknown; "

@@ -1,38 +1,64 @@
 """Segmentation, stage 3, the only one that reads masks: match segments to classes and score."""
 
 import json
+import logging
 
-import numpy as np
-
+from iic.core.appearance import read_appearance
 from iic.core.files import read_arrays, read_table, write_arrays, write_table, write_text
 from iic.core.quiet import quiet
+from iic.evaluation.card import write_card
+from iic.model.store import hash_of_weights
 from iic.pipeline.paths import SEGMENTATION
 from iic.pipeline.stage import run_stage
+from iic.segmentation.card import SegmentationCard
+from iic.segmentation.constants import IGNORED
 from iic.segmentation.params import SegmentationParams, read_segmentation_params
 from iic.segmentation.paths import (
     ACCURACY,
+    APPEARANCE,
     HISTORY,
+    MAP,
     MASKS,
     METRICS,
     MODEL,
+    MODEL_CARD,
     SEGMENTS,
     SNAPSHOTS,
     TILES,
 )
-from iic.segmentation.scores import Segmented, scores_by_epoch, segmentation_scores
+from iic.segmentation.scores import (
+    Segmented,
+    classes_of_segments,
+    label_free_scores,
+    scores_by_epoch,
+    segmentation_scores,
+)
 from iic.segmentation.store import load_trunk, read_trunk_params
 
 with quiet():
-    from iic.segmentation.predict import segment_tiles
+    from iic.segmentation.predict import segment_picture, segment_tiles
+
+log = logging.getLogger(__name__)
 
 
-def main(params: SegmentationParams) -> None:  # noqa: ARG001 - the same for all stages
-    """Score each epoch's snapshot, then the trained model on all tiles."""
+def main(params: SegmentationParams) -> None:
+    """Score each epoch's snapshot, then the trained model on all tiles; segment the map.
+
+    Without masks of test tiles, the metrics need none, and the table has only the epochs.
+    """
     network, saved = load_trunk(MODEL), read_trunk_params(MODEL)
     tiles = read_arrays(TILES, ["train_tiles", "test_tiles"])
-    masks = read_arrays(MASKS, ["train_masks", "test_masks", "names"])
+    masks = read_arrays(MASKS, ["train_masks", "test_masks", "map", "names"])
     snapshots = read_arrays(SNAPSHOTS, ["cluster_test", "overcluster_test"])
-    sizes = (len(masks["names"]), saved.clusters, saved.overclusters)
+    (whole,) = read_arrays(MAP, ["picture"]).values()
+    is_scored = bool((masks["test_masks"] != IGNORED).any())
+    names = masks["names"].tolist() if is_scored else []
+    sizes = (len(names), saved.clusters, saved.overclusters)
+    if len(names) > saved.clusters:
+        log.warning(
+            "warning: %d classes for %d segments, so some classes get none; raise model.clusters",
+            *sizes[:2],
+        )
     train, test = (
         Segmented(
             *segment_tiles(network, saved.poolings, tiles[f"{split}_tiles"]),
@@ -41,23 +67,35 @@ def main(params: SegmentationParams) -> None:  # noqa: ARG001 - the same for all
         for split in ("train", "test")
     )
     last = {name: float(column[-1]) for name, column in read_table(HISTORY).items()}
-    metrics = segmentation_scores(train, test, *sizes) | {"loss": last["loss"]}
-    metrics = {name: round(value, 6) for name, value in metrics.items()}
+    metrics = segmentation_scores(train, test, *sizes) if names else label_free_scores(last)
+    metrics = {name: round(value, 6) for name, value in (metrics | {"loss": last["loss"]}).items()}
     write_text(METRICS, json.dumps(metrics, indent=2) + "\n")
-    write_table(
-        ACCURACY,
-        scores_by_epoch(
-            masks["test_masks"], snapshots["cluster_test"], snapshots["overcluster_test"], *sizes
-        ),
-    )
+    write_table(ACCURACY, scores_by_epoch(masks["test_masks"], snapshots, *sizes))
+    clusters, overclusters = classes_of_segments(train, test, *sizes)
     write_arrays(
         SEGMENTS,
         {
-            "cluster": test.cluster.astype(np.uint8),
-            "overcluster": test.overcluster.astype(np.uint8),
+            "cluster": test.cluster,
+            "overcluster": test.overcluster,
+            "masks": masks["test_masks"],
+            "map": segment_picture(network, saved, whole).cluster,
+            "map_masks": masks["map"],
         },
         compress=True,
     )
+    card = SegmentationCard(
+        seed=params.seed,
+        data=params.data.name,
+        tile=tiles["test_tiles"].shape[1],
+        appearance=read_appearance(APPEARANCE),
+        precision=saved.precision,
+        labels=names,
+        clusters=clusters,
+        overclusters=overclusters,
+        metrics=metrics,
+        weights_sha256=hash_of_weights(MODEL),
+    )
+    write_card(card, MODEL_CARD)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, commit, flip_a_bit, make_repository, override, run
+from PIL import Image
 
 from iic.experiments.scratch import copy_working_tree
 from iic.pipeline.inputs import md5_of, outputs_in
 from iic.pipeline.paths import SEGMENTATION
+from iic.segmentation.card import SegmentationCard
 from iic.segmentation.params import read_segmentation_params
 
 TINY = {
@@ -95,6 +97,56 @@ def test_training_does_not_depend_on_masks(repository):
 def test_masks_are_not_stored_with_the_tiles(finished):
     with np.load(finished / "data/segmentation/tiles.npz") as arrays:
         assert set(arrays) == {"train_tiles", "train_valid", "test_tiles"}
+
+
+def test_the_page_shows_the_metrics(finished):
+    page = (finished / "reports/segmentation/index.html").read_text("utf-8")
+    metrics = json.loads((finished / "reports/segmentation/metrics.json").read_text())
+    assert f"{100 * metrics['pixel_acc']:.2f} %" in page
+    drawn = {path.name for path in (finished / "reports/segmentation/figures").iterdir()}
+    assert {"scenes.png", "training.gif", "confusion.png", "textures.png"} <= drawn
+
+
+def test_the_card_names_the_segments(finished):
+    card = SegmentationCard.of(finished / "segmentation/model")
+    assert card.labels == ["brick", "grass", "gravel"]
+    assert set(card.cluster_names()) <= {*card.labels, None}
+    assert (card.tile, card.data, card.appearance) == (32, "textures", None)
+
+
+def test_pictures_without_masks_run_through_all_stages(repository):
+    random = np.random.default_rng(0)
+    Path("photos").mkdir()
+    for index in range(3):
+        values = random.integers(0, 256, (40, 60, 3), np.uint8)
+        Image.fromarray(values).save(f"photos/{index}.png")
+    set_values(repository, {"data.name": "custom", "data.path": "photos"})
+    run("dvc", "repro", FILE, cwd=repository)
+    metrics = json.loads(Path("reports/segmentation/metrics.json").read_text())
+    assert list(metrics) == [
+        "mutual_information",
+        "over_mutual_information",
+        "clusters_used",
+        "loss",
+    ]
+    assert Path("reports/segmentation/accuracy.csv").read_text() == "epoch\n1\n2\n"
+    page = Path("reports/segmentation/index.html").read_text("utf-8")
+    assert "no masks" in page
+    done = run(
+        *("python", "-m", "iic.cli", "segment", "photos", "--out", "segments"), cwd=repository
+    )
+    assert "Traceback" not in done.stderr
+    assert {path.name for path in Path("segments").iterdir()} >= {"0.png", "segments.csv"}
+
+
+def test_a_missing_path_of_pictures_ends_the_run_and_takes_nothing_away(repository):
+    before, _ = found()
+    set_values(repository, {"data.name": "custom", "data.path": "nowhere"})
+    done = run("dvc", "repro", FILE, cwd=repository, check=False)
+    assert done.returncode != 0
+    assert "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert found()[0] == before
 
 
 def test_only_the_training_repeats_after_a_change_of_the_loss(repository):

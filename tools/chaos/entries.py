@@ -23,7 +23,7 @@ from iic.data.download import local_origin, npm_origin
 from iic.data.examine import examine
 from iic.data.found import find_parts
 from iic.data.images import Reading, read_images
-from iic.evaluation.card import card_of
+from iic.evaluation.card import ModelCard
 from iic.render.html import page_json
 from iic.serving.info import count_images, describe
 from tools.chaos.valid_files import MEMBER, MODEL, idx, pixels
@@ -96,7 +96,7 @@ def card(folder: Path) -> None:
     """Describe a model's folder with its card, as `iic info` and `iic predict` do."""
     for line in lines(describe(folder / "model", folder / "none.npz", folder / "metrics.json")):
         check_line(line)
-    read = card_of(folder / "model")
+    read = ModelCard.of(folder / "model")
     _check_names([] if read is None else [*filter(None, read.cluster_names()), read.recipe])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from iic.core.errors import InputError
-from iic.evaluation.card import ModelCard, card_of, card_path, read_card, write_card
+from iic.evaluation.card import ModelCard, card_path, write_card
 from iic.model.store import hash_of_weights
 
 CARD = ModelCard(
@@ -28,29 +28,29 @@ NAME_RULE = "should have at most 10,000 characters and no control characters"
 def test_card_is_read_as_it_was_written(tmp_path):
     path = card_path(tmp_path / "models/mine")
     assert path == tmp_path / "models/mine-card.json"
-    assert read_card(path) is None
+    assert ModelCard.read(path) is None
     write_card(CARD, path)
-    assert read_card(path) == CARD
+    assert ModelCard.read(path) == CARD
     assert CARD.cluster_names() == ["<b>", None, "cat"]
 
 
 def test_card_that_describes_other_weights_is_refused(tmp_path):
     model = tmp_path / "model"
     model.mkdir()
-    assert card_of(model) is None
+    assert ModelCard.of(model) is None
     weights = model / "model.weights.h5"
     weights.write_bytes(b"one")
     card = CARD.model_copy(update={"weights_sha256": hash_of_weights(model)})
     write_card(card, card_path(model))
-    assert card_of(model) == card
+    assert ModelCard.of(model) == card
     weights.write_bytes(b"two")
     with pytest.raises(
         InputError, match=r"model-card\.json: describes other weights than those in "
     ):
-        card_of(model)
+        ModelCard.of(model)
     weights.unlink()
     with pytest.raises(InputError, match=r"model\.weights\.h5: not found"):
-        card_of(model)
+        ModelCard.of(model)
 
 
 def test_card_path_ignores_a_trailing_slash():
@@ -76,7 +76,7 @@ def test_error_names_the_damaged_card_the_key_and_the_remedy(tmp_path, changes, 
     path = tmp_path / "model-card.json"
     path.write_text(json.dumps(CARD.model_dump() | changes))
     with pytest.raises(InputError, match=rf"model-card\.json: {message}; run `dvc repro evaluate`"):
-        read_card(path)
+        ModelCard.read(path)
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
@@ -84,7 +84,7 @@ def test_card_that_is_not_a_plain_file_is_refused(tmp_path, make):
     path = tmp_path / "model-card.json"
     make(path)
     with pytest.raises(InputError, match=r"model-card\.json: not a plain file"):
-        read_card(path)
+        ModelCard.read(path)
 
 
 def test_huge_card_is_not_read(tmp_path):
@@ -92,4 +92,4 @@ def test_huge_card_is_not_read(tmp_path):
     with path.open("wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(InputError, match="no more than 16,777,216 are read"):
-        read_card(path)
+        ModelCard.read(path)

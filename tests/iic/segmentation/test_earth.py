@@ -121,7 +121,9 @@ def test_scenes_of_the_earth_score_each_pixel_once(monkeypatch, random):
     monkeypatch.setattr(earth, "load_earth", lambda: earth.Earth(picture, truth))
     data = settings({"data.name": "earth", "data.tile": 128}).data
     scenes = load_scenes(data, seed=0)
-    assert data.channels == scenes.train_tiles.shape[-1] == 3
+    assert scenes.train_tiles.shape[-1] == 3
+    assert scenes.whole is not None
+    np.testing.assert_array_equal(scenes.whole[1], truth)
     assert scenes.train_valid.shape == scenes.train_masks.shape == scenes.train_tiles.shape[:3]
     scored = [(masks != IGNORED).sum() for masks in (scenes.train_masks, scenes.test_masks)]
     assert sum(scored) == truth.size

@@ -4,6 +4,7 @@ import pytest
 from iic.segmentation.constants import IGNORED
 from iic.segmentation.scores import (
     Segmented,
+    classes_of_segments,
     mean_iou,
     pixel_table,
     scores_by_epoch,
@@ -57,10 +58,23 @@ def test_one_row_for_each_epoch():
     masks = np.array([[[0, 0], [1, 1]]], np.uint8)
     clusters = np.stack([np.zeros_like(masks), 1 - masks])
     overclusters = np.stack([masks, masks])
-    columns = scores_by_epoch(masks, clusters, overclusters, 2, 2, 2)
+    snapshots = {"cluster_test": clusters, "overcluster_test": overclusters}
+    columns = scores_by_epoch(masks, snapshots, 2, 2, 2)
     assert columns == {
         "epoch": [1, 2],
         "pixel_acc": [0.5, 1.0],
         "mean_iou": [0.25, 1.0],
         "over_purity": [1.0, 1.0],
     }
+    assert scores_by_epoch(masks, snapshots, 0, 2, 2) == {"epoch": [1, 2]}
+
+
+def test_segments_get_the_classes_of_their_pixels():
+    masks = np.array([[[0, 0, 1], [1, 1, IGNORED]]], np.uint8)
+    cluster = np.array([[[2, 2, 0], [0, 2, 1]]], np.uint8)
+    over = np.array([[[3, 0, 1], [1, 0, 2]]], np.uint8)
+    split = Segmented(cluster, over, masks)
+    # Segment 1 has only the ignored pixel; overcluster 0 has a pixel of each class.
+    found = classes_of_segments(split, split, 2, 3, 4)
+    assert found == ([1, None, 0], [0, 1, None, 0])
+    assert classes_of_segments(split, split, 0, 3, 4) == ([None] * 3, [None] * 4)

@@ -193,7 +193,7 @@ def test_settings_of_the_user_for_matplotlib_are_ignored(monkeypatch, params):
     def stop(_: Path):
         raise InputError(f"letters of {matplotlib.rcParams['font.size']}")
 
-    monkeypatch.setattr(report, "read_card", stop)
+    monkeypatch.setattr(report.ModelCard, "read", stop)
     with (
         matplotlib.rc_context({"font.size": 20}),
         pytest.raises(InputError, match=f"letters of {matplotlib.rcParamsDefault['font.size']}"),

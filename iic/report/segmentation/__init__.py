@@ -1,0 +1,1 @@
+"""The report of a segmentation: figures and page."""
