@@ -5,11 +5,10 @@ last run belong to `download`, which therefore comes after this stage.
 """
 
 import json
-from collections import Counter
 from pathlib import Path
 
 from iic.core.files import write_text
-from iic.core.links import files_below
+from iic.core.links import count_suffixes
 from iic.core.params import Params
 from iic.pipeline.paths import SOURCE
 from iic.pipeline.stage import run
@@ -17,9 +16,7 @@ from iic.pipeline.stage import run
 
 def main(params: Params) -> None:
     """Write the number of files by suffix."""
-    path = Path(params.data.path)
-    files = files_below(path) if path.is_dir() else [path]
-    counts = Counter(file.suffix.lower() for file in files)
+    counts = count_suffixes(Path(params.data.path))
     write_text(SOURCE, json.dumps(counts, indent=2, sort_keys=True) + "\n")
 
 

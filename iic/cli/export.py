@@ -7,6 +7,7 @@ import click
 from iic.cli.options import model_option
 from iic.core.quiet import quiet
 from iic.pipeline.paths import IMAGES
+from iic.segmentation.paths import TILES
 
 # The keys of iic.serving.export.FORMATS, without importing TensorFlow.
 _FORMATS = ("savedmodel", "keras", "onnx", "litert")
@@ -28,7 +29,8 @@ def export(model: Path, name: str, out: Path | None, force: bool) -> None:
     """Write the trained network for another runtime.
 
     The file takes images, uint8, of the size and the channels of the training, grey ones with
-    light ink on dark paper, and returns the probabilities of both heads. Before it gets its name,
+    light ink on dark paper, and returns the probabilities of both heads. That of a segmentation
+    network takes tiles and returns the probabilities of each pixel. Before the file gets its name,
     it is loaded with its own runtime and compared with the network. A JSON file beside it names the
     clusters.
 
@@ -36,10 +38,13 @@ def export(model: Path, name: str, out: Path | None, force: bool) -> None:
     each format.
     """
     with quiet():
+        from iic.segmentation.store import is_trunk
         from iic.serving.export import TOLERANCE
         from iic.serving.export import export as export_model
 
-        done = export_model(model, name, out, model.parent / IMAGES, force=force)
+        # A segmentation network is one folder further down.
+        images = model.parent.parent / TILES if is_trunk(model) else model.parent / IMAGES
+        done = export_model(model, name, out, images, force=force)
     click.echo(f"wrote {done.path}, {done.size / 1e6:.1f} MB, and {done.description}")
     click.echo(
         f"{done.images}: probabilities differ by {done.difference:.1g} at most ({TOLERANCE:g} "

@@ -1,6 +1,7 @@
 """Folders of files and links."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,12 @@ def files_below(folder: Path, above: frozenset[tuple[int, int]] = frozenset()) -
             yield path
         elif (path.stat().st_dev, path.stat().st_ino) not in above:
             yield from files_below(path, above)
+
+
+def count_suffixes(path: Path) -> dict[str, int]:
+    """Count the files below a folder, or a single file, by suffix in lower case."""
+    files = files_below(path) if path.is_dir() else [path]
+    return dict(Counter(file.suffix.lower() for file in files))
 
 
 def broken_links(folder: Path) -> list[Path]:

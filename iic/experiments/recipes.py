@@ -41,9 +41,13 @@ def recipe_descriptions() -> dict[str, str]:
     read_params(PARAMS)
     descriptions = {DEFAULT: f"The parameters in {PARAMS} as they are."}
     for name in recipe_names()[1:]:
-        comments = (line for line in _recipe_text(name).splitlines() if line.startswith("#"))
-        descriptions[name] = next(comments, "").lstrip("# ")
+        descriptions[name] = first_comment(_recipe_text(name))
     return descriptions
+
+
+def first_comment(text: str) -> str:
+    """Return the first line of a YAML text that is a comment, without its sign."""
+    return next((line for line in text.splitlines() if line.startswith("#")), "").lstrip("# ")
 
 
 def recipe_params(name: str) -> Params:
@@ -92,7 +96,7 @@ def options_of(params: Params) -> list[str]:
         word
         for key, value in leaves(params.model_dump())
         if value != committed[key]
-        for word in ("-S", f"{key}={_hydra_text(value, key)}")
+        for word in ("-S", f"{key}={hydra_text(value, key)}")
     ]
 
 
@@ -142,10 +146,10 @@ def _overrides(name: str) -> dict[str, Any]:
     return {"recipe": name, **tree}
 
 
-def _hydra_text(value: object, key: str) -> str:
+def hydra_text(value: object, key: str) -> str:
     """Write the value of a key in Hydra's override grammar, where plain strings need no quotes."""
     if isinstance(value, list):
-        return f"[{','.join(_hydra_text(item, key) for item in value)}]"
+        return f"[{','.join(hydra_text(item, key) for item in value)}]"
     if not isinstance(value, str):
         return json.dumps(value)
     if "${" in value or value == "???":

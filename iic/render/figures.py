@@ -20,26 +20,31 @@ _GAP = 1.0
 
 
 def variants_figure(
-    panels: Sequence[tuple[str, str]], curves: Mapping[str, Sequence[np.ndarray]]
+    panels: Sequence[tuple[str, str]],
+    curves: Mapping[str, Sequence[np.ndarray]],
+    first: int = 1,
+    xlabel: str = "epoch",
 ) -> Figure:
     """Draw one panel per measure, with the mean and the range over the runs of each variant.
 
     Args:
         panels: Title and label of the y axis of each panel.
-        curves: For each variant, one array (runs, epochs) per panel.
+        curves: For each variant, one array (runs, places) per panel.
+        first: Number of the first place on the x axis.
+        xlabel: Label of the x axis.
     """
     figure = Figure(figsize=(5.2 * len(panels), 4.2), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for index, (name, arrays) in enumerate(curves.items()):
         style = {"color": f"C{index % 10}", "ls": ("-", "--", ":")[index // 10 % 3]}
         for axis, runs in zip(axes, arrays, strict=True):
-            epochs = np.arange(1, runs.shape[1] + 1)
+            epochs = np.arange(first, runs.shape[1] + first)
             axis.plot(epochs, runs.mean(axis=0), label=name, marker="o", ms=3, **style)
             axis.fill_between(
                 epochs, runs.min(axis=0), runs.max(axis=0), color=style["color"], alpha=0.12, lw=0
             )
     for axis, (title, unit) in zip(axes, panels, strict=True):
-        axis.set(title=title, xlabel="epoch", ylabel=unit)
+        axis.set(title=title, xlabel=xlabel, ylabel=unit)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from iic.pairs.batches import stream
 from iic.pairs.schedule import alpha_at
+from iic.segmentation.mixing import draw_covers
 from iic.segmentation.params import SegmentationLossParams, SegmentationParams
 from iic.segmentation.poses import Poses, draw_poses
 
@@ -21,6 +22,8 @@ class TileBatch(NamedTuple):
         valid: (n, s, s) bool, False for pixels that do not count, such as transparent ones.
         poses: Pose of the second view of each tile; the first view keeps the tile's.
         seeds: (2, n) uint32 seeds of colour changes and noise of both views.
+        covered: (n, s, s) bool, True for pixels of the second view that show another tile.
+        mixes: Whether tiles cover each other at this time of training, bool.
         alpha: Weight of the marginal entropies in the loss, float32.
         wide: Whether displacements reach as far as at the beginning, bool.
     """
@@ -29,6 +32,8 @@ class TileBatch(NamedTuple):
     valid: np.ndarray
     poses: Poses
     seeds: np.ndarray
+    covered: np.ndarray
+    mixes: np.bool_
     alpha: np.float32
     wide: np.bool_
 
@@ -39,10 +44,12 @@ class SegmentationValues(NamedTuple):
     Attributes:
         alpha: Weight of the marginal entropies in the loss.
         reach: Largest displacement along each axis, in pixels of the outputs.
+        mixes: Whether tiles cover each other in the second view, 0 or 1.
     """
 
     alpha: float
     reach: int
+    mixes: int
 
 
 @dataclass(frozen=True)
@@ -51,10 +58,12 @@ class SegmentationSchedule:
 
     Attributes:
         loss: Parameters of the loss.
+        mix_from: Fraction of training at which tiles begin to cover each other.
         steps: Number of steps of the whole training.
     """
 
     loss: SegmentationLossParams
+    mix_from: float
     steps: int
 
     def at(self, step: int) -> SegmentationValues:
@@ -63,6 +72,7 @@ class SegmentationSchedule:
         return SegmentationValues(
             alpha=alpha_at(p, progress),
             reach=p.reach if progress < p.reach_falls_at else p.reach_final,
+            mixes=int(progress >= self.mix_from and self.mix_from < 1),
         )
 
 
@@ -87,7 +97,9 @@ class TileBatches:
         """
         self.images, self._valid, self._params = images, valid, params
         self._batch_size = min(params.train.batch_size, len(images))
-        self.schedule = SegmentationSchedule(params.loss, params.train.epochs * len(self))
+        self.schedule = SegmentationSchedule(
+            params.loss, params.views.mix_from, params.train.epochs * len(self)
+        )
 
     def __len__(self) -> int:
         """Return the number of batches per epoch."""
@@ -112,6 +124,9 @@ class TileBatches:
                     random, len(chosen), symmetries=views.symmetries, rotation=views.rotation
                 ),
                 seeds=random.integers(2**32, size=(2, len(chosen)), dtype=np.uint32),
+                covered=draw_covers(random, len(chosen), self.images.shape[1])
+                & bool(scheduled.mixes),
+                mixes=np.bool_(scheduled.mixes),
                 alpha=np.float32(scheduled.alpha),
                 wide=np.bool_(scheduled.reach == self._params.loss.reach),
             )

@@ -8,8 +8,9 @@ from iic.model.network import as_input
 from iic.pairs.augmentation import Draws, add_noise, change_colors
 from iic.segmentation.batches import TileBatch
 from iic.segmentation.loss import masked, segmentation_loss
+from iic.segmentation.mixing import coarse, inside_segments, mixed
 from iic.segmentation.params import SegmentationLossParams, ViewParams
-from iic.segmentation.poses import apply, seen, undo
+from iic.segmentation.poses import apply, visible
 from iic.training.learner import Learner
 
 
@@ -35,25 +36,32 @@ class SegmentationModel(Learner):
     def assign_views(
         self, batch: TileBatch, training: bool
     ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        """Compute the soft assignments of both views, those of the second in the first's pose.
+        """Compute the soft assignments of both views, those of the first in the second's pose.
 
         Args:
             batch: Batch of TileBatches.
             training: Whether BatchNorm uses the statistics of the batch.
 
         Returns:
-            z and z' of each head, (n, h, w, k); pixels that do not count in a view are zero.
+            z and z' of each head, (n, h, w, k); cells that do not count are zero. Where a tile
+            covers another in the second view, z is that of the covering tile.
         """
         # Without rotation, poses are exact and need no interpolation.
         poses = batch.poses if self._views.rotation else batch.poses._replace(degrees=None)
         images = as_input(batch.images)
         first = self._recolored(images, batch.seeds[0])
-        second = self._recolored(apply(images, poses), batch.seeds[1])
+        second = self._recolored(mixed(apply(images, poses), batch.covered), batch.seeds[1])
         z, z_t = self.network(first, training=training), self.network(second, training=training)
-        valid = _coarse(seen(batch.valid, poses), z[0].shape[1])
+        side, covered = z[0].shape[1], tf.cast(batch.covered, tf.float32)
+        inside, outside = coarse(covered, side), coarse(1 - covered, side)
+        counts = coarse(visible(batch.valid, poses), side)
+        if_mixed = counts * visible(inside_segments(z[0]), poses)
+        counts = tf.where(batch.mixes, if_mixed, counts)
+        # Cells on the edge of the cover show both tiles.
+        valid = mixed(counts, inside > 0) * (inside + outside)
         return (
-            [masked(one, valid) for one in z],
-            [masked(undo(one, poses), valid) for one in z_t],
+            [masked(mixed(apply(one, poses), inside > 0), valid) for one in z],
+            [masked(one, valid) for one in z_t],
         )
 
     def train_step(self, data: TileBatch) -> dict[str, tf.Tensor]:
@@ -90,9 +98,3 @@ class SegmentationModel(Learner):
         draws = Draws(unit=tf.zeros([tf.shape(images)[0], 0]), noise_seeds=seeds)
         images = change_colors(images, draws, [p.brightness, p.contrast, p.saturation, p.hue])
         return add_noise(images, seeds, p.noise)
-
-
-def _coarse(valid: tf.Tensor, side: int) -> tf.Tensor:
-    """Return which cells of the coarse map count: those of valid pixels alone, (n, side, side)."""
-    step = valid.shape[1] // side
-    return -tf.nn.max_pool2d(-valid[..., None], step, step, "VALID")[..., 0]

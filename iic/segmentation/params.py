@@ -80,6 +80,7 @@ class ViewParams(Section):
     saturation: Range
     hue: Annotated[float, Field(ge=0, le=0.5)]
     noise: Range
+    mix_from: Fraction
 
 
 class TrunkParams(Section):

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from iic.pipeline.paths import MEASUREMENTS
+
+SOURCE = Path("data/segmentation/source.json")
 TILES = Path("data/segmentation/tiles.npz")
 MASKS = Path("data/segmentation/masks.npz")
 SNAPSHOTS = Path("data/segmentation/snapshots.npz")
@@ -15,4 +18,6 @@ ACCURACY = REPORTS / "accuracy.csv"
 METRICS = REPORTS / "metrics.json"
 SEGMENTS = Path("data/segmentation/segments.npz")
 FIGURES = REPORTS / "figures"
+# Measured by a command, not by a stage.
+RESULTS = MEASUREMENTS / "segmentation.json"
 PAGE = REPORTS / "index.html"

@@ -1,4 +1,4 @@
-"""Poses: the changes of the geometry of square pictures, and their inverses for outputs.
+"""Poses: the changes of the geometry of square pictures, and of a network's outputs for them.
 
 A pose is an exact symmetry of the square (transposing, then mirroring along either axis: eight in
 all) followed by a rotation by a small angle. Outputs of a network have fewer pixels than pictures,
@@ -65,25 +65,8 @@ def apply(x: tf.Tensor, poses: Poses) -> tf.Tensor:
     return x if poses.degrees is None else _rotated(x, poses.degrees)
 
 
-def undo(x: tf.Tensor, poses: Poses) -> tf.Tensor:
-    """Undo poses: pixels return to their places in the picture before `apply`.
-
-    Args:
-        x: (n, s, s, c) float outputs for posed pictures.
-        poses: A pose for each.
-
-    Returns:
-        (n, s, s, c) float.
-    """
-    if poses.degrees is not None:
-        x = _rotated(x, -poses.degrees)
-    x = _where(poses.mirrored, tf.reverse(x, [2]), x)
-    x = _where(poses.flipped, tf.reverse(x, [1]), x)
-    return _where(poses.transposed, tf.transpose(x, [0, 2, 1, 3]), x)
-
-
-def seen(valid: tf.Tensor, poses: Poses) -> tf.Tensor:
-    """Return which pixels count in both: in the picture, and in the posed one after `undo`.
+def visible(valid: tf.Tensor, poses: Poses) -> tf.Tensor:
+    """Return which pixels of posed pictures count: those that show a valid pixel of the picture.
 
     Args:
         valid: (n, s, s) 1 for pixels of the picture that count, 0 for others.
@@ -92,11 +75,8 @@ def seen(valid: tf.Tensor, poses: Poses) -> tf.Tensor:
     Returns:
         (n, s, s) float32, 0 or 1.
     """
-    inside = tf.cast(valid, tf.float32)
-    if poses.degrees is None:
-        return inside
-    there_and_back = undo(apply(inside[..., None], poses), poses)[..., 0]
-    return tf.cast(there_and_back > _INSIDE, tf.float32) * inside
+    posed = apply(tf.cast(valid, tf.float32)[..., None], poses)[..., 0]
+    return tf.cast(posed > _INSIDE, tf.float32)
 
 
 def _where(chosen: tf.Tensor, changed: tf.Tensor, x: tf.Tensor) -> tf.Tensor:

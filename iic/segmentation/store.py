@@ -4,8 +4,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from iic.core.files import read_json
 from iic.core.params import Channels, Precision
-from iic.model.store import load_checked, read_config, write_model
+from iic.model.store import CONFIG, load_checked, read_config, write_model
 from iic.segmentation.params import TrunkParams
 
 if TYPE_CHECKING:
@@ -51,6 +52,12 @@ def save_trunk(
 def read_trunk_params(folder: Path) -> SavedTrunk:
     """Read the parameters of a saved network; raise InputError on a missing or damaged file."""
     return read_config(folder, SavedTrunk, _REMEDY, _REMEDY)
+
+
+def is_trunk(folder: Path) -> bool:
+    """Return whether a folder contains a segmentation network, and not one of clustering."""
+    file = folder / CONFIG
+    return file.is_file() and "channels" in read_json(file, _REMEDY)
 
 
 def load_trunk(folder: Path) -> "keras.Model":

@@ -10,6 +10,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,10 +23,15 @@ from iic.core.errors import InputError
 from iic.core.files import read_arrays, write_text
 from iic.core.plurals import counted
 from iic.core.shapes import ImageShape, array_shape, shape_of
-from iic.evaluation.card import ModelCard, check_images
+from iic.evaluation.card import Card, ModelCard, check_images
 from iic.model.assignments import Assignments
 from iic.model.network import predict
 from iic.model.store import hash_of_weights, load_network
+from iic.pipeline.paths import IMAGES
+from iic.segmentation.card import SegmentationCard
+from iic.segmentation.network import build_fine
+from iic.segmentation.paths import TILES
+from iic.segmentation.store import is_trunk, load_trunk, read_trunk_params
 from iic.serving.info import Facts, versions
 
 # Largest allowed difference of a probability; rounding causes about a hundredth of it.
@@ -33,6 +39,8 @@ TOLERANCE = 1e-4
 _CHECKED = 256
 # ONNX operator set of 2022, which older runtimes support as well.
 _OPSET = 17
+# Height and width of the tiles of a segmentation network without a card.
+_TILE = 96
 _INPUT = "images"
 
 Runtime = Callable[[np.ndarray], Assignments]
@@ -94,12 +102,18 @@ def export(model: Path, name: str, out: Path | None, images: Path, *, force: boo
             Nothing is written in these cases.
     """
     check_installed(name)
-    card = ModelCard.of(model)
-    check_images(card, model, images)
+    card: Card | None
+    if is_trunk(model):
+        card = SegmentationCard.of(model)
+        load = partial(_tile_network, model, card.tile if card else _TILE)
+    else:
+        card = clustering_card = ModelCard.of(model)
+        check_images(clustering_card, model, images)
+        load = partial(load_network, model)
     target = _target(name, out, card)
     beside = target.with_name(f"{target.name}.json")
     _check_target(name, target, beside, force)
-    network = load_network(model)
+    network = load()
     text = json.dumps(_describe(network, card, hash_of_weights(model)), indent=2) + "\n"
     checked, source = _images(images, network.input_shape[1:])
     # Computed first, since a converter could change the network.
@@ -122,15 +136,22 @@ def check_installed(name: str) -> None:
             )
 
 
+def _tile_network(model: Path, side: int) -> keras.Model:
+    """Load a segmentation network for tiles of one size, since not all formats take any."""
+    params = read_trunk_params(model)
+    tile = keras.Input((side, side, params.channels), name="tile")
+    return keras.Model(tile, build_fine(load_trunk(model), params.poolings)(tile))
+
+
 def deployable(network: keras.Model) -> keras.Model:
     """Wrap a network so that it takes stored images and names its outputs.
 
     Args:
-        network: Network from `iic.model.network.build_network`.
+        network: Network from `iic.model.network.build_network`, or of tiles.
 
     Returns:
         Model of Keras layers with the input "images", uint8, (n, h, w) or (n, h, w, 3), and the
-        outputs "cluster" (n, k) and "overcluster" (n, k').
+        outputs "cluster" (n, k) and "overcluster" (n, k'), or (n, h, w, k) and (n, h, w, k').
     """
     shape = network.input_shape[1:]
     images = keras.Input(array_shape(shape), dtype="uint8", name=_INPUT)
@@ -169,7 +190,7 @@ def check(name: str, path: Path, images: np.ndarray, expected: Assignments) -> f
     return difference
 
 
-def _target(name: str, out: Path | None, card: ModelCard | None) -> Path:
+def _target(name: str, out: Path | None, card: Card | None) -> Path:
     suffix = FORMATS[name].suffix
     if out is None:
         return Path(f"iic-{card.data}{suffix}" if card else f"iic{suffix}")
@@ -193,11 +214,12 @@ def _check_target(name: str, target: Path, beside: Path, force: bool) -> None:
         )
 
 
-def _describe(network: keras.Model, card: ModelCard | None, weights: str) -> Facts:
+def _describe(network: keras.Model, card: Card | None, weights: str) -> Facts:
     """Description of the file: input, outputs, names of the clusters, and origin."""
     heads = dict(zip(Assignments._fields, network.outputs, strict=True))
     names = [card.cluster_names(), card.overcluster_names()] if card else [[], []]
     shape = network.input_shape[1:]
+    tiles = len(network.outputs[0].shape) == 4
     meaning = (
         "ink light (255) on dark paper (0)" if shape[2] == 1 else "red, green, blue (0 to 255)"
     )
@@ -206,13 +228,13 @@ def _describe(network: keras.Model, card: ModelCard | None, weights: str) -> Fac
             "name": _INPUT,
             "dtype": "uint8",
             "shape": ["n", *array_shape(shape)],
-            "meaning": f"{meaning}, as stored in data/images.npz",
+            "meaning": f"{meaning}, as stored in {TILES if tiles else IMAGES}",
         },
         "outputs": {
             head: {
                 "dtype": "float32",
-                "shape": ["n", output.shape[-1]],
-                "meaning": "probability of each",
+                "shape": ["n", *output.shape[1:]],
+                "meaning": f"probability of each{' for each pixel' if tiles else ''}",
                 "names": known or None,
             }
             for (head, output), known in zip(heads.items(), names, strict=True)
@@ -229,7 +251,8 @@ def _describe(network: keras.Model, card: ModelCard | None, weights: str) -> Fac
 def _images(path: Path, shape: ImageShape) -> tuple[np.ndarray, str]:
     """Images for the check, and their description; generated images if there are no real ones."""
     if path.exists():
-        images = read_arrays(path, ["test_images"])["test_images"][:_CHECKED]
+        name = "test_tiles" if path.name == TILES.name else "test_images"
+        images = read_arrays(path, [name])[name][:_CHECKED]
         if len(images) and shape_of(images) == shape:
             return images, f"{counted(len(images), 'test image')} of {path}"
     return generated_images(_CHECKED, shape), f"{_CHECKED} generated images"

@@ -1,4 +1,4 @@
-"""Segmentation, stage 3, the only one that reads masks: match segments to classes and score."""
+"""Segmentation, stage 4, the only one that reads masks: match segments to classes and score."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Segmentation, stage 4: draw the figures, the animation and the page."""
+"""Segmentation, stage 5: draw the figures, the animation and the page."""
 
 import matplotlib
 
@@ -20,6 +20,7 @@ from iic.segmentation.paths import (
     METRICS,
     MODEL_CARD,
     PAGE,
+    RESULTS,
     SEGMENTS,
     SNAPSHOTS,
     TILES,
@@ -58,6 +59,7 @@ def main(params: SegmentationParams) -> None:
         map=read_arrays(MAP, ["picture"])["picture"],
         map_truth=segments["map_masks"],
         map_segments=segments["map"],
+        study=read_json(RESULTS, f"git restore {RESULTS}").get("runs", {}).get("study", {}),
     )
     pictures = render_pictures(finished)
     for picture in pictures:

@@ -1,4 +1,4 @@
-"""Segmentation, stage 1: read or draw the pictures, and store tiles and masks apart."""
+"""Segmentation, stage 2: read or draw the pictures, and store tiles and masks apart."""
 
 import numpy as np
 

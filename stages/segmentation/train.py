@@ -1,4 +1,4 @@
-"""Segmentation, stage 2: train both heads on pairs of views, without reading masks."""
+"""Segmentation, stage 3: train both heads on pairs of views, without reading masks."""
 
 import logging
 from pathlib import Path

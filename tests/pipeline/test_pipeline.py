@@ -26,19 +26,20 @@ _LOWEST = {"core", "render"}
 _SECOND = {"data", "pairs", "model", "pipeline"}
 _THIRD = {"training", "evaluation"}
 _FOURTH = {"report", "serving"}
+_USING = _LOWEST | _SECOND | _THIRD | {"segmentation"}
 BELOW = {
     "core": set(),
     "render": set(),
     **dict.fromkeys(_SECOND, _LOWEST),
     **dict.fromkeys(_THIRD, _LOWEST | _SECOND),
-    **dict.fromkeys(_FOURTH, _LOWEST | _SECOND | _THIRD),
+    "segmentation": _LOWEST | _SECOND | _THIRD,
+    **dict.fromkeys(_FOURTH, _USING),
     # A library: it neither reads the pipeline's files nor knows its commands.
     "estimator": (_LOWEST | _SECOND | _THIRD) - {"pipeline"},
-    "segmentation": _LOWEST | _SECOND | _THIRD,
     # Figures of a fitted estimator, also those of the explorer.
     "notebook": _LOWEST | _SECOND | _THIRD | _FOURTH | {"estimator"},
-    "experiments": _LOWEST | _SECOND | _THIRD | _FOURTH,
-    "cli": _LOWEST | _SECOND | _THIRD | _FOURTH | {"experiments"},
+    "experiments": _USING | _FOURTH,
+    "cli": _USING | _FOURTH | {"experiments"},
 }
 
 

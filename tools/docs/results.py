@@ -68,7 +68,7 @@ def recipes() -> str:
                     PERCENT(min(accuracy)),
                     str(len(accuracy)),
                     f"1/{times:.1f}" if times else "–",
-                    MINUTES(statistics.fmean(seconds)) if seconds else "–",
+                    MINUTES(statistics.median(seconds)) if seconds else "–",
                 )
             )
     return markdown_table(titles, [*rows, *_article_row(trainings)])

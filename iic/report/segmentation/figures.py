@@ -1,5 +1,7 @@
 """Figures of the report of a segmentation."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -12,7 +14,7 @@ from iic.render.palette import painted
 from iic.render.pictures import Picture, animation, sharp_png
 from iic.report.segmentation.run import SegmentedRun
 from iic.segmentation.constants import IGNORED
-from iic.segmentation.paths import ACCURACY, HISTORY, SEGMENTS, SNAPSHOTS, TILES
+from iic.segmentation.paths import ACCURACY, HISTORY, RESULTS, SEGMENTS, SNAPSHOTS, TILES
 
 COMMAND = "dvc repro segmentation/dvc.yaml:report"
 # Tiles of the first figure and of the animation, and most bytes of its frames on the page.
@@ -33,6 +35,7 @@ def render_pictures(run: SegmentedRun) -> list[Picture]:
         confusion(run) if run.is_labelled else None,
         overclusters(run),
         textures(run),
+        study(run.study) if run.study else None,
     ]
     return [picture for picture in drawn if picture is not None]
 
@@ -216,6 +219,42 @@ def textures(run: SegmentedRun) -> Picture | None:
         f"{TILES}, {SEGMENTS}",
         run.seed,
         sharp_png(mosaics.samples_figure(rows, _PATCHES)),
+        COMMAND,
+    )
+
+
+def study(runs: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Picture:
+    """Draw the pixel accuracy by alpha and reach, over several seeds.
+
+    Args:
+        runs: Rows of the part "study" in reports/measurements/segmentation.json, by alpha and
+            reach ("5.0 1") and by seed.
+    """
+    values = {name: [row["pixel_acc"] for row in rows.values()] for name, rows in runs.items()}
+    alphas, reaches = ([*dict.fromkeys(part)] for part in zip(*map(str.split, values), strict=True))
+    curves = {
+        f"alpha {float(alpha):g}": [
+            100 * np.array([values[f"{alpha} {reach}"] for reach in reaches]).T
+        ]
+        for alpha in alphas
+    }
+    seeds = len(next(iter(values.values())))
+    best = max(values, key=lambda name: float(np.mean(values[name])))
+    alpha, reach = best.split()
+    return Picture(
+        "study.png",
+        "Study: alpha and the displacements",
+        f"Accuracy of the test pixels of textures, mean and range over {seeds} seeds, of trainings "
+        "with a constant alpha and a constant largest displacement T.",
+        f"{len(alphas)} curves over T; the highest mean, {100 * np.mean(values[best]):.1f} %, has "
+        f"alpha {float(alpha):g} and T = {reach}.",
+        f"{RESULTS} (study)",
+        f"0 to {seeds - 1}",
+        sharp_png(
+            figures.variants_figure(
+                [("Textures", "pixel accuracy, test (%)")], curves, int(reaches[0]), "T, cells"
+            )
+        ),
         COMMAND,
     )
 

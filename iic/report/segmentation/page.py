@@ -38,6 +38,7 @@ _SECTIONS = (
     ("results", "Results", ("scenes", "training", "accuracy", "losses", "confusion")),
     ("overclusters-section", "Overclusters", ("overclusters", "textures")),
     ("map", "Map", ()),
+    ("study-section", "Study", ("study",)),
     ("reproduce", "Reproduce", ()),
 )
 # Quality of the map's JPEG, 1 to 100.
@@ -89,7 +90,7 @@ def render_page(run: SegmentedRun, pictures: Sequence[Picture]) -> str:
             {name: drawn[name] for name in names if name in drawn},
         )
         for anchor, title, names in _SECTIONS
-        if anchor != "map" or shown_map
+        if (anchor != "map" or shown_map) and (anchor != "study-section" or run.study)
     }
     return render_html(
         "iic.report.segmentation",

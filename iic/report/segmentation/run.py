@@ -30,6 +30,7 @@ class SegmentedRun:
         map: A whole picture (h, w, 3), uint8; empty for data without a map.
         map_truth: Classes of its pixels (h, w), or IGNORED.
         map_segments: Segments of its pixels (h, w).
+        study: Part "study" of reports/measurements/segmentation.json; may be empty.
     """
 
     settings: Mapping[str, object]
@@ -44,6 +45,7 @@ class SegmentedRun:
     map: np.ndarray
     map_truth: np.ndarray
     map_segments: np.ndarray
+    study: Mapping[str, Mapping[str, Mapping[str, float]]]
 
     @property
     def is_labelled(self) -> bool:

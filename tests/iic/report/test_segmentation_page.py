@@ -68,6 +68,15 @@ def make_run(*, labelled=True, colored=False, has_map=False):
         map=random.integers(0, 256, (*sizes, 3), np.uint8) if has_map else np.empty((0, 0, 3)),
         map_truth=random.integers(0, 3, sizes, np.uint8),
         map_segments=random.integers(0, K, sizes, np.uint8),
+        study={
+            f"{alpha} {reach}": {
+                str(seed): {"pixel_acc": (alpha + reach + seed) / 20} for seed in range(2)
+            }
+            for alpha in (1.0, 5.0)
+            for reach in (0, 1)
+        }
+        if has_map
+        else {},
     )
 
 
@@ -81,7 +90,7 @@ def test_page_needs_no_other_file_and_shows_every_figure(kind):
         assert target in anchors
     for picture in pictures:
         assert picture.anchor in anchors
-        assert picture.seed == "5"
+        assert picture.seed == ("0 to 1" if picture.anchor == "study" else "5")
 
 
 def test_figures_that_need_masks_are_left_out_without_them():
@@ -135,6 +144,12 @@ def test_a_map_has_its_layers_and_others_have_no_section():
     assert page.count('data-layer="segments"') == 1
     assert page.count('data-layer="truth"') == 1
     assert 'id="map"' not in rendered("labelled")[2]
+
+
+def test_a_study_is_drawn_if_it_was_measured():
+    (picture,) = (p for p in rendered("map")[1] if p.anchor == "study")
+    assert "the highest mean, 32.5 %, has alpha 5 and T = 1" in picture.alt
+    assert 'id="study"' not in rendered("labelled")[2]
 
 
 def test_wrong_settings_of_a_run_are_marked():

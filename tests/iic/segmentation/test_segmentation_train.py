@@ -8,12 +8,14 @@ from iic.core.constants import Head
 from iic.segmentation.batches import TileBatches
 from iic.segmentation.learner import SegmentationModel
 from iic.segmentation.loss import segmentation_loss
+from iic.segmentation.mixing import draw_covers, inside_segments
 from iic.segmentation.network import build_fine, build_pixels, build_trunk
-from iic.segmentation.poses import Poses
+from iic.segmentation.poses import Poses, apply
 from iic.segmentation.predict import segment_tiles
 from iic.segmentation.train import train_segmentation
 from iic.training.fit import Watching
 
+STILL = {f"views.{name}": 0.0 for name in ("rotation", "brightness", "contrast", "noise")}
 BORDERS = np.random.default_rng(1).integers(8, 24, size=15)
 
 
@@ -115,25 +117,82 @@ def test_step_minimises_the_weighted_loss_of_both_heads(tiles):
 
 
 def test_views_without_changes_give_equal_outputs(tiles):
-    still = {f"views.{name}": 0.0 for name in ("rotation", "brightness", "contrast", "noise")}
-    model, batch = first_step(settings(still | {"views.symmetries": False}), tiles)
+    model, batch = first_step(settings(STILL | {"views.symmetries": False}), tiles)
     for a, b in zip(*model.assign_views(batch, training=False), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-def test_outputs_of_the_second_view_return_to_the_pose_of_the_first(tiles):
-    """A network of 1×1 convolutions commutes with poses, so its outputs agree after `undo`."""
-    still = {f"views.{name}": 0.0 for name in ("rotation", "brightness", "contrast", "noise")}
-    model, batch = first_step(settings(still), tiles)
-    for layer in model.network.layers:
+def look_at_one_pixel(network):
+    """Make all convolutions 1×1, so that the network commutes with poses and with mixing."""
+    for layer in network.layers:
         if layer.name.endswith("_conv"):
             kernel, *others = layer.get_weights()
             centre = np.zeros_like(kernel)
             centre[1, 1] = kernel[1, 1]
             layer.set_weights([centre, *others])
+
+
+@pytest.mark.parametrize("mix_from", [0.0, 1.0])
+def test_outputs_of_the_first_view_follow_the_pose_and_the_mixing_of_the_second(tiles, mix_from):
+    model, batch = first_step(settings(STILL | {"views.mix_from": mix_from}), tiles)
+    look_at_one_pixel(model.network)
     assert len({tuple(bits) for bits in np.array(batch.poses[:3]).T}) > 1
+    assert np.any(batch.covered) == (mix_from == 0)
     for a, b in zip(*model.assign_views(batch, training=False), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+        # All cells count but those on the edge of the cover, and of segments while tiles are mixed.
+        share = np.mean(np.sum(a, axis=-1))
+        assert 0.05 < share < 0.95 if mix_from == 0 else share == pytest.approx(1)
+
+
+def test_the_second_view_shows_the_covering_tile(tiles):
+    model, batch = first_step(settings(STILL | {"views.mix_from": 0.0}), tiles)
+    still = batch._replace(covered=tf.zeros_like(batch.covered))
+    everywhere = batch._replace(covered=tf.ones_like(batch.covered))
+    plain, covered = (model.assign_views(b, training=False)[1][0] for b in (still, everywhere))
+    # Each tile is covered by the posed tile before it.
+    np.testing.assert_allclose(covered, np.roll(plain, 1, axis=0), atol=1e-5)
+    assert np.abs(np.asarray(covered) - np.asarray(plain)).max() > 1e-3
+
+
+def test_mixing_begins_at_its_share_of_the_training(tiles):
+    params = settings({"views.mix_from": 0.5})
+    batches = TileBatches(tiles, np.ones(tiles.shape, bool), params)
+    mixes = [bool(b.covered.any()) for epoch in range(3) for b in batches.epoch(epoch)]
+    # Nine steps, of which the fifth is at one half.
+    assert mixes == [False] * 4 + [True] * 5
+    never = TileBatches(tiles, np.ones(tiles.shape, bool), settings({"views.mix_from": 1.0}))
+    assert not any(b.covered.any() for epoch in range(3) for b in never.epoch(epoch))
+
+
+def test_covers_are_cells_that_cover_half_of_the_views():
+    covers = draw_covers(np.random.default_rng(0), 400, 16)
+    assert covers.mean() == pytest.approx(0.5, abs=0.05)
+    assert 0.35 < covers.mean(axis=0).min() <= covers.mean(axis=0).max() < 0.65
+    # A few cells: along a row, a view changes seldom, and few views are covered as a whole.
+    assert 0 < np.abs(np.diff(covers.astype(int), axis=2)).sum(axis=2).mean() < 2
+    assert (covers.mean(axis=(1, 2)) % 1 == 0).mean() < 0.15
+
+
+def test_cells_beside_a_change_of_segments_are_not_inside():
+    soft = np.zeros((1, 6, 6, 2), np.float32)
+    soft[:, :, :3, 0] = soft[:, :, 3:, 1] = 1
+    expected = np.ones((6, 6))
+    expected[:, 2:4] = 0
+    np.testing.assert_array_equal(inside_segments(soft)[0], expected)
+
+
+def test_only_while_tiles_are_mixed_cells_at_borders_do_not_count(tiles):
+    model, batch = first_step(settings(STILL | {"views.mix_from": 1.0}), tiles)
+    for _ in range(30):  # BatchNorm learns the statistics, so that all segments occur.
+        model.assign_views(batch, training=True)
+    nothing = batch._replace(mixes=tf.constant(True))
+    shares = [
+        float(np.mean(np.sum(model.assign_views(b, training=False)[0][0], axis=-1)))
+        for b in (batch, nothing)
+    ]
+    assert shares[0] == pytest.approx(1)
+    assert shares[1] < 0.95
 
 
 def test_cells_with_a_pixel_that_is_not_valid_do_not_count(tiles):
@@ -144,6 +203,7 @@ def test_cells_with_a_pixel_that_is_not_valid_do_not_count(tiles):
     sums = z[0].numpy().sum(axis=-1)
     expected = np.ones_like(sums)
     expected[:, 5 // 4, 9 // 4] = 0
+    expected = apply(expected[..., None], batch.poses._replace(degrees=None))[..., 0]
     np.testing.assert_allclose(sums, expected, atol=1e-5)
 
 

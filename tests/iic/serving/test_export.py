@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import pytest
 from conftest import ROOT, run
+from segmentation_settings import settings
 
 from iic.cli import export as command
 from iic.cli.main import main
@@ -26,6 +27,11 @@ from iic.evaluation.card import ModelCard, card_path, write_card
 from iic.model.assignments import Assignments
 from iic.model.network import build_network, predict
 from iic.model.store import hash_of_weights, load_network, read_model_params, save_network
+from iic.segmentation.card import SegmentationCard
+from iic.segmentation.network import build_trunk
+from iic.segmentation.paths import TILES
+from iic.segmentation.predict import segment_tiles
+from iic.segmentation.store import load_trunk, save_trunk
 from iic.serving.export import (
     FORMATS,
     TOLERANCE,
@@ -433,3 +439,49 @@ def test_the_examples_of_the_documentation_run(exported, network, place, here, c
     clusters = predict(network, images).cluster.argmax(axis=1)
     expected = [None if CLUSTERS[k] is None else LABELS[CLUSTERS[k]] for k in clusters]
     assert printed.strip() == str(expected)
+
+
+@pytest.fixture(scope="module", params=[True, False])
+def segmentation(request, tmp_path_factory) -> Path:
+    """A folder with a segmentation network, with a card and tiles or without both."""
+    folder, params = tmp_path_factory.mktemp("segmentation"), settings().model
+    model = folder / "segmentation/model"
+    keras.utils.set_random_seed(0)
+    save_trunk(build_trunk(params, 1), params, model, "float32")
+    if request.param:
+        card = SegmentationCard(
+            seed=0,
+            data="textures",
+            tile=32,
+            labels=["brick", "grass", "gravel"],
+            clusters=[2, None, 0],
+            overclusters=[None] * params.overclusters,
+            metrics={},
+            weights_sha256=hash_of_weights(model),
+        )
+        write_card(card, card_path(model))
+        tiles = np.random.default_rng(0).integers(0, 256, (6, 32, 32), np.uint8)
+        write_arrays(folder / TILES, {"test_tiles": tiles})
+    return folder
+
+
+@formats
+def test_a_segmentation_network_gives_probabilities_of_each_pixel(segmentation, name, here):
+    skip_without(name)
+    model = segmentation / "segmentation/model"
+    done = export(model, name, None, segmentation / TILES, force=False)
+    assert done.difference <= TOLERANCE
+    side = 32 if card_path(model).exists() else 96
+    tiles = np.random.default_rng(1).integers(0, 256, (3, side, side), np.uint8)
+    found = FORMATS[name].load(done.path)(tiles)
+    expected = segment_tiles(load_trunk(model), 2, tiles)
+    assert found.cluster.shape == (3, side, side, 3)
+    # Rounding may change a pixel between two equally likely segments.
+    assert (found.cluster.argmax(axis=-1) == expected.cluster).mean() > 0.999
+    assert (found.overcluster.argmax(axis=-1) == expected.overcluster).mean() > 0.999
+    described = json.loads(done.description.read_text())
+    assert described["outputs"]["cluster"]["shape"] == ["n", side, side, 3]
+    assert described["outputs"]["cluster"]["meaning"] == "probability of each for each pixel"
+    assert described["outputs"]["cluster"]["names"] == (
+        ["gravel", None, "brick"] if side == 32 else None
+    )

@@ -15,7 +15,7 @@ from iic.evaluation.card import card_path, write_card
 from iic.model.store import hash_of_weights
 from iic.segmentation.card import SegmentationCard
 from iic.segmentation.network import build_trunk
-from iic.segmentation.predict import segment_picture
+from iic.segmentation.predict import Segments, segment_picture
 from iic.segmentation.store import save_trunk
 
 
@@ -148,11 +148,13 @@ def test_two_pictures_of_one_name_are_refused(made, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_one_segment_for_all_pixels_is_reported(made, tmp_path, caplog):
+def test_one_segment_for_all_pixels_is_reported(made, tmp_path, monkeypatch, caplog):
     folder, _, _ = made
-    Image.new("RGB", (64, 64), "red").resize((200, 200)).save(tmp_path / "red.png")
-    segment(folder, tmp_path / "out", tmp_path / "red.png")
-    assert any("lie in segment" in message for message in caplog.messages)
+    all_in_two = Segments(*(np.full((50, 70), 2, np.uint8) for _ in range(2)))
+    monkeypatch.setattr("iic.serving.segment.segment_picture", lambda *_: all_in_two)
+    segment(folder, tmp_path / "out", folder / "pictures/a.png")
+    (message,) = caplog.messages
+    assert message.startswith("warning: more than 99 % of the pixels of 1 picture lie in segment 2")
 
 
 def test_a_damaged_picture_is_named(made, tmp_path):

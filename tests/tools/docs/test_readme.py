@@ -39,8 +39,8 @@ def test_every_marker_belongs_to_a_generated_part():
 def test_missing_or_repeated_markers_are_refused():
     page = Path("README.md")
     text = (ROOT / page).read_text("utf-8")
-    for broken in (text.replace("<!-- end graph -->\n", ""), text + "<!-- begin graph -->\n"):
-        with pytest.raises(InputError, match="README.md: expected one pair of markers for 'graph'"):
+    for broken in (text.replace("<!-- end recipes -->\n", ""), text + "<!-- begin recipes -->\n"):
+        with pytest.raises(InputError, match="expected one pair of markers for 'recipes'"):
             readme.render(page, broken)
 
 

@@ -10,6 +10,7 @@ TINY = {
     "data.train_tiles": 12,
     "data.test_tiles": 3,
     "views.rotation": 10.0,
+    "views.mix_from": 0.5,
     "model.widths": [4, 6],
     "model.overclusters": 5,
     "loss.reach": 2,

@@ -1,0 +1,137 @@
+"""Peers of the segmentation pipeline, the file of measurements and its tables."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter1d
+from segmentation_settings import settings
+
+from iic.core.errors import InputError
+from iic.segmentation.tiling import Scenes
+from tools.bench import segmentation
+from tools.docs import segmentation as page
+
+segmenters = pytest.importorskip("tools.bench.segmenters")
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    """Tiles of noise that is smooth along rows or columns, left and right of a border."""
+    rng = np.random.default_rng(0)
+    smooth = gaussian_filter1d(rng.normal(size=(96, 96)), 3, axis=1)
+    stripes = (128 + 40 * smooth / smooth.std()).clip(0, 255).astype(np.uint8)
+    tiles, masks = [], []
+    for border in rng.integers(32, 64, 6):
+        left = np.arange(96) < border
+        tiles.append(np.where(left, stripes, stripes.T))
+        masks.append(np.tile(left, (96, 1)))
+    tiles, masks = np.stack(tiles), np.stack(masks).astype(np.uint8)
+    valid = np.ones_like(masks, bool)
+    return Scenes(tiles[:4], valid[:4], masks[:4], tiles[4:], masks[4:], ("down", "across"))
+
+
+@pytest.mark.parametrize(("name", "least"), [("energies", 0.85), ("slic", 0.7)])
+def test_filter_energies_tell_textures_apart(scenes, name, least):
+    method = segmenters.SEGMENTERS[name]
+    found = segmenters.segment(method, scenes.train_tiles, scenes.test_tiles, 2, 0)
+    assert found.shape == scenes.test_masks.shape
+    share = (found == scenes.test_masks).mean()
+    assert max(share, 1 - share) > least
+
+
+def test_grey_values_say_nothing_about_equalised_textures(scenes):
+    method = segmenters.SEGMENTERS["k-means"]
+    found = segmenters.segment(method, scenes.train_tiles, scenes.test_tiles, 2, 0)
+    share = (found == scenes.test_masks).mean()
+    assert 0.4 < share < 0.6
+
+
+def test_a_region_has_one_segment(scenes):
+    tile = scenes.test_tiles[0]
+    method = segmenters.SEGMENTERS["slic"]
+    found = segmenters.segment(method, scenes.train_tiles, tile[None], 3, 0)[0]
+    regions = method.regions(tile)
+    for region in range(regions.max() + 1):
+        assert len(np.unique(found[regions == region])) == 1
+
+
+@pytest.mark.parametrize("name", list(segmenters.SEGMENTERS))
+def test_colours_and_seeds_are_used(name):
+    tiles = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 3), np.uint8)
+    tiles[:, :, 20:] = (200, 30, 30)
+    found = [
+        segmenters.segment(segmenters.SEGMENTERS[name], tiles[:2], tiles[2:], 2, 5)
+        for _ in range(2)
+    ]
+    np.testing.assert_array_equal(*found)
+    assert len(np.unique(found[0])) == 2
+
+
+@pytest.fixture
+def measured(tmp_path, monkeypatch, scenes):
+    """The command with one quick peer and two seeds, and a file of its own."""
+    monkeypatch.setattr(segmentation, "RESULTS", tmp_path / "segmentation.json")
+    monkeypatch.setattr(segmentation, "SEEDS", range(2))
+    monkeypatch.setattr(segmentation, "load_scenes", lambda data, seed: scenes)
+    monkeypatch.setattr(segmentation, "segmentation_recipe", lambda name: settings())
+    return tmp_path / "segmentation.json"
+
+
+def test_rows_are_kept_while_their_settings_are_the_same(measured, monkeypatch):
+    calls = []
+
+    def measure(scenes, params):
+        calls.append((params.seed, params.model.overclusters))
+        return {"pixel_acc": 0.5, "mean_iou": 0.25, "seconds": 60.0}
+
+    for value, expected in ((5, 2), (5, 2), (6, 4)):
+        params = settings({"model.overclusters": value})
+        monkeypatch.setattr(segmentation, "_variants", lambda part, p=params: [("iic", p, measure)])
+        segmentation.main(["default"])
+        assert len(calls) == expected
+    rows = json.loads(measured.read_text())["runs"]["default"]["iic"]
+    assert set(rows) == {"0", "1"}
+    assert rows["1"]["settings"]["model"]["overclusters"] == 6
+    assert rows["1"]["commit"]
+
+
+def test_a_part_measures_the_network_and_all_peers(measured, monkeypatch):
+    monkeypatch.setattr(segmentation, "SEEDS", range(1))
+    segmentation.main(["default"])
+    runs = json.loads(measured.read_text())["runs"]["default"]
+    assert set(runs) == {"iic", *segmenters.SEGMENTERS}
+    for rows in runs.values():
+        assert 0.3 < rows["0"]["pixel_acc"] <= 1
+        assert rows["0"]["seconds"] > 0
+    table = page.peers("default")
+    assert table.splitlines()[0].startswith("| method | pixel accuracy")
+    assert "**this project**" in table
+
+
+def test_an_unknown_part_is_refused(measured):
+    with pytest.raises(InputError, match=r"mars: not a part \(one of default, earth, study\)"):
+        segmentation.main(["mars"])
+
+
+def test_the_study_changes_alpha_and_reach_alone():
+    base = settings()
+    params = segmentation.study_params(base, 2.0, 3)
+    assert (params.loss.alpha, params.loss.alpha_final) == (2.0, None)
+    assert (params.loss.reach, params.loss.reach_final) == (3, 3)
+    assert params.views == base.views
+    assert params.model == base.model
+
+
+def test_tables_say_what_is_not_measured(measured):
+    assert "python -m tools.bench.segmentation earth" in page.peers("earth")
+    assert "python -m tools.bench.segmentation study" in page.study()
+
+
+def test_the_table_of_the_study_has_all_values(measured):
+    rows = {"0": {"pixel_acc": 0.9}, "1": {"pixel_acc": 0.8}}
+    runs = {f"{a} {r}": rows for a in segmentation.ALPHAS for r in segmentation.REACHES}
+    measured.write_text(json.dumps({"machine": {}, "runs": {"study": runs}}))
+    table = page.study().splitlines()
+    assert table[0] == "| alpha | T = 0 | T = 1 | T = 2 | T = 3 |"
+    assert table[2] == "| 1 | " + " | ".join(["85.0 ± 7.1 %"] * 4) + " |"

@@ -1,0 +1,66 @@
+"""Tables of docs/segmentation.md: segmentation beside peers, and the study of alpha and reach."""
+
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+from tools.bench.segmentation import ALPHAS, REACHES, read_results
+from tools.docs.tables import MINUTES, SHARE, markdown_table
+
+_NOT_MEASURED = "Not measured yet: `python -m tools.bench.segmentation {part}`."
+
+
+# Titles of the methods that need no extra package here.
+_TITLES = {
+    "iic": "**this project**",
+    "k-means": "k-means on pixels",
+    "energies": "k-means on filter energies",
+    "felzenszwalb": "Felzenszwalb, then k-means on its regions",
+    "slic": "SLIC, then k-means on its superpixels",
+}
+
+
+def peers(part: str) -> str:
+    """Return a table of the methods on one data set, mean ± deviation over the seeds.
+
+    Args:
+        part: Name of the recipe, "default" for textures.
+    """
+    runs: Mapping[str, Any] = read_results().get("runs", {}).get(part, {})
+    if not _TITLES.keys() <= runs.keys():
+        return _NOT_MEASURED.format(part=part)
+    rows = []
+    for name, title in _TITLES.items():
+        found = list(runs[name].values())
+        acc = [row["pixel_acc"] for row in found]
+        rows.append(
+            (
+                title,
+                SHARE.mean(acc),
+                SHARE(min(acc)),
+                SHARE.mean([row["mean_iou"] for row in found]),
+                str(len(found)),
+                MINUTES(statistics.median(row["seconds"] for row in found)),
+            )
+        )
+    titles = "method | pixel accuracy, test | lowest | mean IoU | seeds | minutes"
+    return markdown_table(titles, rows)
+
+
+def study() -> str:
+    """Return a table of the pixel accuracy by alpha and reach, mean ± deviation over the seeds."""
+    runs: Mapping[str, Any] = read_results().get("runs", {}).get("study", {})
+    names = [f"{alpha} {reach}" for alpha in ALPHAS for reach in REACHES]
+    if not all(name in runs for name in names):
+        return _NOT_MEASURED.format(part="study")
+    rows = [
+        (
+            f"{alpha:g}",
+            *(
+                SHARE.mean([row["pixel_acc"] for row in runs[f"{alpha} {reach}"].values()])
+                for reach in REACHES
+            ),
+        )
+        for alpha in ALPHAS
+    ]
+    return markdown_table(" | ".join(("alpha", *(f"T = {reach}" for reach in REACHES))), rows)
