@@ -188,7 +188,7 @@ def test_the_model_may_be_the_current_folder(model, card, data, monkeypatch):
         ("model/model.json", "{", "model/model.json: Invalid JSON"),
         ("model/model.json", '{"widths": [0]}', "model/model.json: widths[0]: 0 should be"),
         ("model/model.weights.h5", None, "model/model.weights.h5: not found"),
-        ("model-card.json", "{}", "model-card.json: recipe: missing"),
+        ("model-card.json", "{}", "model-card.json: seed: missing"),
         ("data/images.npz", "no archive", "data/images.npz: contains no images; delete it"),
     ],
 )

@@ -121,7 +121,8 @@ def test_every_iic_command_and_option_exists(page):
 
 @pages
 def test_every_recipe_exists(page):
-    known = {DEFAULT, *(path.stem for path in (ROOT / "recipes").glob("*.yaml"))}
+    folders = (ROOT / "recipes", ROOT / "segmentation/recipes")
+    known = {DEFAULT, *(path.stem for folder in folders for path in folder.glob("*.yaml"))}
     for words in commands(page.read_text("utf-8"), "iic"):
         if words[0] in ("recipe", "seeds") and len(words) > 1 and not words[1].startswith("-"):
             assert words[1] in known or words[1].isupper(), words
