@@ -18,9 +18,9 @@ from iic.segmentation.paths import ACCURACY, HISTORY, RESULTS, SEGMENTS, SNAPSHO
 
 COMMAND = "dvc repro segmentation/dvc.yaml:report"
 # Tiles of the first figure and of the animation, and most bytes of its frames on the page.
-_TILES, _SHOWN, _FRAME_BYTES = 6, 6, 2_000_000
+_TILES, _SHOWN, _FRAME_BYTES = 6, 4, 300_000
 # Largest number of overclusters that are shown, patches of each, and patches along a tile.
-_ROWS, _PATCHES, _ALONG = 24, 8, 3
+_ROWS, _PATCHES, _ALONG = 24, 7, 3
 # Colours of a wrong and of an unscored pixel.
 _WRONG, _UNSCORED = np.array([213, 40, 0], np.uint8), np.array([90, 90, 90], np.uint8)
 
