@@ -9,14 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
+from scipy.signal import fftconvolve
 from skimage.color import rgb2lab
 from skimage.filters import gabor_kernel
 from skimage.segmentation import felzenszwalb, slic
 from sklearn.cluster import KMeans
 from sklearn.preprocessing import StandardScaler
 
-# Pixels that k-means is fitted to, drawn from all training tiles.
-_SAMPLED = 100_000
+# Tiles, evenly spread over those of the training, and pixels of them that k-means is fitted to.
+_FITTED, _SAMPLED = 120, 100_000
 # Cycles per pixel and orientations of the filters; extent of the mean of their energies, pixels.
 _FREQUENCIES, _ORIENTATIONS, _EXTENT = (0.1, 0.2, 0.35), 4, 5.0
 # Settings of the regions: scale of Felzenszwalb, and pixels of a superpixel of SLIC.
@@ -58,9 +59,8 @@ def energies(tile: np.ndarray) -> np.ndarray:
     grey = grey / np.float32(255)
     found = []
     for kernel in _KERNELS:
-        squared = sum(
-            ndimage.convolve(grey, part, mode="reflect") ** 2 for part in (kernel.real, kernel.imag)
-        )
+        wide = np.pad(grey, [(side // 2, side // 2) for side in kernel.shape], "symmetric")
+        squared = sum(fftconvolve(wide, part, "valid") ** 2 for part in (kernel.real, kernel.imag))
         found.append(np.log(ndimage.gaussian_filter(squared, _EXTENT) + 1e-6))
     if tile.ndim == 3:
         lab = rgb2lab(tile) / 100
@@ -112,8 +112,9 @@ def segment(
         Segments (m, s, s), integers.
     """
     random = np.random.default_rng(seed)
+    fitted = train[:: max(1, len(train) // _FITTED)]
     sample = np.concatenate(
-        [rows for rows, _ in _described(method, train, random, _SAMPLED // len(train) + 1)]
+        [rows for rows, _ in _described(method, fitted, random, _SAMPLED // len(fitted) + 1)]
     )
     scaler = StandardScaler().fit(sample)
     model = KMeans(n_clusters=k, n_init=5, random_state=seed).fit(scaler.transform(sample))
