@@ -23,8 +23,13 @@ def info(model: Path, as_json: bool) -> None:
 
     Data and reports are expected beside the model's folder. Missing files are listed.
     """
+    from iic.model.store import read_model_params
+    from iic.segmentation.store import is_trunk
     from iic.serving.info import describe
 
+    if is_trunk(model):
+        # Its error names the commands for such a network.
+        read_model_params(model)
     facts = describe(model, model.parent / IMAGES, model.parent / METRICS)
     click.echo(json.dumps(facts, indent=2) if as_json else "\n".join(lines(facts)))
 

@@ -33,6 +33,11 @@ _MAX_CONFIG_BYTES = 1 << 20
 # Upper bound in bytes on what HDF5 stores besides the numbers.
 _HDF5_OVERHEAD = 1 << 20
 _REMEDY = "delete the folder and run `dvc repro`, or `dvc pull` the model"
+# What a network is that has a parameter which others lack, and what it is for.
+_KINDS = {
+    "head_widths": "a clustering network; `iic predict`, `iic explore` and `iic info` use it",
+    "channels": "a segmentation network; `iic segment` and `iic export` use it",
+}
 MISSING_REMEDY = "run `dvc repro`, or `dvc pull` it"
 DAMAGED_REMEDY = "delete it and run `dvc repro`, or `dvc pull` it"
 
@@ -221,9 +226,13 @@ def read_config(folder: Path, kind: type[_S], missing: str, damaged: str) -> _S:
         InputError: The file is missing or damaged.
     """
     path = folder / CONFIG
+    text = read_text(path, missing, damaged, _MAX_CONFIG_BYTES)
     try:
-        return kind.model_validate_json(read_text(path, missing, damaged, _MAX_CONFIG_BYTES))
+        return kind.model_validate_json(text)
     except ValidationError as error:
+        for key, whose in _KINDS.items():
+            if f'"{key}"' in text and key not in kind.model_fields:
+                raise InputError(f"{folder}: {whose}") from error
         raise InputError(f"{path}: {explain_first(error)}; {damaged}") from error
 
 

@@ -4,7 +4,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iic.core.files import read_json
 from iic.core.params import Channels, Precision
 from iic.model.store import CONFIG, load_checked, read_config, write_model
 from iic.segmentation.params import TrunkParams
@@ -12,6 +11,8 @@ from iic.segmentation.params import TrunkParams
 if TYPE_CHECKING:
     import keras
 
+# Bytes of a description that are searched for its kind.
+_BEGINNING = 1 << 16
 _REMEDY = "delete the folder and run `make segment`, or `dvc pull` the model"
 
 
@@ -57,7 +58,11 @@ def read_trunk_params(folder: Path) -> SavedTrunk:
 def is_trunk(folder: Path) -> bool:
     """Return whether a folder contains a segmentation network, and not one of clustering."""
     file = folder / CONFIG
-    return file.is_file() and "channels" in read_json(file, _REMEDY)
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        # A damaged file is reported by whoever reads it.
+        return b'"channels"' in opened.read(_BEGINNING)
 
 
 def load_trunk(folder: Path) -> "keras.Model":

@@ -12,7 +12,8 @@ from iic.cli.main import cli
 from iic.core.appearance import Appearance
 from iic.core.errors import InputError
 from iic.evaluation.card import card_path, write_card
-from iic.model.store import hash_of_weights
+from iic.model.network import build_network
+from iic.model.store import hash_of_weights, save_network
 from iic.segmentation.card import SegmentationCard
 from iic.segmentation.network import build_trunk
 from iic.segmentation.predict import Segments, segment_picture
@@ -163,6 +164,22 @@ def test_a_damaged_picture_is_named(made, tmp_path):
     (tmp_path / "bad.png").write_bytes(content[:500])
     with pytest.raises(InputError, match=r"bad\.png: cannot be read as an image"):
         segment(folder, tmp_path / "out", tmp_path / "bad.png")
+
+
+@pytest.mark.parametrize("words", [["info"], ["predict", "a.png"], ["explore"]])
+def test_commands_of_clustering_name_those_of_segmentation(made, monkeypatch, words):
+    folder, _, _ = made
+    monkeypatch.chdir(folder / "pictures")
+    words = [*words, "--model", str(folder / "model")]
+    with pytest.raises(InputError, match=r"model: a segmentation network; `iic segment` and"):
+        cli.main(words, standalone_mode=False)
+
+
+def test_a_clustering_network_is_refused(made, tmp_path, tiny_params):
+    folder, _, _ = made
+    save_network(build_network(tiny_params.model), tiny_params.model, tmp_path / "model")
+    with pytest.raises(InputError, match=r"model: a clustering network; `iic predict`, `iic expl"):
+        segment(tmp_path, tmp_path / "out", folder / "pictures/a.png")
 
 
 def test_a_card_of_another_network_is_refused(made, tmp_path):
