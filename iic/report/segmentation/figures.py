@@ -17,8 +17,8 @@ from iic.segmentation.constants import IGNORED
 from iic.segmentation.paths import ACCURACY, HISTORY, RESULTS, SEGMENTS, SNAPSHOTS, TILES
 
 COMMAND = "dvc repro segmentation/dvc.yaml:report"
-# Tiles of the first figure and of the animation, and most bytes of its frames on the page.
-_TILES, _SHOWN, _FRAME_BYTES = 6, 4, 300_000
+# Tiles of the first figure and of the animation, its most frames, and their most bytes on the page.
+_TILES, _SHOWN, _FRAMES, _FRAME_BYTES = 6, 4, 8, 400_000
 # Largest number of overclusters that are shown, patches of each, and patches along a tile.
 _ROWS, _PATCHES, _ALONG = 24, 7, 3
 # Colours of a wrong and of an unscored pixel.
@@ -77,7 +77,10 @@ def training(run: SegmentedRun) -> Picture:
     chosen = _spread(len(run.tiles), _SHOWN)
     epochs = len(run.history["epoch"])
     content, frames = animation(
-        [(_epoch_title(run, epoch), _strips(run, chosen, epoch)) for epoch in range(epochs)],
+        [
+            (_epoch_title(run, epoch), _strips(run, chosen, epoch))
+            for epoch in _spread(epochs, _FRAMES).tolist()
+        ],
         _FRAME_BYTES,
     )
     return Picture(
