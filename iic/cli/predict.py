@@ -75,8 +75,11 @@ def predict(
     from iic.data.images import Reading
     from iic.evaluation.card import ModelCard, card_path, check_images
     from iic.model.store import read_model_params
+    from iic.segmentation.store import is_trunk
 
-    params = read_model_params(model)
+    if is_trunk(model):
+        # Its error names the command for such a network.
+        read_model_params(model)
     card = ModelCard.of(model)
     if card is None:
         _say(
@@ -86,6 +89,7 @@ def predict(
     else:
         check_images(card, model, model.parent / IMAGES)
     sources = _sources(images, max_images, skip_broken=skip_broken)
+    params = read_model_params(model)
     _check_colors(params.input_shape[2], ink, size)
     reading = Reading(
         shape=params.input_shape,
