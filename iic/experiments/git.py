@@ -76,7 +76,7 @@ def current_commit() -> str:
     results = f"{git_folders().prefix}reports/"
     changed = git("status", "--porcelain", "--untracked-files=no", "--no-renames", ".").stdout
     edited = [line for line in changed.splitlines() if not line[3:].startswith(results)]
-    return git("rev-parse", "--short", "HEAD").stdout.strip() + "+" * bool(edited)
+    return git("rev-parse", "--short=7", "HEAD").stdout.strip() + "+" * bool(edited)
 
 
 def _why_refused(complaint: str) -> str:
