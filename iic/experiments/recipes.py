@@ -78,11 +78,19 @@ def with_overrides(params: Params, overrides: Mapping[str, object], source: str)
     Raises:
         InputError: A key is unknown, or a value is not allowed.
     """
-    tree = params.model_dump()
+    return validate_params(merged(params.model_dump(), overrides), source)
+
+
+def merged(tree: Mapping[str, Any], overrides: Mapping[str, object]) -> dict[str, Any]:
+    """Return nested settings with some of their keys or sections replaced."""
+    result = dict(tree)
     for name, value in overrides.items():
-        known = tree.get(name)
-        tree[name] = known | value if isinstance(known, dict) and isinstance(value, dict) else value
-    return validate_params(tree, source)
+        known = result.get(name)
+        if isinstance(known, dict) and isinstance(value, dict):
+            result[name] = known | value
+        else:
+            result[name] = value
+    return result
 
 
 def options_of(params: Params) -> list[str]:
@@ -91,12 +99,28 @@ def options_of(params: Params) -> list[str]:
     Raises:
         InputError: DVC cannot take a value.
     """
-    committed = dict(leaves(read_params(PARAMS).model_dump()))
+    return changed_options(params.model_dump(), read_params(PARAMS).model_dump())
+
+
+def changed_options(
+    tree: Mapping[str, object], committed: Mapping[str, object], file: str = ""
+) -> list[str]:
+    """Return the options of `dvc exp run` for the keys whose values differ from the committed ones.
+
+    Args:
+        tree: Nested settings.
+        committed: Those in the file of parameters.
+        file: Its name and a colon, which DVC needs unless it is params.yaml.
+
+    Raises:
+        InputError: DVC cannot take a value.
+    """
+    before = dict(leaves(committed))
     return [
         word
-        for key, value in leaves(params.model_dump())
-        if value != committed[key]
-        for word in ("-S", f"{key}={hydra_text(value, key)}")
+        for key, value in leaves(tree)
+        if value != before[key]
+        for word in ("-S", f"{file}{key}={_hydra_text(value, key)}")
     ]
 
 
@@ -146,10 +170,10 @@ def _overrides(name: str) -> dict[str, Any]:
     return {"recipe": name, **tree}
 
 
-def hydra_text(value: object, key: str) -> str:
+def _hydra_text(value: object, key: str) -> str:
     """Write the value of a key in Hydra's override grammar, where plain strings need no quotes."""
     if isinstance(value, list):
-        return f"[{','.join(hydra_text(item, key) for item in value)}]"
+        return f"[{','.join(_hydra_text(item, key) for item in value)}]"
     if not isinstance(value, str):
         return json.dumps(value)
     if "${" in value or value == "???":

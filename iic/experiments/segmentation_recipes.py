@@ -6,7 +6,7 @@ from iic.core.errors import InputError
 from iic.core.files import read_text
 from iic.core.params import validated
 from iic.core.yaml_text import read_tree
-from iic.experiments.recipes import DEFAULT, first_comment, hydra_text, leaves
+from iic.experiments.recipes import DEFAULT, changed_options, first_comment, merged
 from iic.pipeline.paths import SEGMENTATION
 from iic.segmentation.params import SegmentationParams, read_segmentation_params
 
@@ -35,13 +35,7 @@ def segmentation_recipe(name: str) -> SegmentationParams:
         known = ", ".join((DEFAULT, *segmentation_recipes()))
         raise InputError(f"{name}: no such recipe of segmentation (one of {known})")
     file = RECIPES / f"{name}.yaml"
-    tree = params.model_dump()
-    for section, values in read_tree(_text(file), str(file)).items():
-        known_values = tree.get(section)
-        if isinstance(known_values, dict) and isinstance(values, dict):
-            tree[section] = known_values | values
-        else:
-            tree[section] = values
+    tree = merged(params.model_dump(), read_tree(_text(file), str(file)))
     return validated(SegmentationParams, tree, str(file))
 
 
@@ -51,13 +45,8 @@ def segmentation_options(params: SegmentationParams) -> list[str]:
     Raises:
         InputError: DVC cannot take a value.
     """
-    committed = dict(leaves(read_segmentation_params(SEGMENTATION.params).model_dump()))
-    options = [
-        word
-        for key, value in leaves(params.model_dump())
-        if value != committed[key]
-        for word in ("-S", f"{SEGMENTATION.params}:{key}={hydra_text(value, key)}")
-    ]
+    committed = read_segmentation_params(SEGMENTATION.params).model_dump()
+    options = changed_options(params.model_dump(), committed, f"{SEGMENTATION.params}:")
     return [*options, str(SEGMENTATION.stages)]
 
 

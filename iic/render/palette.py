@@ -3,6 +3,7 @@
 import colorsys
 
 import numpy as np
+from PIL import Image
 
 # The Okabe-Ito set, which suits colour-blind readers, without black.
 _FIRST = (
@@ -52,6 +53,18 @@ def segment_colors(classes: list[int | None], labels: int) -> np.ndarray:
     lonely = iter(range(labels, labels + len(classes)))
     colors = palette(labels + len(classes))
     return np.stack([colors[next(lonely) if label is None else label] for label in classes])
+
+
+def palette_image(segments: np.ndarray, colors: np.ndarray) -> Image.Image:
+    """Return segments (h, w), uint8, as an image of their numbers, with their colours as palette.
+
+    Args:
+        segments: Segments; those without a colour become grey.
+        colors: (k, 3) uint8 colours.
+    """
+    image = Image.fromarray(segments)
+    image.putpalette(painted(np.arange(256, dtype=np.uint8), colors).tobytes())
+    return image
 
 
 def painted(segments: np.ndarray, colors: np.ndarray) -> np.ndarray:

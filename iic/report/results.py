@@ -10,6 +10,7 @@ from iic.model.matching import contingency_table, majority_match
 from iic.pipeline.paths import HISTORY, IMAGES, SNAPSHOTS
 from iic.render import figures, matrices, mosaics
 from iic.render.pictures import Picture, animation, sharp_png
+from iic.report.curves import accuracy_curves, loss_curves
 from iic.report.run import ROWS, SAMPLES, Run
 
 # Most frames of the animation, and most bytes of its frames on the page.
@@ -73,11 +74,8 @@ def training(run: Run) -> Picture:
 
 def accuracy(run: Run) -> Picture:
     """Draw the test accuracy of both heads by epoch."""
-    acc, purity = run.accuracy["acc"], run.accuracy["over_purity"]
-    curves = {
-        "clustering head (Hungarian)": acc,
-        "overclustering head (purity)": purity,
-    }
+    columns = (run.accuracy[name] for name in ("epoch", "acc", "over_purity"))
+    content, alt = accuracy_curves(*columns)
     return Picture(
         "accuracy.png",
         "Accuracy by epoch",
@@ -85,22 +83,16 @@ def accuracy(run: Run) -> Picture:
         "to classes (Hungarian), and with overclusters counted as the majority class of the same "
         f"test images (purity). {run.phases}No epoch is selected by it; the last one is the "
         "result.",
-        f"Two curves over {counted(len(acc), 'epoch')}: the clustering head goes from "
-        f"{100 * acc[0]:.1f} to {100 * acc[-1]:.1f} %, the overclustering head from "
-        f"{100 * purity[0]:.1f} to {100 * purity[-1]:.1f} %.",
+        alt,
         f"{ACCURACY}",
         run.seed,
-        sharp_png(figures.accuracy_figure(run.accuracy["epoch"], curves)),
+        content,
     )
 
 
 def losses(run: Run) -> Picture:
     """Draw loss and mutual information of both heads by epoch."""
-    panels = [
-        (title, "nats", {head.full_name: run.history[f"{head}_{column}"] for head in Head})
-        for title, column in (("Loss", "loss"), ("Mutual information", "mutual_information"))
-    ]
-    first, last = (run.history[f"{Head.CLUSTER}_mutual_information"][epoch] for epoch in (0, -1))
+    content, first, last = loss_curves(run.history)
     return Picture(
         "losses.png",
         "Loss and mutual information by epoch",
@@ -114,7 +106,7 @@ def losses(run: Run) -> Picture:
         f"{first:.2f} to {last:.2f} nats.",
         f"{HISTORY}",
         run.seed,
-        sharp_png(figures.curves_figure(run.history["epoch"], panels)),
+        content,
     )
 
 

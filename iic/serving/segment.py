@@ -15,7 +15,7 @@ from iic.core.errors import InputError
 from iic.core.files import write_bytes, write_table
 from iic.core.plurals import counted
 from iic.data.images import ImageSource
-from iic.render.palette import painted, segment_colors
+from iic.render.palette import painted, palette_image, segment_colors
 from iic.segmentation.card import SegmentationCard
 from iic.segmentation.constants import IGNORED
 from iic.segmentation.pictures import (
@@ -90,7 +90,8 @@ def segment_files(paths: Sequence[Path], out: Path, model: Path, *, force: bool)
         pixels = pixels_of(picture, target.name, appearance, params.channels)
         segments = _segmented(network, params, pixels, target.name)
         write_bytes(target.mask, mask_png(segments, colors))
-        write_bytes(target.overlay, _png(overlaid(pixels.values, segments, colors)))
+        overlay = overlaid(pixels.values, segments, colors)
+        write_bytes(target.overlay, _encoded(Image.fromarray(overlay)))
         rows += _rows(target.name, segments, card)
     write_table(
         out / TABLE,
@@ -109,9 +110,7 @@ def colors_of_segments(card: SegmentationCard | None, params: SavedTrunk) -> np.
 
 def mask_png(segments: np.ndarray, colors: np.ndarray) -> bytes:
     """Encode segments (h, w), uint8, as PNG with a palette; pixels have the segments' numbers."""
-    image = Image.fromarray(segments)
-    image.putpalette(painted(np.arange(256, dtype=np.uint8), colors).tobytes())
-    return _encoded(image)
+    return _encoded(palette_image(segments, colors))
 
 
 def overlaid(picture: np.ndarray, segments: np.ndarray, colors: np.ndarray) -> np.ndarray:
@@ -123,10 +122,6 @@ def overlaid(picture: np.ndarray, segments: np.ndarray, colors: np.ndarray) -> n
     shown = picture if picture.ndim == 3 else picture[..., None]
     # A shift keeps bytes, where a mean would need four times the memory.
     return (shown >> 1) + (painted(segments, colors) >> 1)
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    return _encoded(Image.fromarray(pixels))
 
 
 def _encoded(image: Image.Image) -> bytes:

@@ -19,7 +19,7 @@ from iic.core.files import read_json, write_text
 from iic.core.machine import machine
 from iic.experiments.git import current_commit
 from iic.experiments.segmentation_recipes import segmentation_recipe
-from iic.model.matching import hungarian_accuracy
+from iic.model.matching import hungarian_accuracy, purity
 from iic.segmentation.params import SegmentationParams
 from iic.segmentation.paths import RESULTS
 from iic.segmentation.scenes import load_scenes
@@ -89,7 +89,7 @@ def _train(scenes: Scenes, params: SegmentationParams) -> Row:
         scenes.test_masks, found.overcluster, len(scenes.names), params.model.overclusters
     )
     return _scores(scenes, found.cluster, params.model.clusters) | {
-        "over_purity": float(over.max(axis=0).sum() / over.sum()),
+        "over_purity": purity(over),
         "seconds": seconds,
     }
 

@@ -33,12 +33,10 @@ class Segmenter(NamedTuple):
     """A method to segment tiles.
 
     Attributes:
-        title: Name in tables.
         features: Description of a pixel.
         regions: Regions that get one segment each; None for single pixels.
     """
 
-    title: str
     features: Features
     regions: Regions | None = None
 
@@ -68,6 +66,7 @@ def energies(tile: np.ndarray) -> np.ndarray:
     return np.stack(found, axis=-1).astype(np.float32)
 
 
+# Scikit-image does not annotate the function.
 _KERNELS = [
     gabor_kernel(frequency, theta=number * np.pi / _ORIENTATIONS)  # type: ignore[no-untyped-call]
     for frequency in _FREQUENCIES
@@ -89,10 +88,10 @@ def _slic(tile: np.ndarray) -> np.ndarray:
 
 
 SEGMENTERS = {
-    "k-means": Segmenter("k-means on pixels", colors),
-    "energies": Segmenter("k-means on filter energies", energies),
-    "felzenszwalb": Segmenter("Felzenszwalb, then k-means on its regions", energies, _felzenszwalb),
-    "slic": Segmenter("SLIC, then k-means on its superpixels", energies, _slic),
+    "k-means": Segmenter(colors),
+    "energies": Segmenter(energies),
+    "felzenszwalb": Segmenter(energies, _felzenszwalb),
+    "slic": Segmenter(energies, _slic),
 }
 
 
@@ -118,10 +117,9 @@ def segment(
     )
     scaler = StandardScaler().fit(sample)
     model = KMeans(n_clusters=k, n_init=5, random_state=seed).fit(scaler.transform(sample))
-    found = []
-    for rows, places in _described(method, test):
-        found.append(model.predict(scaler.transform(rows))[places])
-    return np.stack(found)
+    return np.stack(
+        [model.predict(scaler.transform(rows))[places] for rows, places in _described(method, test)]
+    )
 
 
 def _described(

@@ -8,8 +8,6 @@ from tools.bench.segmentation import ALPHAS, REACHES, read_results
 from tools.docs.tables import MINUTES, SHARE, markdown_table
 
 _NOT_MEASURED = "Not measured yet: `python -m tools.bench.segmentation {part}`."
-
-
 # Titles of the methods that need no extra package here.
 _TITLES = {
     "iic": "**this project**",

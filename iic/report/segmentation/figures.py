@@ -12,6 +12,7 @@ from iic.render import figures, matrices, mosaics
 from iic.render.names import short_names
 from iic.render.palette import painted
 from iic.render.pictures import Picture, animation, sharp_png
+from iic.report.curves import accuracy_curves, loss_curves
 from iic.report.segmentation.run import SegmentedRun
 from iic.segmentation.constants import IGNORED
 from iic.segmentation.paths import ACCURACY, HISTORY, RESULTS, SEGMENTS, SNAPSHOTS, TILES
@@ -62,7 +63,7 @@ def scenes(run: SegmentedRun) -> Picture:
         "scenes.png",
         "Segments of test tiles",
         f"An even sample of the {counted(len(run.tiles), 'test tile')}, not a selection. {meaning}",
-        f"{counted(len(chosen), 'row')} of {' , '.join(columns)}.".replace(" ,", ","),
+        f"{counted(len(chosen), 'row')} of {', '.join(columns)}.",
         f"{TILES}, {SEGMENTS}",
         run.seed,
         sharp_png(
@@ -99,31 +100,25 @@ def training(run: SegmentedRun) -> Picture:
 
 def accuracy(run: SegmentedRun) -> Picture:
     """Draw the accuracy of the test pixels by epoch, for both heads."""
-    acc, purity = run.accuracy["pixel_acc"], run.accuracy["over_purity"]
-    curves = {"clustering head (Hungarian)": acc, "overclustering head (purity)": purity}
+    columns = (run.accuracy[name] for name in ("epoch", "pixel_acc", "over_purity"))
+    content, alt = accuracy_curves(*columns)
     return Picture(
         "accuracy.png",
         "Pixel accuracy by epoch",
         "Share of the test pixels in the segment that is matched to their class (Hungarian), and "
         "in overclusters counted as the majority class of the same pixels (purity). Masks are read "
         "after training only; no epoch is selected by them, the last one is the result.",
-        f"Two curves over {counted(len(acc), 'epoch')}: the clustering head goes from "
-        f"{100 * acc[0]:.1f} to {100 * acc[-1]:.1f} %, the overclustering head from "
-        f"{100 * purity[0]:.1f} to {100 * purity[-1]:.1f} %.",
+        alt,
         f"{ACCURACY}",
         run.seed,
-        sharp_png(figures.accuracy_figure(run.accuracy["epoch"], curves)),
+        content,
         COMMAND,
     )
 
 
 def losses(run: SegmentedRun) -> Picture:
     """Draw loss and mutual information of both heads by epoch."""
-    panels = [
-        (title, "nats", {head.full_name: run.history[f"{head}_{column}"] for head in Head})
-        for title, column in (("Loss", "loss"), ("Mutual information", "mutual_information"))
-    ]
-    first, last = (run.history[f"{Head.CLUSTER}_mutual_information"][epoch] for epoch in (0, -1))
+    content, first, last = loss_curves(run.history)
     return Picture(
         "losses.png",
         "Loss and mutual information by epoch",
@@ -135,7 +130,7 @@ def losses(run: SegmentedRun) -> Picture:
         f"information of the clustering head goes from {first:.2f} to {last:.2f} nats.",
         f"{HISTORY}",
         run.seed,
-        sharp_png(figures.curves_figure(run.history["epoch"], panels)),
+        content,
         COMMAND,
     )
 

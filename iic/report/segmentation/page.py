@@ -12,7 +12,7 @@ from iic.core.constants import Head
 from iic.model.diagnosis import diagnose
 from iic.pipeline.paths import SEGMENTATION
 from iic.render.html import render_html
-from iic.render.palette import painted
+from iic.render.palette import palette_image
 from iic.render.pictures import Picture, data_uri
 from iic.report.page import PageSection, Row
 from iic.report.segmentation.figures import COMMAND
@@ -183,8 +183,6 @@ def _map(run: SegmentedRun) -> MapPicture | None:
 
 def _palette_png(segments: np.ndarray, colors: np.ndarray) -> str:
     """Encode segments (h, w) as the data URI of a PNG with a palette; the rest is transparent."""
-    image = Image.fromarray(segments)
-    image.putpalette(painted(np.arange(256, dtype=np.uint8), colors).tobytes())
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True, transparency=IGNORED)
+    palette_image(segments, colors).save(buffer, "PNG", optimize=True, transparency=IGNORED)
     return data_uri("png", buffer.getvalue())
