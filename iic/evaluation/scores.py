@@ -14,9 +14,9 @@ from sklearn.metrics import adjusted_rand_score
 from iic.core.constants import Head
 from iic.model.assignments import Assignments
 from iic.model.matching import (
-    UNMATCHED,
     cluster_scores,
     contingency_table,
+    found_classes,
     hungarian_accuracy,
     hungarian_match,
     majority_match,
@@ -195,8 +195,7 @@ def classes_of_clusters(
 ) -> tuple[list[int | None], ...]:
     """Name the classes of the clusters (Hungarian method) and of the overclusters (majority).
 
-    The mapping is that of `scores`. A cluster without a test image of its class gets no class: the
-    matching pairs clusters and classes that are left over, too.
+    The mapping is that of `scores`. A cluster without a test image of its class gets no class.
 
     Args:
         train: Assignments and labels of the training images.
@@ -211,15 +210,7 @@ def classes_of_clusters(
     table, over_table = test.tables(len(names))
     majority = majority_match(train.tables(len(names))[1] if len(train.labels) else over_table)
     mappings = (hungarian_match(table), table), (majority, over_table)
-    return tuple(_evidenced(mapping, counts) for mapping, counts in mappings)
-
-
-def _evidenced(mapping: np.ndarray, table: np.ndarray) -> list[int | None]:
-    """Classes of a mapping (k,) of which the counts (classes, k) have an image in the cluster."""
-    return [
-        int(label) if label != UNMATCHED and table[label, cluster] else None
-        for cluster, label in enumerate(mapping)
-    ]
+    return tuple(found_classes(counts, mapping) for mapping, counts in mappings)
 
 
 def predictions_table(

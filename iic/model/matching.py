@@ -60,6 +60,21 @@ def majority_match(table: np.ndarray) -> np.ndarray:
     return np.where(table.sum(axis=0) > 0, table.argmax(axis=0), UNMATCHED)
 
 
+def found_classes(table: np.ndarray, mapping: np.ndarray) -> list[int | None]:
+    """Return the class of each cluster, None for a cluster without any image of its class.
+
+    The Hungarian method also pairs classes and clusters that are left over.
+
+    Args:
+        table: (classes, clusters) counts of images.
+        mapping: (clusters,) class of each cluster, or UNMATCHED.
+    """
+    return [
+        int(label) if label != UNMATCHED and table[label, cluster] else None
+        for cluster, label in enumerate(mapping)
+    ]
+
+
 def matched_accuracy(table: np.ndarray, mapping: np.ndarray) -> float:
     """Compute the accuracy of a mapping of clusters to classes.
 

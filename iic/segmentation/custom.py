@@ -72,6 +72,12 @@ def custom_scenes(data: ScenesParams) -> Scenes:
     )
     # Invalid pixels are already IGNORED in the masks.
     test_tiles, _, test_masks = _tiles([scenes[index] for index in test], data.tile, data.tile)
+    if names and (test_masks == IGNORED).all():
+        log.warning(
+            "warning: no picture of the test split has a mask, so nothing is scored; add masks for "
+            "some of them to %s",
+            masks,
+        )
     return Scenes(train_tiles, train_valid, train_masks, test_tiles, test_masks, names, appearance)
 
 

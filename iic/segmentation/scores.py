@@ -12,6 +12,7 @@ from sklearn.metrics import normalized_mutual_info_score
 from iic.model.matching import (
     UNMATCHED,
     contingency_table,
+    found_classes,
     hungarian_accuracy,
     hungarian_match,
     majority_match,
@@ -79,7 +80,8 @@ def segmentation_scores(
     """Compute the scores of a trained network, on the test tiles but for `train_pixel_acc`.
 
     Args:
-        train: Segments and masks of the training tiles, which map overclusters to classes.
+        train: Segments and masks of the training tiles, which map overclusters to classes if any
+            pixel is scored; otherwise the test tiles do.
         test: Segments and masks of the test tiles.
         classes: Number of classes.
         k: Number of segments of the clustering head.
@@ -87,19 +89,28 @@ def segmentation_scores(
 
     Returns:
         `pixel_acc`, `mean_iou` and `nmi` of the clustering head, `over_acc` with each overcluster
-        as the majority class of its training pixels, and `train_pixel_acc`; all 0 to 1.
+        as the majority class of its pixels, and `train_pixel_acc` if a training pixel is scored;
+        all 0 to 1.
     """
     table = pixel_table(test.masks, test.cluster, classes, k)
     over_table = pixel_table(test.masks, test.overcluster, classes, over_k)
-    train_over_table = pixel_table(train.masks, train.overcluster, classes, over_k)
+    train_table = pixel_table(train.masks, train.cluster, classes, k)
     scored = test.masks != IGNORED
-    return {
+    own = {
         "pixel_acc": hungarian_accuracy(table),
         "mean_iou": mean_iou(table),
         "nmi": float(normalized_mutual_info_score(test.masks[scored], test.cluster[scored])),
-        "over_acc": matched_accuracy(over_table, majority_match(train_over_table)),
-        "train_pixel_acc": hungarian_accuracy(pixel_table(train.masks, train.cluster, classes, k)),
+        "over_acc": matched_accuracy(over_table, _majority(train, test, classes, over_k)),
     }
+    return own | ({"train_pixel_acc": hungarian_accuracy(train_table)} if train_table.any() else {})
+
+
+def _majority(train: Segmented, test: Segmented, classes: int, over_k: int) -> np.ndarray:
+    """Map overclusters to classes by the training tiles; if none is scored, by the test tiles."""
+    tables = [
+        pixel_table(split.masks, split.overcluster, classes, over_k) for split in (train, test)
+    ]
+    return majority_match(tables[0] if tables[0].any() else tables[1])
 
 
 def label_free_scores(last: Mapping[str, float]) -> dict[str, float]:
@@ -117,8 +128,8 @@ def classes_of_segments(
     """Return the class of each segment and of each overcluster, None for one without pixels of it.
 
     Args:
-        train: Segments and masks of the training tiles, which map overclusters to classes.
-        test: Segments and masks of the test tiles, which are matched to classes.
+        train: Segments and masks of the training tiles.
+        test: Segments and masks of the test tiles. The mappings are those of `segmentation_scores`.
         classes: Number of classes; without any, no segment has a class.
         k: Number of segments of the clustering head.
         over_k: Number of segments of the overclustering head.
@@ -126,16 +137,9 @@ def classes_of_segments(
     if not classes:
         return [None] * k, [None] * over_k
     table = pixel_table(test.masks, test.cluster, classes, k)
-    over_table = pixel_table(train.masks, train.overcluster, classes, over_k)
-    return _named(table, hungarian_match(table)), _named(over_table, majority_match(over_table))
-
-
-def _named(table: np.ndarray, mapping: np.ndarray) -> list[int | None]:
-    """Return the class of each column of counts, None if it has no pixels of its class."""
-    return [
-        int(label) if label != UNMATCHED and table[label, segment] else None
-        for segment, label in enumerate(mapping)
-    ]
+    over_table = pixel_table(test.masks, test.overcluster, classes, over_k)
+    majority = _majority(train, test, classes, over_k)
+    return found_classes(table, hungarian_match(table)), found_classes(over_table, majority)
 
 
 def scores_by_epoch(

@@ -1,13 +1,14 @@
 """The benchmark, `make bench`: values of speed and memory for the docs and the report.
 
-`python -m tools.bench.bench SECTION ...` measures some sections and keeps the others.
+`python -m tools.bench.bench SECTION ...` measures some sections and keeps the others, and
+`--method NAME` measures one of the other methods alone.
 """
 
 import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from iic.core.errors import InputError
@@ -26,17 +27,30 @@ TRAININGS = {"default": 3, "fast": 3, "best": 1}
 LIMIT = 3600
 
 
-def measure_alternatives() -> Iterator[dict[str, Any]]:
-    """Measure scores, time and peak memory of other methods, each in a separate process."""
-    rows: dict[str, Any] = {}
-    for name in METHODS:
+def kept() -> dict[str, Any]:
+    """Return the values measured so far on this machine, by section."""
+    values = read_benchmark()
+    return values if values.get("machine") == machine() else {}
+
+
+def measure_alternatives(names: Iterable[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Measure scores, time and peak memory of other methods, each in a separate process.
+
+    Args:
+        names: Methods to measure; None for all. Rows of others on this machine are kept.
+
+    Yields:
+        All rows by name of the method, after each method.
+    """
+    rows: dict[str, Any] = kept().get("alternatives", {})
+    for name in METHODS if names is None else names:
         sys.stderr.write(f"measuring {name}\n")
         try:
             said = run_module("tools.bench.alternatives", name, limit=LIMIT)
             rows[name] = json.loads(said.splitlines()[-1])
         except subprocess.TimeoutExpired:
             rows[name] = {"limit_seconds": LIMIT}
-        yield rows
+        yield {name: rows[name] for name in METHODS if name in rows}
 
 
 # Functions that yield the values of a section; each yield has more of them.
@@ -57,19 +71,20 @@ OWN_FILES: dict[str, Callable[[list[str]], None]] = {"sizes": sizes.main}
 
 def measure(sections: list[str]) -> None:
     """Measure sections and store their values; values of another machine are dropped."""
-    here = machine()
     for name in sections:
         sys.stderr.write(f"measuring {name}\n")
         if name in OWN_FILES:
             OWN_FILES[name]([])
-            continue
-        for values in SECTIONS[name]():
-            kept = read_benchmark()
-            if kept.get("machine") != here:
-                kept = {}
-            measured = {**kept, "machine": here, name: values}
-            order = ["machine", *SECTIONS]
-            write_benchmark({key: measured[key] for key in order if key in measured})
+        else:
+            store(name, SECTIONS[name]())
+
+
+def store(section: str, measured: Iterable[dict[str, Any]]) -> None:
+    """Store the values of a section each time that there are more of them."""
+    for values in measured:
+        found = {**kept(), "machine": machine(), section: values}
+        order = ["machine", *SECTIONS]
+        write_benchmark({key: found[key] for key in order if key in found})
 
 
 def main(arguments: list[str]) -> None:
@@ -77,7 +92,13 @@ def main(arguments: list[str]) -> None:
     known = [*SECTIONS, *OWN_FILES]
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("section", nargs="*", help=f"{', '.join(known)} (default: all)")
-    chosen = parser.parse_args(arguments).section or known
+    parser.add_argument("--method", choices=METHODS, help="measure this alternative alone")
+    given = parser.parse_args(arguments)
+    if given.method:
+        check_installed([given.method])
+        store("alternatives", measure_alternatives([given.method]))
+        return
+    chosen = given.section or known
     for name in chosen:
         if name not in known:
             raise InputError(f"{name}: no such section (one of {', '.join(known)})")

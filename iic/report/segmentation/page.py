@@ -131,7 +131,7 @@ def headlines(run: SegmentedRun, last: Mapping[str, float]) -> list[Row]:
                 "to 1"),
         "over_acc": ("Overclustering accuracy, test", 100, " %", f"accuracy with each of the "
                      f"{over_k} overclusters counted as its majority class among the training "
-                     "pixels"),
+                     "pixels, or the test pixels if only these have masks"),
         "train_pixel_acc": ("Pixel accuracy, train", 100, " %", "the same for the training tiles, "
                             "with their own matching"),
         "mutual_information": ("Mutual information", 1, " nats", "clustering head, training pairs; "

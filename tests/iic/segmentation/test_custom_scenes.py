@@ -90,6 +90,14 @@ def test_pictures_without_masks_are_not_scored(folder, caplog):
     assert (scenes.test_masks == IGNORED).all()
 
 
+def test_masks_of_training_pictures_alone_are_warned_about(tmp_path, caplog):
+    for split in ("train", "test"):
+        save(tmp_path / f"pictures/{split}/0.png", noise(SIDE, SIDE))
+    save(tmp_path / "masks/train/0.png", np.full((SIDE, SIDE), 1, np.uint8))
+    scenes_of(tmp_path)
+    assert "no picture of the test split has a mask, so nothing is scored" in caplog.text
+
+
 def test_transparent_pixels_do_not_count(folder):
     values = np.dstack([noise(SIDE, SIDE, 3), np.full((SIDE, SIDE), 255, np.uint8)])
     values[:5, :, 3] = 0

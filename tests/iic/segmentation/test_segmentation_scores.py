@@ -54,6 +54,18 @@ def test_overclusters_are_mapped_by_the_training_tiles():
     assert segmentation_scores(train, unseen, 2, 2, 2)["over_acc"] == 0.0
 
 
+def test_without_training_masks_the_test_masks_map_overclusters(recwarn):
+    masks = np.array([[[0, 0, 1], [1, 1, 1]]], np.uint8)
+    over = np.array([[[3, 3, 1], [1, 3, 1]]], np.uint8)
+    train = Segmented(masks, over, np.full_like(masks, IGNORED))
+    test = Segmented(masks, over, masks)
+    found = segmentation_scores(train, test, 2, 2, 4)
+    assert found["over_acc"] == pytest.approx(5 / 6)
+    assert "train_pixel_acc" not in found
+    assert classes_of_segments(train, test, 2, 2, 4)[1] == [None, 1, None, 0]
+    assert not recwarn.list
+
+
 def test_one_row_for_each_epoch():
     masks = np.array([[[0, 0], [1, 1]]], np.uint8)
     clusters = np.stack([np.zeros_like(masks), 1 - masks])

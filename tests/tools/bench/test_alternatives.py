@@ -14,7 +14,8 @@ from conftest import ROOT, override, run
 from iic.core.errors import InputError
 from iic.core.files import write_arrays
 from iic.pipeline.paths import IMAGES, LABELS
-from tools.bench import alternatives, bench, peers
+from tools.bench import alternatives, bench, peers, results
+from tools.bench.results import read_benchmark, write_benchmark
 
 
 def test_known_deep_clusterers_are_compared():
@@ -84,12 +85,31 @@ def test_method_that_takes_too_long_has_its_limit_as_the_result(tmp_path, monkey
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(bench, "METHODS", ["quick", "endless"])
     monkeypatch.setattr(bench, "LIMIT", 2)
+    monkeypatch.setattr(results, "BENCHMARK", tmp_path / "benchmark.json")
     run_module = bench.run_module
     monkeypatch.setattr(
         bench, "run_module", lambda module, name, limit: run_module("fake", name, limit=limit)
     )
     *_, rows = bench.measure_alternatives()
     assert rows == {"quick": {}, "endless": {"limit_seconds": 2}}
+
+
+def test_one_method_is_measured_alone_and_the_others_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "BENCHMARK", tmp_path / "benchmark.json")
+    monkeypatch.setattr(bench, "run_module", lambda module, name, limit: f'{{"ran": "{name}"}}')
+    monkeypatch.setattr(bench, "METHODS", {"a": None, "b": None, "c": None})
+    monkeypatch.setattr(bench, "check_installed", list)
+    old = {"b": {"acc": 0.5}, "c": {"acc": 0.6}, "gone": {}}
+    write_benchmark({"machine": bench.machine(), "alternatives": old, "scaling": {}})
+    for name in "ba":
+        bench.main(["--method", name])
+    found = read_benchmark()
+    rows = {"a": {"ran": "a"}, "b": {"ran": "b"}, "c": {"acc": 0.6}}
+    assert found == {"machine": bench.machine(), "alternatives": rows, "scaling": {}}
+    assert list(found["alternatives"]) == list(rows)
+    write_benchmark({"machine": {"processor": "another"}, "alternatives": old})
+    bench.main(["--method", "c"])
+    assert read_benchmark()["alternatives"] == {"c": {"ran": "c"}}
 
 
 def test_deep_clusterers_have_the_settings_of_the_library(monkeypatch):
