@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from iic.core.constants import Head
+from iic.core.constants import UNTAUGHT, Head
 from iic.model.network import as_input
 from iic.pairs.augmentation import Draws, add_noise, change_colors
 from iic.segmentation.batches import TileBatch
@@ -12,12 +12,17 @@ from iic.segmentation.mixing import coarse, inside_segments, mixed
 from iic.segmentation.params import SegmentationLossParams, ViewParams
 from iic.segmentation.poses import apply, visible
 from iic.training.learner import Learner
+from iic.training.loss import cross_entropy
 
 
 class SegmentationModel(Learner):
     """The trunk with a training step that minimises the loss of both heads over all displacements.
 
     Everything else is as in clustering, with pixels of the coarse map in place of images.
+
+    Attributes:
+        groups: (k',) int32 segment of each overcluster, which the clustering head is taught;
+            UNTAUGHT at first.
     """
 
     def __init__(
@@ -32,6 +37,13 @@ class SegmentationModel(Learner):
         """
         super().__init__(network)
         self._views, self._loss = views, loss
+        self.groups = self.add_weight(
+            shape=(network.outputs[1].shape[-1],),
+            dtype="int32",
+            initializer=keras.initializers.Constant(UNTAUGHT),
+            trainable=False,
+            name="groups",
+        )
 
     def assign_views(
         self, batch: TileBatch, training: bool
@@ -67,14 +79,18 @@ class SegmentationModel(Learner):
     def train_step(self, data: TileBatch) -> dict[str, tf.Tensor]:
         """Take one optimisation step on a batch of TileBatches.
 
-        With w = `loss.overclustering_weight`, the loss is (1 - w)·L(clustering) +
-        w·L(overclustering), where L is the segmentation loss of a head.
+        With w = `loss.overclustering_weight` and t = `loss.teaching_weight`, the loss is
+
+            (1 - w)·L(clustering) + w·L(overclustering) + t·C
+
+        where L is the segmentation loss of a head and C the cross-entropy of the clustering head to
+        the sums of the overclusters in each group, averaged over both views.
 
         Returns:
             Mean of each loss over the epoch so far, by name.
         """
         p = self._loss
-        w = p.overclustering_weight
+        w, t = p.overclustering_weight, p.teaching_weight
         with tf.GradientTape() as tape:
             z, z_t = self.assign_views(data, training=True)
             losses = [
@@ -86,11 +102,23 @@ class SegmentationModel(Learner):
                 for a, b in zip(z, z_t, strict=True)
             ]
             loss = (1 - w) * losses[0] + w * losses[1]
+            if t > 0:
+                loss += t * (self._taught(*z) + self._taught(*z_t)) / 2
         self._minimize(tape, loss)
         for head, a, b in zip(Head, z, z_t, strict=True):
             k = a.shape[-1]
             self.joints[head].update_state(tf.reshape(a, [-1, k]), tf.reshape(b, [-1, k]))
         return self._averages(loss, *losses)
+
+    def _taught(self, z: tf.Tensor, z_over: tf.Tensor) -> tf.Tensor:
+        """Compute the cross-entropy of one head (n, h, w, k) to the groups of the other.
+
+        It contributes nothing to the gradient of the overclusters, nor where they are UNTAUGHT.
+        """
+        k, over_k = z.shape[-1], z_over.shape[-1]
+        # The one-hot row of UNTAUGHT is zero.
+        rows = tf.reshape(tf.stop_gradient(z_over), [-1, over_k])
+        return cross_entropy(rows @ tf.one_hot(self.groups, k), tf.reshape(z, [-1, k]))
 
     def _recolored(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         """Change brightness, contrast and colours, and add noise, by one seed per tile."""

@@ -13,7 +13,7 @@ from iic.core.params import (
     Channels,
     Fraction,
     Location,
-    ObjectiveParams,
+    LossParams,
     OptimizerParams,
     Section,
     Width,
@@ -106,7 +106,7 @@ class TrunkParams(Section):
         return self
 
 
-class SegmentationLossParams(ObjectiveParams):
+class SegmentationLossParams(LossParams):
     """The weights of the terms of the loss, and its displacements."""
 
     reach: Reach

@@ -13,6 +13,7 @@ import tensorflow as tf
 from iic.core.shapes import shape_of
 from iic.segmentation.batches import TileBatches
 from iic.segmentation.learner import SegmentationModel
+from iic.segmentation.merging import Merging
 from iic.segmentation.network import build_pixels, build_trunk
 from iic.segmentation.params import SegmentationParams
 from iic.training.fit import TrainingResult, Watching, compile_learner, fit_learner, precision_of
@@ -62,7 +63,8 @@ def train_segmentation(
         test_tiles,
         lambda step: batches.schedule.at(step)._asdict(),
     )
-    fit_learner(model, batches, recorder, params.train.epochs, file, watching=watching)
+    merging = [Merging(batches, params)] if params.loss.teaching_weight > 0 else []
+    fit_learner(model, batches, recorder, params.train.epochs, file, merging, watching)
     snapshots = {
         name: array.reshape(len(array), *test_tiles.shape[:3]) if name.endswith("_test") else array
         for name, array in recorder.snapshots().items()

@@ -1,0 +1,121 @@
+r"""Merging: the clustering head learns groups of overclusters that share the most information.
+
+Overclusters are small enough to be pure: each shows one kind of surface. The clustering head, which
+has to divide the same pixels among a few segments at once, may end in a poor optimum. With the
+joint matrix of the overclusters over the displacements |t| ≤ T of the loss,
+
+    P = Σ over t of P(t)
+
+and a mapping of overclusters to segments with the indicator matrix C (k', k), the objective of the
+loss for alpha = 1 is I(CᵀPC), as in iic.training.moves. The search joins the two groups that lose
+least of I, until k groups are left; then it moves single overclusters as long as that raises I.
+
+Slonim, Tishby: Agglomerative Information Bottleneck, NIPS 1999.
+"""
+
+import logging
+from itertools import islice
+
+import keras
+import numpy as np
+import tensorflow as tf
+from scipy.special import entr
+
+from iic.model.matching import hungarian_match
+from iic.pairs.schedule import first_epoch_from
+from iic.segmentation.batches import TileBatch, TileBatches
+from iic.segmentation.loss import displaced_counts
+from iic.segmentation.params import SegmentationParams
+from iic.training.moves import best_moves, indicator, information, merged
+
+log = logging.getLogger(__name__)
+
+# Batches of which the pairs are counted before each epoch, at most.
+BATCHES = 100
+
+
+class Merging(keras.callbacks.Callback):
+    """Groups the overclusters before each epoch from `loss.teaching_from` on."""
+
+    def __init__(self, batches: TileBatches, params: SegmentationParams) -> None:
+        """Prepare for a training.
+
+        Args:
+            batches: Batches of the training.
+            params: Parameters of the run.
+        """
+        super().__init__()
+        self._batches, self._params = batches, params
+        self._first = first_epoch_from(params.loss.teaching_from, params.train.epochs)
+        self._count = tf.function(self._count_pairs, reduce_retracing=True)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's name
+        """Group the overclusters under the current weights."""
+        if epoch < self._first:
+            return
+        k, (pairs, shared) = self._params.model.clusters, self._counts(epoch)
+        p_ij = (pairs + pairs.T) / (2 * pairs.sum())
+        groups, _ = best_moves(p_ij, joined(p_ij, k), k, round(shared.sum()))
+        # Keep the numbers of the segments, so that the clustering head has the least to learn.
+        numbers = hungarian_match(shared.T @ indicator(groups, k))
+        self.model.groups.assign(numbers[groups])
+        log.info(
+            "overclusters grouped: %.4f nats shared, %.4f by most of their cells' segments",
+            *(information(merged(p_ij, m, k)) for m in (groups, shared.argmax(axis=1))),
+        )
+
+    def _counts(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Count the pairs of overclusters, (k', k'), and each one's cells by segment, (k', k)."""
+        k, over_k = self._params.model.clusters, self._params.model.overclusters
+        pairs, shared = np.zeros((over_k, over_k)), np.zeros((over_k, k))
+        for batch in islice(self._batches.epoch(epoch), BATCHES):
+            counted = self._count(tf.nest.map_structure(tf.constant, batch))
+            pairs += np.asarray(counted[0])
+            shared += np.asarray(counted[1])
+        return pairs, shared
+
+    def _count_pairs(self, batch: TileBatch) -> tuple[tf.Tensor, tf.Tensor]:
+        # Without other tiles in the views, so that all cells count.
+        alone = batch._replace(
+            covered=tf.zeros_like(batch.covered), mixes=tf.zeros_like(batch.mixes)
+        )
+        (z, z_over), (_, z_over_t) = self.model.assign_views(alone, training=False)
+        pairs = displaced_counts(z_over, z_over_t, self._params.loss.reach)
+        return tf.reduce_sum(pairs, axis=[0, 1]), tf.einsum("nhwo,nhwk->ok", z_over, z)
+
+
+def joined(p_ij: np.ndarray, groups: int) -> np.ndarray:
+    """Join overclusters, each time the two groups whose union loses least mutual information.
+
+    Args:
+        p_ij: (k', k') joint matrix of the overclusters, symmetric, with sum 1.
+        groups: Number of groups that are left.
+
+    Returns:
+        (k',) integer group of each overcluster, 0 to groups - 1.
+    """
+    mapping = np.arange(len(p_ij))
+    for last in range(len(p_ij) - 1, groups - 1, -1):
+        losses = _losses(merged(p_ij, mapping, last + 1))
+        into, gone = sorted(divmod(int(losses.argmin()), last + 1))
+        mapping[mapping == gone] = into
+        mapping[mapping == last] = gone
+    return mapping
+
+
+def _losses(p_ij: np.ndarray) -> np.ndarray:
+    """Compute the mutual information that each union of two groups would lose, (n, n)."""
+    sizes, cells, same = entr(p_ij.sum(axis=0)), entr(p_ij), np.diag(p_ij)
+    losses = np.full(p_ij.shape, np.inf)
+    for i, row in enumerate(p_ij):
+        # The rows of the unions of group i with each group j; columns i and j become one, too.
+        union = entr(row + p_ij)
+        before = cells[i] + cells
+        around = (union - before).sum(axis=1) * 2
+        crossing = union[:, i] - before[:, i] + np.diag(union) - np.diag(before)
+        block = entr(same[i] + 2 * row + same) - cells[i, i] - np.diag(cells) - 2 * cells[i]
+        joint = around - 2 * crossing + block
+        marginal = entr((row + p_ij).sum(axis=1)) - sizes[i] - sizes
+        losses[i] = joint - 2 * marginal
+        losses[i, i] = np.inf
+    return losses
