@@ -181,22 +181,27 @@ class ModelParams(Section):
         return {Head.CLUSTER: self.clusters, Head.OVERCLUSTER: self.overclusters}
 
 
-class LossParams(Section):
-    """The weights of the terms of the loss, in clustering and in segmentation."""
+class ObjectiveParams(Section):
+    """The weights of the mutual information of both heads, in clustering and in segmentation."""
 
     alpha: Annotated[float, Field(gt=0, le=1000)]
     alpha_final: Annotated[float, Field(gt=0, le=1000)] | None
     alpha_falls_from: Fraction
     alpha_falls_until: Fraction
     overclustering_weight: Fraction
-    teaching_weight: Annotated[float, Field(ge=0, le=100)]
-    teaching_from: Fraction
 
     @model_validator(mode="after")
-    def _is_consistent(self) -> "LossParams":
+    def _is_consistent(self) -> "ObjectiveParams":
         if self.alpha_falls_from >= self.alpha_falls_until:
             raise ValueError("alpha_falls_until: should be greater than loss.alpha_falls_from")
         return self
+
+
+class LossParams(ObjectiveParams):
+    """The weights of the terms of the loss."""
+
+    teaching_weight: Annotated[float, Field(ge=0, le=100)]
+    teaching_from: Fraction
 
 
 class OptimizerParams(Section):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from iic.core.params import LossParams, Params, TrainParams
+from iic.core.params import ObjectiveParams, Params, TrainParams
 
 # With the recipe tour, seeds 0 and 1 reach 24 and 18 % in 70 steps and 65 and 67 % in 280; seed 0
 # reaches 96 % in 420, as in the recipe's 840. All recipes take more than twice as many as this.
@@ -63,7 +63,7 @@ class Schedule:
         return augment.neighbor_share * (1 - step / end)
 
 
-def alpha_at(loss: LossParams, progress: float) -> float:
+def alpha_at(loss: ObjectiveParams, progress: float) -> float:
     """Return alpha at a share of the training, 0 to 1: constant, falling linearly, constant."""
     final = loss.alpha if loss.alpha_final is None else loss.alpha_final
     falls = [loss.alpha_falls_from, loss.alpha_falls_until]

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from iic.core.constants import UNTAUGHT, Head
+from iic.core.constants import Head
 from iic.model.network import as_input
 from iic.pairs.augmentation import Draws, add_noise, change_colors
 from iic.segmentation.batches import TileBatch
@@ -12,21 +12,20 @@ from iic.segmentation.mixing import coarse, inside_segments, mixed
 from iic.segmentation.params import SegmentationLossParams, ViewParams
 from iic.segmentation.poses import apply, visible
 from iic.training.learner import Learner
-from iic.training.loss import cross_entropy
 
 
 class SegmentationModel(Learner):
     """The trunk with a training step that minimises the loss of both heads over all displacements.
 
     Everything else is as in clustering, with pixels of the coarse map in place of images.
-
-    Attributes:
-        groups: (k',) int32 segment of each overcluster, which the clustering head is taught;
-            UNTAUGHT at first.
     """
 
     def __init__(
-        self, network: keras.Model, views: ViewParams, loss: SegmentationLossParams
+        self,
+        network: keras.Model,
+        views: ViewParams,
+        loss: SegmentationLossParams,
+        trained: keras.Model | None = None,
     ) -> None:
         """Prepare for a training.
 
@@ -34,16 +33,10 @@ class SegmentationModel(Learner):
             network: Network from build_trunk.
             views: Operations of the views and their ranges.
             loss: Weights and displacements of the loss.
+            trained: Model from with_own_head for a grouped network; None for others.
         """
-        super().__init__(network)
+        super().__init__(network, trained)
         self._views, self._loss = views, loss
-        self.groups = self.add_weight(
-            shape=(network.outputs[1].shape[-1],),
-            dtype="int32",
-            initializer=keras.initializers.Constant(UNTAUGHT),
-            trainable=False,
-            name="groups",
-        )
 
     def assign_views(
         self, batch: TileBatch, training: bool
@@ -63,7 +56,7 @@ class SegmentationModel(Learner):
         images = as_input(batch.images)
         first = self._recolored(images, batch.seeds[0])
         second = self._recolored(mixed(apply(images, poses), batch.covered), batch.seeds[1])
-        z, z_t = self.network(first, training=training), self.network(second, training=training)
+        z, z_t = self.trained(first, training=training), self.trained(second, training=training)
         side, covered = z[0].shape[1], tf.cast(batch.covered, tf.float32)
         inside, outside = coarse(covered, side), coarse(1 - covered, side)
         counts = coarse(visible(batch.valid, poses), side)
@@ -79,18 +72,14 @@ class SegmentationModel(Learner):
     def train_step(self, data: TileBatch) -> dict[str, tf.Tensor]:
         """Take one optimisation step on a batch of TileBatches.
 
-        With w = `loss.overclustering_weight` and t = `loss.teaching_weight`, the loss is
-
-            (1 - w)·L(clustering) + w·L(overclustering) + t·C
-
-        where L is the segmentation loss of a head and C the cross-entropy of the clustering head to
-        the sums of the overclusters in each group, averaged over both views.
+        With w = `loss.overclustering_weight`, the loss is (1 - w)·L(clustering) +
+        w·L(overclustering), where L is the segmentation loss of a head.
 
         Returns:
             Mean of each loss over the epoch so far, by name.
         """
         p = self._loss
-        w, t = p.overclustering_weight, p.teaching_weight
+        w = p.overclustering_weight
         with tf.GradientTape() as tape:
             z, z_t = self.assign_views(data, training=True)
             losses = [
@@ -102,23 +91,11 @@ class SegmentationModel(Learner):
                 for a, b in zip(z, z_t, strict=True)
             ]
             loss = (1 - w) * losses[0] + w * losses[1]
-            if t > 0:
-                loss += t * (self._taught(*z) + self._taught(*z_t)) / 2
         self._minimize(tape, loss)
         for head, a, b in zip(Head, z, z_t, strict=True):
             k = a.shape[-1]
             self.joints[head].update_state(tf.reshape(a, [-1, k]), tf.reshape(b, [-1, k]))
         return self._averages(loss, *losses)
-
-    def _taught(self, z: tf.Tensor, z_over: tf.Tensor) -> tf.Tensor:
-        """Compute the cross-entropy of one head (n, h, w, k) to the groups of the other.
-
-        It contributes nothing to the gradient of the overclusters, nor where they are UNTAUGHT.
-        """
-        k, over_k = z.shape[-1], z_over.shape[-1]
-        # The one-hot row of UNTAUGHT is zero.
-        rows = tf.reshape(tf.stop_gradient(z_over), [-1, over_k])
-        return cross_entropy(rows @ tf.one_hot(self.groups, k), tf.reshape(z, [-1, k]))
 
     def _recolored(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         """Change brightness, contrast and colours, and add noise, by one seed per tile."""

@@ -2,10 +2,13 @@
 
 The trunk consists of blocks of 3×3 convolution, BatchNorm and ReLU, the first of which also halve
 the map by max-pooling. Both heads give probabilities on this coarse map, on which the loss is
-computed. For a prediction, they are interpolated to all pixels.
+computed. For a prediction, they are interpolated to all pixels. With `grouped`, the probability of
+a segment is instead the sum of those of its overclusters, a 1×1 convolution with zeros and ones;
+a head of segments then takes part in the training only.
 """
 
 import keras
+import numpy as np
 from keras import layers
 
 from iic.core.constants import Head
@@ -35,7 +38,11 @@ def build_trunk(
     pictures = keras.Input((None, None, channels), name="picture")
     with precision_policy(precision):
         x = _trunk(pictures, params)
-        heads = [_head(x, k, head) for head, k in params.head_sizes.items()]
+        if params.grouped:
+            overclusters = _head(x, params.overclusters, Head.OVERCLUSTER.value)
+            heads = [_groups(overclusters, params.clusters), overclusters]
+        else:
+            heads = [_head(x, k, head.value) for head, k in params.head_sizes.items()]
     return keras.Model(pictures, heads, name="iic_segmentation")
 
 
@@ -52,11 +59,52 @@ def _trunk(x: keras.KerasTensor, params: TrunkParams) -> keras.KerasTensor:
     return x
 
 
-def _head(x: keras.KerasTensor, k: int, head: Head) -> keras.KerasTensor:
+def _head(x: keras.KerasTensor, k: int, name: str) -> keras.KerasTensor:
     """Apply a 1×1 convolution with normalised logits and a softmax over k clusters."""
-    x = layers.Conv2D(k, 1, name=f"{head}_logits")(x)
-    x = layers.BatchNormalization(momentum=_MOMENTUM, name=f"{head}_norm")(x)
-    return layers.Softmax(dtype="float32", name=head.value)(x)
+    x = layers.Conv2D(k, 1, name=f"{name}_logits")(x)
+    x = layers.BatchNormalization(momentum=_MOMENTUM, name=f"{name}_norm")(x)
+    return layers.Softmax(dtype="float32", name=name)(x)
+
+
+def _groups(overclusters: keras.KerasTensor, k: int) -> keras.KerasTensor:
+    """Add the probabilities of the overclusters of each of k groups, at first every k-th one."""
+    in_turn = np.eye(k)[np.arange(overclusters.shape[-1]) % k]
+    return layers.Conv2D(
+        *(k, 1),
+        use_bias=False,
+        kernel_initializer=keras.initializers.Constant(in_turn),
+        trainable=False,
+        dtype="float32",
+        name=Head.CLUSTER.value,
+    )(overclusters)
+
+
+def with_own_head(trunk: keras.Model, precision: Precision) -> keras.Model:
+    """Give a grouped network a head of segments for its training.
+
+    Args:
+        trunk: Grouped network from build_trunk, whose layers the new one shares.
+        precision: Precision in which the layers compute.
+
+    Returns:
+        Model like `trunk`, with the new head's probabilities in place of the groups'.
+    """
+    features = trunk.get_layer(f"{Head.OVERCLUSTER}_logits").input
+    groups, overclusters = trunk.outputs
+    with precision_policy(precision):
+        own = _head(features, groups.shape[-1], "own")
+    return keras.Model(trunk.input, [own, overclusters], name="iic_segmentation_training")
+
+
+def get_groups(trunk: keras.Model) -> np.ndarray:
+    """Return the group of each overcluster, (k',) integers, of a grouped network."""
+    return np.asarray(trunk.get_layer(Head.CLUSTER.value).kernel)[0, 0].argmax(axis=1)
+
+
+def set_groups(trunk: keras.Model, groups: np.ndarray) -> None:
+    """Set the group of each overcluster, (k',) integers, of a grouped network."""
+    kernel = trunk.get_layer(Head.CLUSTER.value).kernel
+    kernel.assign(np.eye(kernel.shape[-1])[groups][None, None])
 
 
 def build_fine(trunk: keras.Model, poolings: int) -> keras.Model:

@@ -13,7 +13,7 @@ from iic.core.params import (
     Channels,
     Fraction,
     Location,
-    LossParams,
+    ObjectiveParams,
     OptimizerParams,
     Section,
     Width,
@@ -90,6 +90,7 @@ class TrunkParams(Section):
     poolings: Annotated[int, Field(ge=0, le=5)]
     clusters: Segments
     overclusters: Segments
+    grouped: bool
 
     @property
     def head_sizes(self) -> dict[Head, int]:
@@ -103,10 +104,15 @@ class TrunkParams(Section):
                 f"poolings: {self.poolings} poolings need as many blocks, but model.widths has "
                 f"{len(self.widths)}; lower it"
             )
+        if self.grouped and self.overclusters < self.clusters:
+            raise ValueError(
+                f"grouped: {self.clusters} groups need as many overclusters, but "
+                f"model.overclusters is {self.overclusters}; raise it"
+            )
         return self
 
 
-class SegmentationLossParams(LossParams):
+class SegmentationLossParams(ObjectiveParams):
     """The weights of the terms of the loss, and its displacements."""
 
     reach: Reach

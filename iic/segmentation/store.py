@@ -4,6 +4,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from iic.core.constants import Head
 from iic.core.params import Channels, Precision
 from iic.model.store import CONFIG, load_checked, read_config, write_model
 from iic.segmentation.params import TrunkParams
@@ -29,10 +30,13 @@ class SavedTrunk(TrunkParams):
 
     @property
     def weights(self) -> int:
-        """Number of weights: kernels, biases, and four per channel of each BatchNorm."""
+        """Number of weights: kernels, biases, four per channel of each BatchNorm, and groups."""
         widths = [int(self.channels), *self.widths]
         trunk = sum(9 * before * after + 5 * after for before, after in pairwise(widths))
-        return trunk + sum((widths[-1] + 5) * k for k in self.head_sizes.values())
+        heads = {head: (widths[-1] + 5) * k for head, k in self.head_sizes.items()}
+        if self.grouped:
+            heads[Head.CLUSTER] = self.clusters * self.overclusters
+        return trunk + sum(heads.values())
 
 
 def save_trunk(

@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from iic.core.shapes import shape_of
 from iic.segmentation.batches import TileBatches
+from iic.segmentation.grouping import Grouping
 from iic.segmentation.learner import SegmentationModel
-from iic.segmentation.merging import Merging
-from iic.segmentation.network import build_pixels, build_trunk
+from iic.segmentation.network import build_pixels, build_trunk, with_own_head
 from iic.segmentation.params import SegmentationParams
 from iic.training.fit import TrainingResult, Watching, compile_learner, fit_learner, precision_of
 from iic.training.recorder import Recorder
@@ -54,17 +54,19 @@ def train_segmentation(
     batches = TileBatches(train_tiles, valid, params)
     channels = shape_of(train_tiles)[2]
     trunk = build_trunk(params.model, channels)
-    learning = build_trunk(params.model, channels, precision_of(params.train))
+    precision = precision_of(params.train)
+    learning = build_trunk(params.model, channels, precision)
     learning.set_weights(trunk.get_weights())
-    model = SegmentationModel(learning, params.views, params.loss)
+    trained = with_own_head(learning, precision) if params.model.grouped else None
+    model = SegmentationModel(learning, params.views, params.loss, trained)
     compile_learner(model, params.train, batches.schedule.steps)
     recorder = Recorder(
         build_pixels(trunk, params.model.poolings),
         test_tiles,
         lambda step: batches.schedule.at(step)._asdict(),
     )
-    merging = [Merging(batches, params)] if params.loss.teaching_weight > 0 else []
-    fit_learner(model, batches, recorder, params.train.epochs, file, merging, watching)
+    grouping = [Grouping(batches, params)] if params.model.grouped else []
+    fit_learner(model, batches, recorder, params.train.epochs, file, grouping, watching)
     snapshots = {
         name: array.reshape(len(array), *test_tiles.shape[:3]) if name.endswith("_test") else array
         for name, array in recorder.snapshots().items()

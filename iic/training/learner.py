@@ -1,6 +1,7 @@
 """The Keras model that is trained: the network with a training step that minimises the loss."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from iic.core.constants import UNTAUGHT, Head
@@ -31,6 +32,10 @@ class JointMatrix(keras.metrics.Metric):
         """Add the pairs of a batch, given the soft assignments (n, k) of both images."""
         self._counts.assign_add(tf.matmul(z, z_t, transpose_a=True))
 
+    def replace(self, counts: np.ndarray) -> None:
+        """Replace the counts, (k, k)."""
+        self._counts.assign(counts)
+
     def result(self) -> tf.Tensor:
         """Return P, (k, k), symmetric, with sum 1."""
         return normalize_joint(tf.convert_to_tensor(self._counts))
@@ -56,13 +61,14 @@ class Learner(keras.Model):
 
     Attributes:
         network: The network, which maps images to the soft assignments of both heads.
+        trained: What training needs of it, with the same layers; usually the network itself.
         joints: Joint matrix of each head over the current epoch.
     """
 
-    def __init__(self, network: keras.Model) -> None:
-        """Prepare for the training of a network."""
+    def __init__(self, network: keras.Model, trained: keras.Model | None = None) -> None:
+        """Prepare for the training of a network; `trained` is None for the network itself."""
         super().__init__()
-        self.network = network
+        self.network, self.trained = network, trained or network
         self._losses_seen = {
             name: keras.metrics.Mean(name) for name in ("loss", *(f"{head}_loss" for head in Head))
         }
@@ -87,7 +93,7 @@ class Learner(keras.Model):
 
     def _minimize(self, tape: tf.GradientTape, loss: tf.Tensor) -> None:
         """Let the optimiser take a step on a loss that the tape has recorded."""
-        weights = self.network.trainable_variables
+        weights = self.trained.trainable_variables
         self.optimizer.apply(tape.gradient(loss, weights), weights)
 
     def _averages(self, *losses: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -21,6 +21,10 @@ from iic.segmentation.params import parse_segmentation_params, read_segmentation
             "data.tile: tiles of earth have at most 450×450 pixels; lower it",
         ),
         ({"model.poolings": 3}, "model.poolings: 3 poolings need as many blocks"),
+        (
+            {"model.grouped": True, "model.clusters": 6, "model.overclusters": 5},
+            "model.grouped: 6 groups need as many overclusters, but model.overclusters is 5; raise",
+        ),
         ({"loss.alpha_falls_until": 0.1}, "loss.alpha_falls_until: should be greater than"),
         ({"data.name": "texture"}, "data.name: unknown value 'texture'"),
         ({"train.epochs": 0}, "train.epochs: 0 should be greater than or equal to 1"),

@@ -11,8 +11,9 @@ from iic.segmentation.store import load_trunk, read_trunk_params, save_trunk
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("poolings", [0, 2])
-def test_a_saved_network_comes_back(tmp_path, channels, poolings):
-    params = settings({"model.poolings": poolings}).model
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_saved_network_comes_back(tmp_path, channels, poolings, grouped):
+    params = settings({"model.poolings": poolings, "model.grouped": grouped}).model
     trunk = build_trunk(params, channels)
     save_trunk(trunk, params, tmp_path, "float32")
     saved = read_trunk_params(tmp_path)

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from segmentation_settings import settings
 
-from iic.core.constants import UNTAUGHT, Head
+from iic.core.constants import Head
 from iic.segmentation.batches import TileBatches
 from iic.segmentation.learner import SegmentationModel
 from iic.segmentation.loss import segmentation_loss
@@ -16,7 +16,6 @@ from iic.segmentation.train import train_segmentation
 from iic.training.fit import Watching
 
 STILL = {f"views.{name}": 0.0 for name in ("rotation", "brightness", "contrast", "noise")}
-TAUGHT = {"loss.teaching_weight": 2.0, "loss.teaching_from": 0.3}
 BORDERS = np.random.default_rng(1).integers(8, 24, size=15)
 
 
@@ -54,18 +53,17 @@ class _Interrupted(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("values", [{}, TAUGHT])
-def test_interrupted_training_resumes_to_the_same_bytes(tiles, tmp_path, values):
-    file, params = tmp_path / "state.npz", settings(values)
+def test_interrupted_training_resumes_to_the_same_bytes(tiles, tmp_path):
+    file = tmp_path / "state.npz"
     with pytest.raises(KeyboardInterrupt):
-        trained(tiles, params, file=file, watching=Watching([_Interrupted()], 0))
+        trained(tiles, settings(), file=file, watching=Watching([_Interrupted()], 0))
     epochs = []
     counting = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch, logs: epochs.append(epoch)
     )
-    resumed = trained(tiles, params, file=file, watching=Watching([counting], 0))
+    resumed = trained(tiles, settings(), file=file, watching=Watching([counting], 0))
     assert epochs == [2]
-    whole = trained(tiles, params)
+    whole = trained(tiles, settings())
     assert same_weights(resumed, whole)
     assert resumed.history == whole.history
 
@@ -116,35 +114,6 @@ def test_step_minimises_the_weighted_loss_of_both_heads(tiles):
     logs = model.train_step(batch)
     assert float(logs["cluster_loss"]) == pytest.approx(losses[0], rel=1e-5)
     assert float(logs["loss"]) == pytest.approx(0.75 * losses[0] + 0.25 * losses[1], rel=1e-5)
-
-
-def test_step_teaches_the_sums_of_the_grouped_overclusters(tiles):
-    model, batch = first_step(settings(TAUGHT), tiles)
-    z, z_t = model.assign_views(batch, training=True)
-    assert float(model._taught(*z)) == 0  # No overcluster has a group yet.
-    model.groups.assign([1, 0, 1, 2, UNTAUGHT])
-    entropies = []
-    for one, over in (z, z_t):
-        sums = np.stack([over[..., 1], over[..., 0] + over[..., 2], over[..., 3]], axis=-1)
-        rows = -(sums * np.log(np.maximum(one, 1e-30))).sum(axis=-1)
-        assert float(model._taught(one, over)) == pytest.approx(rows.mean(), rel=1e-5)
-        entropies.append(rows.mean())
-    model.compile(optimizer=keras.optimizers.SGD(0.0))
-    logs = model.train_step(batch)
-    heads = 0.5 * (float(logs["cluster_loss"]) + float(logs["overcluster_loss"]))
-    assert float(logs["loss"]) == pytest.approx(heads + 2 * np.mean(entropies), rel=1e-4)
-
-
-def test_overclusters_learn_nothing_from_what_they_teach(tiles):
-    model, batch = first_step(settings(TAUGHT), tiles)
-    model.groups.assign([0, 1, 2, 0, 1])
-    with tf.GradientTape() as tape:
-        z, _ = model.assign_views(batch, training=True)
-        loss = model._taught(*z)
-    kernels = [model.network.get_layer(f"{head}_logits").kernel for head in Head]
-    taught, teaching = tape.gradient(loss, kernels)
-    assert np.abs(taught).max() > 0
-    assert teaching is None
 
 
 def test_views_without_changes_give_equal_outputs(tiles):

@@ -1,6 +1,6 @@
-r"""Merging: the clustering head learns groups of overclusters that share the most information.
+r"""Grouping: segments as groups of overclusters whose pairs share the most information.
 
-Overclusters are small enough to be pure: each shows one kind of surface. The clustering head, which
+Overclusters are small enough to be pure: each shows one kind of surface. A clustering head, which
 has to divide the same pixels among a few segments at once, may end in a poor optimum. With the
 joint matrix of the overclusters over the displacements |t| ≤ T of the loss,
 
@@ -21,21 +21,23 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import entr
 
+from iic.core.constants import Head
 from iic.model.matching import hungarian_match
-from iic.pairs.schedule import first_epoch_from
 from iic.segmentation.batches import TileBatch, TileBatches
 from iic.segmentation.loss import displaced_counts
+from iic.segmentation.network import get_groups, set_groups
 from iic.segmentation.params import SegmentationParams
+from iic.training.learner import Learner
 from iic.training.moves import best_moves, indicator, information, merged
 
 log = logging.getLogger(__name__)
 
-# Batches of which the pairs are counted before each epoch, at most.
+# Batches of which the pairs are counted after each epoch, at most.
 BATCHES = 100
 
 
-class Merging(keras.callbacks.Callback):
-    """Groups the overclusters before each epoch from `loss.teaching_from` on."""
+class Grouping(keras.callbacks.Callback):
+    """Groups the overclusters of a grouped network after each epoch."""
 
     def __init__(self, batches: TileBatches, params: SegmentationParams) -> None:
         """Prepare for a training.
@@ -46,42 +48,37 @@ class Merging(keras.callbacks.Callback):
         """
         super().__init__()
         self._batches, self._params = batches, params
-        self._first = first_epoch_from(params.loss.teaching_from, params.train.epochs)
         self._count = tf.function(self._count_pairs, reduce_retracing=True)
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's name
-        """Group the overclusters under the current weights."""
-        if epoch < self._first:
-            return
-        k, (pairs, shared) = self._params.model.clusters, self._counts(epoch)
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's name
+        """Group the overclusters under the current weights, also in the epoch's joint matrix."""
+        model: Learner = self.model
+        k, pairs = self._params.model.clusters, self._pairs(epoch)
         p_ij = (pairs + pairs.T) / (2 * pairs.sum())
-        groups, _ = best_moves(p_ij, joined(p_ij, k), k, round(shared.sum()))
-        # Keep the numbers of the segments, so that the clustering head has the least to learn.
-        numbers = hungarian_match(shared.T @ indicator(groups, k))
-        self.model.groups.assign(numbers[groups])
-        log.info(
-            "overclusters grouped: %.4f nats shared, %.4f by most of their cells' segments",
-            *(information(merged(p_ij, m, k)) for m in (groups, shared.argmax(axis=1))),
-        )
+        groups, _ = best_moves(p_ij, joined(p_ij, k), k, round(pairs.sum()))
+        # Segments keep their numbers from epoch to epoch.
+        before = indicator(get_groups(model.network), k)
+        shared = before.T @ (p_ij.sum(axis=1)[:, None] * indicator(groups, k))
+        groups = hungarian_match(shared)[groups]
+        set_groups(model.network, groups)
+        own = np.asarray(model.joints[Head.OVERCLUSTER].result(), np.float64)
+        model.joints[Head.CLUSTER].replace(merged(own, groups, k))
+        log.info("segments share %.4f nats", information(merged(p_ij, groups, k)))
 
-    def _counts(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Count the pairs of overclusters, (k', k'), and each one's cells by segment, (k', k)."""
-        k, over_k = self._params.model.clusters, self._params.model.overclusters
-        pairs, shared = np.zeros((over_k, over_k)), np.zeros((over_k, k))
+    def _pairs(self, epoch: int) -> np.ndarray:
+        """Count the pairs of overclusters of an epoch under the current weights, (k', k')."""
+        pairs = np.zeros((self._params.model.overclusters,) * 2)
         for batch in islice(self._batches.epoch(epoch), BATCHES):
-            counted = self._count(tf.nest.map_structure(tf.constant, batch))
-            pairs += np.asarray(counted[0])
-            shared += np.asarray(counted[1])
-        return pairs, shared
+            pairs += np.asarray(self._count(tf.nest.map_structure(tf.constant, batch)))
+        return pairs
 
-    def _count_pairs(self, batch: TileBatch) -> tuple[tf.Tensor, tf.Tensor]:
+    def _count_pairs(self, batch: TileBatch) -> tf.Tensor:
         # Without other tiles in the views, so that all cells count.
         alone = batch._replace(
             covered=tf.zeros_like(batch.covered), mixes=tf.zeros_like(batch.mixes)
         )
-        (z, z_over), (_, z_over_t) = self.model.assign_views(alone, training=False)
-        pairs = displaced_counts(z_over, z_over_t, self._params.loss.reach)
-        return tf.reduce_sum(pairs, axis=[0, 1]), tf.einsum("nhwo,nhwk->ok", z_over, z)
+        (_, z), (_, z_t) = self.model.assign_views(alone, training=False)
+        return tf.reduce_sum(displaced_counts(z, z_t, self._params.loss.reach), axis=[0, 1])
 
 
 def joined(p_ij: np.ndarray, groups: int) -> np.ndarray:
