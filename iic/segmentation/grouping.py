@@ -1,14 +1,18 @@
 r"""Grouping: segments as groups of overclusters whose pairs share the most information.
 
-Overclusters are small enough to be pure: each shows one kind of surface. A clustering head, which
-has to divide the same pixels among a few segments at once, may end in a poor optimum. With the
-joint matrix of the overclusters over the displacements |t| ≤ T of the loss,
+Overclusters are small enough to be pure: each shows one kind of surface. A head of few segments, if
+these differ much in size, rather divides the largest one. With the joint matrix of the overclusters
+over the displacements |t| ≤ T of the loss,
 
     P = Σ over t of P(t)
 
-and a mapping of overclusters to segments with the indicator matrix C (k', k), the objective of the
-loss for alpha = 1 is I(CᵀPC), as in iic.training.moves. The search joins the two groups that lose
-least of I, until k groups are left; then it moves single overclusters as long as that raises I.
+and the indicator matrix C (k', k) of a grouping, M = CᵀPC is the joint matrix of the groups. Of all
+pairs of groups, those are joined that lose least of the objective of the loss,
+
+    I = 2·alpha·H(Mᵢ) - H(M)
+
+until k groups are left. With alpha < 1, groups need not be of equal size; with alpha = 1, this is
+the agglomerative information bottleneck.
 
 Slonim, Tishby: Agglomerative Information Bottleneck, NIPS 1999.
 """
@@ -28,7 +32,7 @@ from iic.segmentation.loss import displaced_counts
 from iic.segmentation.network import get_groups, set_groups
 from iic.segmentation.params import SegmentationParams
 from iic.training.learner import Learner
-from iic.training.moves import best_moves, indicator, information, merged
+from iic.training.moves import indicator, information, merged
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +59,7 @@ class Grouping(keras.callbacks.Callback):
         model: Learner = self.model
         k, pairs = self._params.model.clusters, self._pairs(epoch)
         p_ij = (pairs + pairs.T) / (2 * pairs.sum())
-        groups, _ = best_moves(p_ij, joined(p_ij, k), k, round(pairs.sum()))
+        groups = joined(p_ij, k, self._params.loss.grouping_alpha)
         # Segments keep their numbers from epoch to epoch.
         before = indicator(get_groups(model.network), k)
         shared = before.T @ (p_ij.sum(axis=1)[:, None] * indicator(groups, k))
@@ -81,27 +85,28 @@ class Grouping(keras.callbacks.Callback):
         return tf.reduce_sum(displaced_counts(z, z_t, self._params.loss.reach), axis=[0, 1])
 
 
-def joined(p_ij: np.ndarray, groups: int) -> np.ndarray:
-    """Join overclusters, each time the two groups whose union loses least mutual information.
+def joined(p_ij: np.ndarray, groups: int, alpha: float) -> np.ndarray:
+    """Join overclusters, each time the two groups whose union loses least of the objective.
 
     Args:
         p_ij: (k', k') joint matrix of the overclusters, symmetric, with sum 1.
         groups: Number of groups that are left.
+        alpha: Weight of both marginal entropies.
 
     Returns:
         (k',) integer group of each overcluster, 0 to groups - 1.
     """
     mapping = np.arange(len(p_ij))
     for last in range(len(p_ij) - 1, groups - 1, -1):
-        losses = _losses(merged(p_ij, mapping, last + 1))
+        losses = _losses(merged(p_ij, mapping, last + 1), alpha)
         into, gone = sorted(divmod(int(losses.argmin()), last + 1))
         mapping[mapping == gone] = into
         mapping[mapping == last] = gone
     return mapping
 
 
-def _losses(p_ij: np.ndarray) -> np.ndarray:
-    """Compute the mutual information that each union of two groups would lose, (n, n)."""
+def _losses(p_ij: np.ndarray, alpha: float) -> np.ndarray:
+    """Compute how much of the objective each union of two groups would lose, (n, n)."""
     sizes, cells, same = entr(p_ij.sum(axis=0)), entr(p_ij), np.diag(p_ij)
     losses = np.full(p_ij.shape, np.inf)
     for i, row in enumerate(p_ij):
@@ -113,6 +118,6 @@ def _losses(p_ij: np.ndarray) -> np.ndarray:
         block = entr(same[i] + 2 * row + same) - cells[i, i] - np.diag(cells) - 2 * cells[i]
         joint = around - 2 * crossing + block
         marginal = entr((row + p_ij).sum(axis=1)) - sizes[i] - sizes
-        losses[i] = joint - 2 * marginal
+        losses[i] = joint - 2 * alpha * marginal
         losses[i, i] = np.inf
     return losses

@@ -17,7 +17,8 @@ from iic.training.learner import Learner
 class SegmentationModel(Learner):
     """The trunk with a training step that minimises the loss of both heads over all displacements.
 
-    Everything else is as in clustering, with pixels of the coarse map in place of images.
+    Everything else is as in clustering, with pixels of the coarse map in place of images. If the
+    segments are groups of overclusters, the loss is that of the overclusters alone.
     """
 
     def __init__(
@@ -25,7 +26,8 @@ class SegmentationModel(Learner):
         network: keras.Model,
         views: ViewParams,
         loss: SegmentationLossParams,
-        trained: keras.Model | None = None,
+        *,
+        grouped: bool = False,
     ) -> None:
         """Prepare for a training.
 
@@ -33,10 +35,11 @@ class SegmentationModel(Learner):
             network: Network from build_trunk.
             views: Operations of the views and their ranges.
             loss: Weights and displacements of the loss.
-            trained: Model from with_own_head for a grouped network; None for others.
+            grouped: Whether the segments are groups of overclusters.
         """
-        super().__init__(network, trained)
+        super().__init__(network)
         self._views, self._loss = views, loss
+        self._weight = 1.0 if grouped else loss.overclustering_weight
 
     def assign_views(
         self, batch: TileBatch, training: bool
@@ -56,7 +59,7 @@ class SegmentationModel(Learner):
         images = as_input(batch.images)
         first = self._recolored(images, batch.seeds[0])
         second = self._recolored(mixed(apply(images, poses), batch.covered), batch.seeds[1])
-        z, z_t = self.trained(first, training=training), self.trained(second, training=training)
+        z, z_t = self.network(first, training=training), self.network(second, training=training)
         side, covered = z[0].shape[1], tf.cast(batch.covered, tf.float32)
         inside, outside = coarse(covered, side), coarse(1 - covered, side)
         counts = coarse(visible(batch.valid, poses), side)
@@ -72,14 +75,13 @@ class SegmentationModel(Learner):
     def train_step(self, data: TileBatch) -> dict[str, tf.Tensor]:
         """Take one optimisation step on a batch of TileBatches.
 
-        With w = `loss.overclustering_weight`, the loss is (1 - w)·L(clustering) +
-        w·L(overclustering), where L is the segmentation loss of a head.
+        With w = `loss.overclustering_weight`, or 1 for groups of overclusters, the loss is
+        (1 - w)·L(clustering) + w·L(overclustering), where L is the segmentation loss of a head.
 
         Returns:
             Mean of each loss over the epoch so far, by name.
         """
-        p = self._loss
-        w = p.overclustering_weight
+        p, w = self._loss, self._weight
         with tf.GradientTape() as tape:
             z, z_t = self.assign_views(data, training=True)
             losses = [

@@ -3,8 +3,7 @@
 The trunk consists of blocks of 3×3 convolution, BatchNorm and ReLU, the first of which also halve
 the map by max-pooling. Both heads give probabilities on this coarse map, on which the loss is
 computed. For a prediction, they are interpolated to all pixels. With `grouped`, the probability of
-a segment is instead the sum of those of its overclusters, a 1×1 convolution with zeros and ones;
-a head of segments then takes part in the training only.
+a segment is instead the sum of those of its overclusters, a 1×1 convolution with zeros and ones.
 """
 
 import keras
@@ -77,23 +76,6 @@ def _groups(overclusters: keras.KerasTensor, k: int) -> keras.KerasTensor:
         dtype="float32",
         name=Head.CLUSTER.value,
     )(overclusters)
-
-
-def with_own_head(trunk: keras.Model, precision: Precision) -> keras.Model:
-    """Give a grouped network a head of segments for its training.
-
-    Args:
-        trunk: Grouped network from build_trunk, whose layers the new one shares.
-        precision: Precision in which the layers compute.
-
-    Returns:
-        Model like `trunk`, with the new head's probabilities in place of the groups'.
-    """
-    features = trunk.get_layer(f"{Head.OVERCLUSTER}_logits").input
-    groups, overclusters = trunk.outputs
-    with precision_policy(precision):
-        own = _head(features, groups.shape[-1], "own")
-    return keras.Model(trunk.input, [own, overclusters], name="iic_segmentation_training")
 
 
 def get_groups(trunk: keras.Model) -> np.ndarray:

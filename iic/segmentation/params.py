@@ -115,6 +115,7 @@ class TrunkParams(Section):
 class SegmentationLossParams(ObjectiveParams):
     """The weights of the terms of the loss, and its displacements."""
 
+    grouping_alpha: Annotated[float, Field(gt=0, le=1000)]
     reach: Reach
     reach_final: Reach
     reach_falls_at: Fraction

@@ -14,7 +14,7 @@ from iic.core.shapes import shape_of
 from iic.segmentation.batches import TileBatches
 from iic.segmentation.grouping import Grouping
 from iic.segmentation.learner import SegmentationModel
-from iic.segmentation.network import build_pixels, build_trunk, with_own_head
+from iic.segmentation.network import build_pixels, build_trunk
 from iic.segmentation.params import SegmentationParams
 from iic.training.fit import TrainingResult, Watching, compile_learner, fit_learner, precision_of
 from iic.training.recorder import Recorder
@@ -54,11 +54,9 @@ def train_segmentation(
     batches = TileBatches(train_tiles, valid, params)
     channels = shape_of(train_tiles)[2]
     trunk = build_trunk(params.model, channels)
-    precision = precision_of(params.train)
-    learning = build_trunk(params.model, channels, precision)
+    learning = build_trunk(params.model, channels, precision_of(params.train))
     learning.set_weights(trunk.get_weights())
-    trained = with_own_head(learning, precision) if params.model.grouped else None
-    model = SegmentationModel(learning, params.views, params.loss, trained)
+    model = SegmentationModel(learning, params.views, params.loss, grouped=params.model.grouped)
     compile_learner(model, params.train, batches.schedule.steps)
     recorder = Recorder(
         build_pixels(trunk, params.model.poolings),

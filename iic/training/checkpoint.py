@@ -34,7 +34,7 @@ class Saver(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras's name
         """Save the state; if that fails, warn and let the training continue."""
-        weights, slots = self.model.trained.weights, self.model.optimizer.variables
+        weights, slots = self.model.network.weights, self.model.optimizer.variables
         names = [*_names("weight", weights), *_names("optimizer", slots)]
         arrays = [np.asarray(variable) for variable in (*weights, *slots)]
         try:
@@ -60,13 +60,13 @@ def resume(file: Path, model: Learner, recorder: Recorder) -> int:
     if not file.exists():
         return 0
     variables = model.optimizer.variables
-    weights, slots = _names("weight", model.trained.weights), _names("optimizer", variables)
+    weights, slots = _names("weight", model.network.weights), _names("optimizer", variables)
     try:
         arrays = read_arrays(file, [*weights, *slots, *STATE])
     except InputError as error:
         log.warning("%s; training starts from the first epoch", error)
         return 0
-    model.trained.set_weights([arrays[name] for name in weights])
+    model.network.set_weights([arrays[name] for name in weights])
     for variable, name in zip(variables, slots, strict=True):
         variable.assign(arrays[name])
     recorder.restore(arrays)

@@ -139,7 +139,7 @@ def compile_learner(model: Learner, params: OptimizerParams, steps: int) -> None
     # Without a loss, since train_step computes its own.
     model.compile(optimizer=keras.optimizers.Adam(rate))
     # Create the optimiser's variables now: otherwise the first step is traced twice, for seconds.
-    model.optimizer.build(model.trained.trainable_variables)
+    model.optimizer.build(model.network.trainable_variables)
 
 
 def precision_of(params: OptimizerParams) -> Precision:

@@ -61,14 +61,13 @@ class Learner(keras.Model):
 
     Attributes:
         network: The network, which maps images to the soft assignments of both heads.
-        trained: What training needs of it, with the same layers; usually the network itself.
         joints: Joint matrix of each head over the current epoch.
     """
 
-    def __init__(self, network: keras.Model, trained: keras.Model | None = None) -> None:
-        """Prepare for the training of a network; `trained` is None for the network itself."""
+    def __init__(self, network: keras.Model) -> None:
+        """Prepare for the training of a network."""
         super().__init__()
-        self.network, self.trained = network, trained or network
+        self.network = network
         self._losses_seen = {
             name: keras.metrics.Mean(name) for name in ("loss", *(f"{head}_loss" for head in Head))
         }
@@ -93,7 +92,7 @@ class Learner(keras.Model):
 
     def _minimize(self, tape: tf.GradientTape, loss: tf.Tensor) -> None:
         """Let the optimiser take a step on a loss that the tape has recorded."""
-        weights = self.trained.trainable_variables
+        weights = self.network.trainable_variables
         self.optimizer.apply(tape.gradient(loss, weights), weights)
 
     def _averages(self, *losses: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -128,6 +128,9 @@ def _measure_seed(part: str, seed: int, results: dict[str, Any]) -> None:
 def _settings(params: SegmentationParams, name: str) -> Mapping[str, object]:
     """Return the settings that decide a row; a peer has only those of the data and k."""
     tree = params.model_dump(exclude={"seed"})
+    if not params.model.grouped:
+        # They decide nothing then, and older rows lack them.
+        del tree["model"]["grouped"], tree["loss"]["grouping_alpha"]
     is_iic = name == "iic" or " " in name
     return tree if is_iic else {"data": tree["data"], "clusters": params.model.clusters}
 
