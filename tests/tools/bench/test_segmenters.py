@@ -135,3 +135,13 @@ def test_the_table_of_the_study_has_all_values(measured):
     table = page.study().splitlines()
     assert table[0] == "| alpha | T = 0 | T = 1 | T = 2 | T = 3 |"
     assert table[2] == "| 1 | " + " | ".join(["85.0 ± 7.1 %"] * 4) + " |"
+
+
+def test_rows_measured_before_groups_existed_stay_those_of_a_network_without_groups():
+    plain, grouped = settings(), settings({"model.grouped": True})
+    found = segmentation._settings(plain, "iic")
+    assert "grouped" not in found["model"]
+    assert "grouping_alpha" not in found["loss"]
+    other = settings({"loss.grouping_alpha": 0.5})
+    assert segmentation._settings(other, "iic") == found
+    assert segmentation._settings(grouped, "iic")["loss"]["grouping_alpha"] == 0.9
