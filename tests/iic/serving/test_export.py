@@ -443,8 +443,9 @@ def test_the_examples_of_the_documentation_run(exported, network, place, here, c
 
 @pytest.fixture(scope="module", params=[True, False])
 def segmentation(request, tmp_path_factory) -> Path:
-    """A folder with a segmentation network, with a card and tiles or without both."""
-    folder, params = tmp_path_factory.mktemp("segmentation"), settings().model
+    """A folder with a segmentation network: with card and tiles, or grouped and without both."""
+    folder = tmp_path_factory.mktemp("segmentation")
+    params = settings({"model.grouped": not request.param}).model
     model = folder / "segmentation/model"
     keras.utils.set_random_seed(0)
     save_trunk(build_trunk(params, 1), params, model, "float32")
