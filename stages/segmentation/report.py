@@ -42,6 +42,7 @@ def main(params: SegmentationParams) -> None:
             "data.name": params.data.name,
             "data.tile": params.data.tile,
             "views": ", ".join(f"{name} {value}" for name, value in changed.items()) or None,
+            "model.grouped": params.model.grouped,
             "loss.alpha": params.loss.alpha,
             "loss.alpha_final": params.loss.alpha_final,
             "loss.reach": params.loss.reach,

@@ -26,6 +26,7 @@ MEANINGS = {
     "data.name": "data set",
     "data.tile": "height and width of a tile, pixels",
     "views": "operations that make the two views of a tile, with their ranges",
+    "model.grouped": "whether segments are groups of overclusters",
     "loss.alpha": "weight of the marginal entropies in the loss, at the start",
     "loss.alpha_final": "the same weight at the end; none: constant",
     "loss.reach": "largest displacement, cells of the coarse map, at the start",

@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -41,7 +42,12 @@ def make_run(*, labelled=True, colored=False, has_map=False):
     }
     sizes = (12, 20)
     return SegmentedRun(
-        settings={"seed": 5, "data.name": "custom", "loss.alpha_final": None},
+        settings={
+            "seed": 5,
+            "data.name": "custom",
+            "model.grouped": False,
+            "loss.alpha_final": None,
+        },
         card=SegmentationCard(
             seed=5,
             data="custom",
@@ -144,6 +150,13 @@ def test_a_map_has_its_layers_and_others_have_no_section():
     assert page.count('data-layer="segments"') == 1
     assert page.count('data-layer="truth"') == 1
     assert 'id="map"' not in rendered("labelled")[2]
+
+
+def test_groups_of_overclusters_are_named_as_such():
+    run = make_run()
+    assert "groups of overclusters that share" not in render_page(run, [])
+    grouped = replace(run, settings=dict(run.settings) | {"model.grouped": True})
+    assert "groups of overclusters that share" in render_page(grouped, [])
 
 
 def test_a_study_is_drawn_if_it_was_measured():
