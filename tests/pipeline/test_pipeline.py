@@ -1,4 +1,4 @@
-"""dvc.yaml and the code agree on what each stage imports, reads and writes."""
+"""Both dvc.yaml files and the code agree on what each stage imports, reads and writes."""
 
 import ast
 import importlib
@@ -18,9 +18,18 @@ from pydantic import BaseModel
 
 from iic.core.params import Params, parse_params
 from iic.pipeline.inputs import md5_of
+from iic.pipeline.paths import SEGMENTATION
+from iic.segmentation.params import SegmentationParams
 
-PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))
-STAGES = PIPELINE["stages"]
+CLUSTERING_FILE = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))
+CLUSTERING = CLUSTERING_FILE["stages"]
+# Stages of both pipelines, by the path of their script in stages/.
+STAGES = CLUSTERING | {
+    f"segmentation/{name}": stage
+    for name, stage in yaml.safe_load((ROOT / SEGMENTATION.stages).read_text("utf-8"))[
+        "stages"
+    ].items()
+}
 # Sub-packages that each sub-package of iic may import, besides itself; see docs/CONTRIBUTING.md.
 _LOWEST = {"core", "render"}
 _SECOND = {"data", "pairs", "model", "pipeline"}
@@ -107,12 +116,20 @@ def declared_code(stage: str) -> list[Path]:
     return [Path(dep) for dep in declared(stage, "deps") if dep.startswith(("iic/", "stages/"))]
 
 
+def params_of(stage: str) -> type[BaseModel]:
+    return SegmentationParams if stage.startswith("segmentation/") else Params
+
+
 def declared_params(stage: str) -> set[str]:
     """Return the parameters that a stage declares; a section stands for all of its parameters."""
-    names = STAGES[stage].get("params", [])
-    return {
-        leaf for leaf in leaf_names(Params) if any(f"{leaf}.".startswith(f"{n}.") for n in names)
-    }
+    names: list[str] = []
+    for entry in STAGES[stage].get("params", []):
+        # The parameters of segmentation are in a file of their own, which the entry names.
+        names += entry[str(SEGMENTATION.params)] if isinstance(entry, dict) else [entry]
+    leaves = leaf_names(params_of(stage))
+    for name in names:
+        assert any(f"{leaf}.".startswith(f"{name}.") for leaf in leaves), name
+    return {leaf for leaf in leaves if any(f"{leaf}.".startswith(f"{n}.") for n in names)}
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -127,14 +144,23 @@ def test_every_declared_sub_package_is_imported_from(stage):
         assert any(path.is_relative_to(dep) for path in code_of(stage)), dep
 
 
-def test_committed_results_come_from_this_code():
-    lock = yaml.safe_load((ROOT / "dvc.lock").read_text("utf-8"))
+@pytest.mark.parametrize(
+    ("params", "file", "command"),
+    [
+        (Params, "dvc.lock", "make repro"),
+        (SegmentationParams, SEGMENTATION.lock, "make segment"),
+    ],
+)
+def test_committed_results_come_from_this_code(params, file, command):
+    lock = yaml.safe_load((ROOT / file).read_text("utf-8"))
+    stages = {Path(stage).name for stage in STAGES if params_of(stage) is params}
+    assert set(lock["stages"]) == stages
     for stage, entry in lock["stages"].items():
         for dep in entry["deps"]:
             if dep["path"].startswith(("iic/", "stages/")):
                 path = ROOT / dep["path"]
                 is_current = path.exists() and md5_of(path) == dep["md5"]
-                assert is_current, f"{stage}: {dep['path']} changed; run `make repro`"
+                assert is_current, f"{stage}: {dep['path']} changed; run `{command}`"
 
 
 def test_package_files_hold_no_code():
@@ -183,10 +209,13 @@ def test_stages_and_tools_import_in_one_direction():
                 assert other.parts[0] in {package, *others}, f"{path} imports {other}"
 
 
-@pytest.mark.parametrize("stage", ["source", "download", "augment", "neighbors", "report"])
+NO_NETWORK = ("source", "download", "augment", "neighbors", "scenes", "report")
+
+
+@pytest.mark.parametrize("stage", [name for name in STAGES if name.endswith(NO_NETWORK)])
 def test_stages_without_a_network_do_not_import_tensorflow(stage):
     code = (
-        f"import sys, stages.{stage}\n"
+        f"import sys, stages.{stage.replace('/', '.')}\n"
         "print([name for name in ('tensorflow', 'keras') if name in sys.modules])"
     )
     result = subprocess.run(
@@ -195,38 +224,46 @@ def test_stages_without_a_network_do_not_import_tensorflow(stage):
     assert result.stdout.strip() == "[]", result.stderr
 
 
-def test_only_evaluate_depends_on_labels():
-    users = [stage for stage in STAGES if "data/labels.npz" in declared(stage, "deps")]
-    assert users == ["evaluate"]
+@pytest.mark.parametrize(
+    ("file", "prefix"),
+    [("data/labels.npz", ""), ("data/segmentation/masks.npz", "segmentation/")],
+)
+def test_only_evaluate_depends_on_labels(file, prefix):
+    users = [stage for stage in STAGES if file in declared(stage, "deps")]
+    assert users == [f"{prefix}evaluate"]
     # The outputs of evaluate contain labels, so training may not read them either.
-    assert not set(outputs("evaluate")) & set(declared("train", "deps"))
+    assert not set(outputs(f"{prefix}evaluate")) & set(declared(f"{prefix}train", "deps"))
 
 
-def test_stages_declare_all_parameters_and_no_others():
-    known = set(leaf_names(Params))
-    used = {name for stage in STAGES for name in declared_params(stage)}
-    assert used == known
+@pytest.mark.parametrize("params", [Params, SegmentationParams])
+def test_stages_declare_all_parameters(params):
+    stages = [stage for stage in STAGES if params_of(stage) is params]
+    used = {name for stage in stages for name in declared_params(stage)}
+    assert used == set(leaf_names(params))
 
 
 def test_every_stage_uses_the_run_cache():
     """`persist` switches it off, and so does `cache: false` under `outs`, but not elsewhere."""
-    assert "persist" not in (ROOT / "dvc.yaml").read_text("utf-8")
-    for stage in set(STAGES) - {"report"}:
+    for file in ("dvc.yaml", SEGMENTATION.stages):
+        assert "persist" not in (ROOT / file).read_text("utf-8")
+    for stage in set(STAGES) - {"report", "segmentation/report"}:
         assert all(isinstance(out, str) for out in STAGES[stage].get("outs", [])), stage
 
 
 def test_every_stage_has_a_description_and_a_simple_command():
     for name, stage in STAGES.items():
         assert stage["desc"]
-        assert stage["cmd"] == f"python -m stages.{name}"
+        assert stage["cmd"] == f"python -m stages.{name.replace('/', '.')}"
+        # All run in the top folder.
+        assert stage.get("wdir", ".") == (".." if "/" in name else ".")
 
 
 def test_top_level_plots_and_artifacts_exist():
     written = {path for stage in STAGES for path in outputs(stage)}
-    for plot in PIPELINE["plots"]:
+    for plot in CLUSTERING_FILE["plots"]:
         ((_, settings),) = plot.items()
         assert set(settings["y"]) <= written
-    for artifact in PIPELINE["artifacts"].values():
+    for artifact in CLUSTERING_FILE["artifacts"].values():
         assert artifact["path"] in written
 
 
@@ -265,7 +302,7 @@ MORE_READ = {
 }
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", CLUSTERING)
 def test_stage_reads_the_parameters_that_it_declares(
     stage, pipeline_run, monkeypatch, digits, tmp_path
 ):
