@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from click import Abort
 from conftest import override
 
@@ -14,6 +15,7 @@ from iic.experiments.git import current_commit, git
 from iic.experiments.recipes import recipe_options
 from iic.experiments.seeds import read_rows, recipe_of, rows_of, run_seed, write_rows
 from iic.pipeline.costs import COSTS, Cost, read_costs
+from tools.docs import results
 
 METRICS = ("acc", "nmi", "ari", "over_acc", "train_acc", "loss")
 COLUMNS = (*METRICS, "seconds")
@@ -72,6 +74,28 @@ def test_the_rows_of_a_recipe_in_the_pages_are_of_one_code():
         commits = {row.get("commit", "") for row in rows_of(table.stem).values()}
         assert len(commits) == 1, f"{table}: rows of different commits; `iic seeds --again`"
         assert not any(commit.endswith("+") for commit in commits), f"{table}: edited code"
+
+
+# What decides the results of a seed; dvc.yaml names them as dependencies of these stages.
+DECIDING = ("augment", "neighbors", "train", "evaluate")
+
+
+def test_all_rows_of_the_overview_in_the_readme_are_of_one_code():
+    stages = yaml.safe_load(Path("dvc.yaml").read_text("utf-8"))["stages"]
+    deps = {dep for stage in DECIDING for dep in stages[stage]["deps"] if isinstance(dep, str)}
+    code = sorted(dep for dep in deps if dep.startswith(("iic/", "stages/")))
+    seen: dict[tuple[str, ...], list[str]] = {}
+    for recipe in results.OVERVIEW:
+        for commit in {row["commit"] for row in rows_of(recipe).values()}:
+            found = subprocess.run(
+                ["git", "rev-parse", *(f"{commit}:{path}" for path in code)],
+                capture_output=True,
+                text=True,
+            )
+            if found.returncode:
+                pytest.skip(f"{commit}: this copy of the repository lacks the commit")
+            seen.setdefault(tuple(found.stdout.split()), []).append(f"{recipe} at {commit}")
+    assert len(seen) == 1, f"different code: {list(seen.values())}; `iic seeds RECIPE --again`"
 
 
 def test_finished_seeds_are_skipped_and_a_failure_keeps_the_rows(folder, monkeypatch, capsys):
