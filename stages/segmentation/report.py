@@ -9,7 +9,7 @@ from iic.pipeline.paths import SEGMENTATION
 from iic.pipeline.stage import run_stage
 from iic.report.segmentation.figures import render_pictures
 from iic.report.segmentation.page import render_page
-from iic.report.segmentation.run import SegmentedRun
+from iic.report.segmentation.run import SegmentedRun, complete_study
 from iic.segmentation.card import SegmentationCard
 from iic.segmentation.params import SegmentationParams, read_segmentation_params
 from iic.segmentation.paths import (
@@ -60,7 +60,9 @@ def main(params: SegmentationParams) -> None:
         map=read_arrays(MAP, ["picture"])["picture"],
         map_truth=segments["map_masks"],
         map_segments=segments["map"],
-        study=read_json(RESULTS, f"git restore {RESULTS}").get("runs", {}).get("study", {}),
+        study=complete_study(
+            read_json(RESULTS, f"git restore {RESULTS}").get("runs", {}).get("study", {})
+        ),
     )
     pictures = render_pictures(finished)
     for picture in pictures:

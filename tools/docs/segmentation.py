@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
+from iic.core.plurals import counted
+from iic.report.segmentation.run import complete_study
 from tools.bench.segmentation import ALPHAS, REACHES, read_results
 from tools.docs.tables import MINUTES, SHARE, markdown_table
 
@@ -47,9 +49,8 @@ def peers(part: str) -> str:
 
 def study() -> str:
     """Return a table of the pixel accuracy by alpha and reach, mean ± deviation over the seeds."""
-    runs: Mapping[str, Any] = read_results().get("runs", {}).get("study", {})
-    names = [f"{alpha} {reach}" for alpha in ALPHAS for reach in REACHES]
-    if not all(name in runs for name in names):
+    runs = complete_study(read_results().get("runs", {}).get("study", {}))
+    if not {f"{alpha} {reach}" for alpha in ALPHAS for reach in REACHES} <= runs.keys():
         return _NOT_MEASURED.format(part="study")
     rows = [
         (
@@ -61,4 +62,5 @@ def study() -> str:
         )
         for alpha in ALPHAS
     ]
-    return markdown_table(" | ".join(("alpha", *(f"T = {reach}" for reach in REACHES))), rows)
+    title = f"alpha; {counted(len(next(iter(runs.values()))), 'seed')}"
+    return markdown_table(" | ".join((title, *(f"T = {reach}" for reach in REACHES))), rows)

@@ -1,7 +1,5 @@
 """Figures of the report of a segmentation."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -13,7 +11,7 @@ from iic.render.names import short_names
 from iic.render.palette import painted
 from iic.render.pictures import Picture, animation, sharp_png
 from iic.report.curves import accuracy_curves, loss_curves
-from iic.report.segmentation.run import SegmentedRun
+from iic.report.segmentation.run import SegmentedRun, Study
 from iic.segmentation.constants import IGNORED
 from iic.segmentation.paths import ACCURACY, HISTORY, RESULTS, SEGMENTS, SNAPSHOTS, TILES
 
@@ -221,12 +219,11 @@ def textures(run: SegmentedRun) -> Picture | None:
     )
 
 
-def study(runs: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Picture:
+def study(runs: Study) -> Picture:
     """Draw the pixel accuracy by alpha and reach, over several seeds.
 
     Args:
-        runs: Rows of the part "study" in reports/measurements/segmentation.json, by alpha and
-            reach ("5.0 1") and by seed.
+        runs: Rows, as from complete_study.
     """
     values = {name: [row["pixel_acc"] for row in rows.values()] for name, rows in runs.items()}
     alphas, reaches = ([*dict.fromkeys(part)] for part in zip(*map(str.split, values), strict=True))

@@ -12,6 +12,31 @@ from iic.segmentation.card import SegmentationCard
 from iic.segmentation.constants import IGNORED
 from iic.segmentation.scores import pixel_table
 
+# Rows of the study by alpha and reach ("5.0 1") and by seed.
+Study = Mapping[str, Mapping[str, Mapping[str, float]]]
+
+
+def complete_study(rows: Study) -> Study:
+    """Return the rows of the seeds that were measured with every alpha and reach.
+
+    Args:
+        rows: Part "study" of reports/measurements/segmentation.json.
+
+    Returns:
+        The rows; empty without such a seed.
+    """
+    names = [name.split() for name in rows]
+    grid = {f"{alpha} {reach}" for alpha, _ in names for _, reach in names}
+    if not rows or grid != rows.keys():
+        return {}
+    seeds = set.intersection(*(set(found) for found in rows.values()))
+    if not seeds:
+        return {}
+    return {
+        name: {seed: row for seed, row in found.items() if seed in seeds}
+        for name, found in rows.items()
+    }
+
 
 @dataclass(frozen=True)
 class SegmentedRun:
@@ -30,7 +55,7 @@ class SegmentedRun:
         map: A whole picture (h, w, 3), uint8; empty for data without a map.
         map_truth: Classes of its pixels (h, w), or IGNORED.
         map_segments: Segments of its pixels (h, w).
-        study: Part "study" of reports/measurements/segmentation.json; may be empty.
+        study: Rows of the study, as from complete_study.
     """
 
     settings: Mapping[str, object]
@@ -45,7 +70,7 @@ class SegmentedRun:
     map: np.ndarray
     map_truth: np.ndarray
     map_segments: np.ndarray
-    study: Mapping[str, Mapping[str, Mapping[str, float]]]
+    study: Study
 
     @property
     def is_labelled(self) -> bool:

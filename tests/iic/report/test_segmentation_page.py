@@ -12,7 +12,7 @@ from PIL import Image
 from iic.core.constants import Head
 from iic.report.segmentation.figures import _errors, render_pictures
 from iic.report.segmentation.page import render_page
-from iic.report.segmentation.run import SegmentedRun
+from iic.report.segmentation.run import SegmentedRun, complete_study
 from iic.segmentation.card import SegmentationCard
 from iic.segmentation.constants import IGNORED
 
@@ -163,6 +163,20 @@ def test_a_study_is_drawn_if_it_was_measured():
     (picture,) = (p for p in rendered("map")[1] if p.anchor == "study")
     assert "the highest mean, 32.5 %, has alpha 5 and T = 1" in picture.alt
     assert 'id="study"' not in rendered("labelled")[2]
+
+
+def test_only_seeds_with_all_variants_are_in_the_study():
+    rows = {name: {"0": {"pixel_acc": 0.9}, "1": {"pixel_acc": 0.8}} for name in ("1.0 0", "1.0 1")}
+    assert complete_study(rows) == rows
+    rows["1.0 0"]["2"] = {"pixel_acc": 0.7}
+    assert {name: list(found) for name, found in complete_study(rows).items()} == {
+        "1.0 0": ["0", "1"],
+        "1.0 1": ["0", "1"],
+    }
+    # One of the four combinations is missing.
+    assert complete_study(rows | {"5.0 0": rows["1.0 0"]}) == {}
+    assert complete_study({"1.0 0": {"0": {}}, "1.0 1": {"1": {}}}) == {}
+    assert complete_study({}) == {}
 
 
 def test_wrong_settings_of_a_run_are_marked():

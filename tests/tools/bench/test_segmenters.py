@@ -133,7 +133,7 @@ def test_the_table_of_the_study_has_all_values(measured):
     runs = {f"{a} {r}": rows for a in segmentation.ALPHAS for r in segmentation.REACHES}
     measured.write_text(json.dumps({"machine": {}, "runs": {"study": runs}}))
     table = page.study().splitlines()
-    assert table[0] == "| alpha | T = 0 | T = 1 | T = 2 | T = 3 |"
+    assert table[0] == "| alpha; 2 seeds | T = 0 | T = 1 | T = 2 | T = 3 |"
     assert table[2] == "| 1 | " + " | ".join(["85.0 ± 7.1 %"] * 4) + " |"
 
 
