@@ -21,14 +21,13 @@ from iic.pipeline.inputs import md5_of
 from iic.pipeline.paths import SEGMENTATION
 from iic.segmentation.params import SegmentationParams
 
-CLUSTERING_FILE = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))
+CLUSTERING_FILE, SEGMENTATION_FILE = (
+    yaml.safe_load((ROOT / file).read_text("utf-8")) for file in ("dvc.yaml", SEGMENTATION.stages)
+)
 CLUSTERING = CLUSTERING_FILE["stages"]
 # Stages of both pipelines, by the path of their script in stages/.
 STAGES = CLUSTERING | {
-    f"segmentation/{name}": stage
-    for name, stage in yaml.safe_load((ROOT / SEGMENTATION.stages).read_text("utf-8"))[
-        "stages"
-    ].items()
+    f"segmentation/{name}": stage for name, stage in SEGMENTATION_FILE["stages"].items()
 }
 # Sub-packages that each sub-package of iic may import, besides itself; see docs/CONTRIBUTING.md.
 _LOWEST = {"core", "render"}

@@ -53,17 +53,18 @@ class _Interrupted(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-def test_interrupted_training_resumes_to_the_same_bytes(tiles, tmp_path):
-    file = tmp_path / "state.npz"
+@pytest.mark.parametrize("grouped", [False, True])
+def test_interrupted_training_resumes_to_the_same_bytes(tiles, tmp_path, grouped):
+    file, params = tmp_path / "state.npz", settings({"model.grouped": grouped})
     with pytest.raises(KeyboardInterrupt):
-        trained(tiles, settings(), file=file, watching=Watching([_Interrupted()], 0))
+        trained(tiles, params, file=file, watching=Watching([_Interrupted()], 0))
     epochs = []
     counting = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda epoch, logs: epochs.append(epoch)
     )
-    resumed = trained(tiles, settings(), file=file, watching=Watching([counting], 0))
+    resumed = trained(tiles, params, file=file, watching=Watching([counting], 0))
     assert epochs == [2]
-    whole = trained(tiles, settings())
+    whole = trained(tiles, params)
     assert same_weights(resumed, whole)
     assert resumed.history == whole.history
 
