@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.metrics import normalized_mutual_info_score
+from scipy.special import entr
 
 from iic.model.matching import (
     UNMATCHED,
@@ -34,6 +34,22 @@ class Segmented(NamedTuple):
     cluster: np.ndarray
     overcluster: np.ndarray
     masks: np.ndarray
+
+
+class Counts(NamedTuple):
+    """Scored pixels by class and segment.
+
+    Attributes:
+        train: (classes, k) counts of the training tiles, by segment of the clustering head.
+        train_over: (classes, over_k) counts, by segment of the overclustering head.
+        test: (classes, k) counts of the test tiles.
+        test_over: (classes, over_k) counts of the test tiles.
+    """
+
+    train: np.ndarray
+    train_over: np.ndarray
+    test: np.ndarray
+    test_over: np.ndarray
 
 
 def pixel_table(masks: np.ndarray, segments: np.ndarray, classes: int, k: int) -> np.ndarray:
@@ -74,43 +90,76 @@ def mean_iou(table: np.ndarray) -> float:
     return float(ratios[sizes > 0].mean())
 
 
-def segmentation_scores(
-    train: Segmented, test: Segmented, classes: int, k: int, over_k: int
-) -> dict[str, float]:
-    """Compute the scores of a trained network, on the test tiles but for `train_pixel_acc`.
+def normalized_information(table: np.ndarray) -> float:
+    """Compute the normalized mutual information (NMI) of classes and segments.
+
+    It is their mutual information over the mean of both entropies, as in scikit-learn, but from
+    counts: those of millions of pixels are small.
 
     Args:
-        train: Segments and masks of the training tiles, which map overclusters to classes if any
-            pixel is scored; otherwise the test tiles do.
+        table: (classes, k) counts of pixels, at least one of them.
+
+    Returns:
+        0 to 1; 1 for one class in one segment.
+    """
+    joint = table / table.sum()
+    entropies = entr(joint.sum(axis=1)).sum() + entr(joint.sum(axis=0)).sum()
+    shared = max(0.0, entropies - entr(joint).sum())
+    return float(2 * shared / entropies) if entropies else 1.0
+
+
+def count_pixels(train: Segmented, test: Segmented, classes: int, k: int, over_k: int) -> Counts:
+    """Count the scored pixels of both splits by class and segment.
+
+    Args:
+        train: Segments and masks of the training tiles.
         test: Segments and masks of the test tiles.
         classes: Number of classes.
         k: Number of segments of the clustering head.
         over_k: Number of segments of the overclustering head.
+    """
+    return Counts(
+        *(
+            pixel_table(split.masks, segments, classes, size)
+            for split in (train, test)
+            for segments, size in ((split.cluster, k), (split.overcluster, over_k))
+        )
+    )
+
+
+def segmentation_scores(counts: Counts) -> dict[str, float]:
+    """Compute the scores of a trained network, on the test tiles but for `train_pixel_acc`.
 
     Returns:
         `pixel_acc`, `mean_iou` and `nmi` of the clustering head, `over_acc` with each overcluster
-        as the majority class of its pixels, and `train_pixel_acc` if a training pixel is scored;
-        all 0 to 1.
+        as the majority class of its pixels (`_majority`), and `train_pixel_acc` if a training pixel
+        is scored; all 0 to 1.
     """
-    table = pixel_table(test.masks, test.cluster, classes, k)
-    over_table = pixel_table(test.masks, test.overcluster, classes, over_k)
-    train_table = pixel_table(train.masks, train.cluster, classes, k)
-    scored = test.masks != IGNORED
     own = {
-        "pixel_acc": hungarian_accuracy(table),
-        "mean_iou": mean_iou(table),
-        "nmi": float(normalized_mutual_info_score(test.masks[scored], test.cluster[scored])),
-        "over_acc": matched_accuracy(over_table, _majority(train, test, classes, over_k)),
+        "pixel_acc": hungarian_accuracy(counts.test),
+        "mean_iou": mean_iou(counts.test),
+        "nmi": normalized_information(counts.test),
+        "over_acc": matched_accuracy(counts.test_over, _majority(counts)),
     }
-    return own | ({"train_pixel_acc": hungarian_accuracy(train_table)} if train_table.any() else {})
+    if not counts.train.any():
+        return own
+    return own | {"train_pixel_acc": hungarian_accuracy(counts.train)}
 
 
-def _majority(train: Segmented, test: Segmented, classes: int, over_k: int) -> np.ndarray:
+def classes_of_segments(counts: Counts) -> tuple[list[int | None], list[int | None]]:
+    """Return the class of each segment and of each overcluster, None for one without pixels of it.
+
+    The mappings are those of `segmentation_scores`.
+    """
+    return (
+        found_classes(counts.test, hungarian_match(counts.test)),
+        found_classes(counts.test_over, _majority(counts)),
+    )
+
+
+def _majority(counts: Counts) -> np.ndarray:
     """Map overclusters to classes by the training tiles; if none is scored, by the test tiles."""
-    tables = [
-        pixel_table(split.masks, split.overcluster, classes, over_k) for split in (train, test)
-    ]
-    return majority_match(tables[0] if tables[0].any() else tables[1])
+    return majority_match(counts.train_over if counts.train_over.any() else counts.test_over)
 
 
 def label_free_scores(last: Mapping[str, float]) -> dict[str, float]:
@@ -120,26 +169,6 @@ def label_free_scores(last: Mapping[str, float]) -> dict[str, float]:
         "over_mutual_information": last["overcluster_mutual_information"],
         "clusters_used": last["clusters_used"],
     }
-
-
-def classes_of_segments(
-    train: Segmented, test: Segmented, classes: int, k: int, over_k: int
-) -> tuple[list[int | None], list[int | None]]:
-    """Return the class of each segment and of each overcluster, None for one without pixels of it.
-
-    Args:
-        train: Segments and masks of the training tiles.
-        test: Segments and masks of the test tiles. The mappings are those of `segmentation_scores`.
-        classes: Number of classes; without any, no segment has a class.
-        k: Number of segments of the clustering head.
-        over_k: Number of segments of the overclustering head.
-    """
-    if not classes:
-        return [None] * k, [None] * over_k
-    table = pixel_table(test.masks, test.cluster, classes, k)
-    over_table = pixel_table(test.masks, test.overcluster, classes, over_k)
-    majority = _majority(train, test, classes, over_k)
-    return found_classes(table, hungarian_match(table)), found_classes(over_table, majority)
 
 
 def scores_by_epoch(
@@ -168,5 +197,6 @@ def scores_by_epoch(
     return columns | {
         "pixel_acc": [hungarian_accuracy(table) for table in tables],
         "mean_iou": [mean_iou(table) for table in tables],
+        "nmi": [normalized_information(table) for table in tables],
         "over_purity": [purity(table) for table in over_tables],
     }

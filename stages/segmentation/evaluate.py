@@ -29,6 +29,7 @@ from iic.segmentation.paths import (
 from iic.segmentation.scores import (
     Segmented,
     classes_of_segments,
+    count_pixels,
     label_free_scores,
     scores_by_epoch,
     segmentation_scores,
@@ -67,11 +68,15 @@ def main(params: SegmentationParams) -> None:
         for split in ("train", "test")
     )
     last = {name: float(column[-1]) for name, column in read_table(HISTORY).items()}
-    metrics = segmentation_scores(train, test, *sizes) if names else label_free_scores(last)
+    if names:
+        counts = count_pixels(train, test, *sizes)
+        metrics, (clusters, overclusters) = segmentation_scores(counts), classes_of_segments(counts)
+    else:
+        metrics = label_free_scores(last)
+        clusters, overclusters = [None] * saved.clusters, [None] * saved.overclusters
     metrics = {name: round(value, 6) for name, value in (metrics | {"loss": last["loss"]}).items()}
     write_text(METRICS, json.dumps(metrics, indent=2) + "\n")
     write_table(ACCURACY, scores_by_epoch(masks["test_masks"], snapshots, *sizes))
-    clusters, overclusters = classes_of_segments(train, test, *sizes)
     write_arrays(
         SEGMENTS,
         {
