@@ -23,7 +23,6 @@ with quiet():
     from iic.pairs.augmentation import Draws, operation_examples
     from iic.pairs.batches import TrainingData
     from iic.training.checks import check_images, check_result
-    from iic.training.fit import precision_of
     from iic.training.train import train
 
 log = logging.getLogger(__name__)
@@ -39,7 +38,7 @@ def main(params: Params) -> None:
     data = read_data()
     _warn(check_images(data.train_images, params))
     log.info("training on %s", device_name())
-    log.info("precision: %s", precision_of(params.train))
+    log.info("precision: %s", params.train.used_precision)
     with resumable(params, [Path(__file__), IMAGES, DRAWS, NEIGHBORS]) as state, line_ended():
         _train(data, params, state)
 
@@ -52,7 +51,7 @@ def _train(data: TrainingData, params: Params, state: Path) -> None:
         result = train(data, params, [DVCLiveCallback(live=live)], state / "first")
     second = _second_clusters(data, params, state / "second")
 
-    save_network(result.network, params.model, MODEL, precision_of(params.train))
+    save_network(result.network, params.model, MODEL, params.train.used_precision)
     columns = result.history[0].keys()
     write_table(HISTORY, {name: [row[name] for row in result.history] for name in columns})
     write_arrays(

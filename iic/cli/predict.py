@@ -190,7 +190,7 @@ def _sources(paths: Sequence[Path], max_images: int, *, skip_broken: bool) -> "l
     files: list[str] = []
     sources: list[ImageSource] = []
     for path in paths:
-        parts = find_parts(path, max_images, with_labels=False, skip_broken=skip_broken)
+        parts = find_parts(path, max_images, names="nothing", skip_broken=skip_broken)
         found = [part.source for part in parts.values()]
         if path.is_file() and isinstance(found[0], FileSource):
             files += found[0].names

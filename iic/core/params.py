@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from iic.core.constants import IMAGE_SIZE, TEACH_ALL, Head
 from iic.core.errors import InputError
+from iic.core.machine import has_bfloat16
 from iic.core.shapes import ImageShape
 from iic.core.validation import explain_all
 from iic.core.yaml_text import read_tree
@@ -212,6 +213,13 @@ class OptimizerParams(Section):
     learning_rate: Annotated[float, Field(gt=0, le=10)]
     learning_rate_final: Annotated[float, Field(ge=0, le=10)]
     precision: Precision | Literal["auto"]
+
+    @property
+    def used_precision(self) -> Precision:
+        """Precision in which the layers compute on this machine."""
+        if self.precision != "auto":
+            return self.precision
+        return "mixed_bfloat16" if has_bfloat16() else "float32"
 
 
 class TrainParams(OptimizerParams):

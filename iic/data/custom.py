@@ -83,7 +83,7 @@ def custom_dataset(path: Path, reading: Reading, test_share: float, max_images: 
     check_name(path)
     if not path.exists():
         raise InputError(f"{path}: not found; set data.path to your images")
-    parts = find_parts(path, max_images, skip_broken=reading.broken == "skip")
+    parts = find_parts(path, max_images, skip_broken=reading.broken == "skip", stage="download")
     sources = [part.source for part in parts.values()]
     check_memory(sum(len(source.names) for source in sources), reading.shape, path)
     labels = _useful_labels(parts, path)

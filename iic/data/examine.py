@@ -11,6 +11,7 @@ import numpy as np
 from iic.core.appearance import Appearance, Numbers
 from iic.core.errors import InputError, reason_of
 from iic.core.params import Ink
+from iic.core.sampling import evenly
 from iic.data.images import ArraySource, ImageSource, UnreadableImageError
 from iic.data.pictures import Picture, border_of, edge_of, is_colorful, opaque_grey
 from iic.data.values import BYTES, Range, extremes_of, is_usual, range_of
@@ -111,7 +112,8 @@ def examine(
     ranges, warnings = _ranges(sources, samples, known)
     if has_colors:
         if not any(_is_colorful(sample.picture, ranges) for sample in samples):
-            warnings.append("no colours in the images examined; data.channels 1 is faster")
+            remark = ", but the network sees colours" if known else "; data.channels 1 is faster"
+            warnings.append(f"no colours in the images examined{remark}")
         appearance = Appearance(ranges=ranges, ink="light")
         return Examination(appearance, warnings=tuple(warnings), has_colors=True)
     greys = [
@@ -161,8 +163,8 @@ def _samples(sources: Sequence[ImageSource], *, by_content: bool) -> list[_Sampl
         places.sort(key=lambda place: place[0].digest(place[1]))
         chosen = places[:_EXAMINED]
     else:
-        spread = np.unique(np.linspace(0, len(places) - 1, _EXAMINED).round().astype(int))
-        chosen = [places[number] for number in spread] if places else []
+        spread = evenly(len(places), _EXAMINED)
+        chosen = [places[number] for number in spread]
     samples, failure = [], None
     for source, index in chosen:
         try:
@@ -176,10 +178,7 @@ def _samples(sources: Sequence[ImageSource], *, by_content: bool) -> list[_Sampl
 
 def _sample(source: ImageSource, index: int) -> _Sample:
     picture = source.read(index)
-    rows, columns = (
-        np.unique(np.linspace(0, side - 1, min(side, _SIDE)).round().astype(int))
-        for side in picture.values.shape[:2]
-    )
+    rows, columns = (evenly(side, _SIDE) for side in picture.values.shape[:2])
     reduced = np.ix_(rows, columns)
     opacity = None if picture.opacity is None else picture.opacity[reduced]
     return _Sample(Picture(picture.values[reduced], opacity), _extremes(source, index, picture))

@@ -3,10 +3,11 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePath
+from typing import Literal
 
 from iic.core.errors import InputError, reason_of
 from iic.core.plurals import counted
@@ -26,11 +27,16 @@ SUFFIXES = frozenset(
         *(".gif", ".pgm", ".ppm", ".pbm", ".pnm", ".avif"),
     }
 )
+# What the names of subfolders mean.
+FolderNames = Literal["splits and labels", "splits", "nothing"]
+
 # Default of data.path, which DVC needs to exist.
 _PLACEHOLDER = Path("stages/no-images")
 # Largest number of names in a message.
 _NAMED = 5
 _TABLES = (Kind.CSV,)
+# Function from a folder, its files and the title of their source to a part.
+_PartOf = Callable[[Path, Sequence[Path], Path], Part]
 _ARRAYS = (Kind.NPY, Kind.NPZ, Kind.PARQUET)
 # Files that Windows makes in folders of images.
 _OF_SYSTEMS = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini"})
@@ -131,6 +137,22 @@ def _leads_out(path: Path, real_folder: str) -> bool:
     return path.is_symlink() and not PurePath(os.path.realpath(path)).is_relative_to(real_folder)
 
 
+def report_links(folder: Path, links: Sequence[Path], stage: str) -> None:
+    """Warn about links that DVC does not follow.
+
+    Args:
+        folder: Folder of images.
+        links: Links that lead out of it.
+        stage: Stage that reads the folder.
+    """
+    if links:
+        log.warning(
+            "%s: DVC does not see changes behind links to other folders: %s; after a change, run "
+            "`dvc repro -f -s %s`, or set data.path to a folder without links",
+            *(folder, _shown([link.relative_to(folder) for link in links]), stage),
+        )
+
+
 def folder_images(folder: Path, contents: Contents, max_images: int) -> dict[str, Part]:
     """Find the images of a folder, whatever its subfolders mean.
 
@@ -145,12 +167,34 @@ def folder_images(folder: Path, contents: Contents, max_images: int) -> dict[str
     Raises:
         InputError: There are no images or too many.
     """
-    _report(folder, contents)
+    report_left_out(folder, contents)
     if idx := _idx_files(folder, contents):
         return idx_parts(folder, idx, max_images)
     if not contents.images:
         raise _nothing(folder, contents)
-    return {"": Part(FileSource(str(folder), contents.images), None, f"{folder}/")}
+    return {"": _unlabelled_part(folder, contents.images, folder)}
+
+
+def folder_splits(folder: Path, contents: Contents, max_images: int) -> dict[str, Part]:
+    """Find the images of a folder, with splits by the names of its subfolders, but no labels.
+
+    Args:
+        folder: Folder of images, with subfolders of any names, or folder of IDX files.
+        contents: Its files.
+        max_images: Largest number of images allowed.
+
+    Returns:
+        Parts named "train" and "test", or a single part named "".
+
+    Raises:
+        InputError: There are no images or too many, or the folders are ambiguous.
+    """
+    report_left_out(folder, contents)
+    if idx := _idx_files(folder, contents):
+        return idx_parts(folder, idx, max_images)
+    if not contents.images:
+        raise _nothing(folder, contents)
+    return _split_parts(folder, contents.images, _unlabelled_part)
 
 
 def folder_parts(folder: Path, contents: Contents, max_images: int) -> dict[str, Part]:
@@ -169,11 +213,11 @@ def folder_parts(folder: Path, contents: Contents, max_images: int) -> dict[str,
         InputError: There are no images or too many, or the folders are ambiguous.
     """
     if idx := _idx_files(folder, contents):
-        _report(folder, contents)
+        report_left_out(folder, contents)
         return idx_parts(folder, idx, max_images)
     if not contents.images:
         raise _nothing(folder, contents)
-    parts = _split_parts(folder, contents.images)
+    parts = _split_parts(folder, contents.images, _labelled_part)
     tables = contents.of(*_TABLES)
     used: list[Path] = []
     if tables and all(part.labels is None for part in parts.values()):
@@ -182,7 +226,7 @@ def folder_parts(folder: Path, contents: Contents, max_images: int) -> dict[str,
         names = ", ".join(reason_of(table.relative_to(folder)) for table in tables[:_NAMED])
         log.warning("%s: folders are the labels; labels are not read from %s", folder, names)
         used = tables
-    _report(folder, contents, used)
+    report_left_out(folder, contents, used)
     return parts
 
 
@@ -198,7 +242,7 @@ def _idx_files(folder: Path, contents: Contents) -> list[Path]:
     return near if any(rank_of(path) == 3 for path in near) else []
 
 
-def _split_parts(folder: Path, images: Sequence[Path]) -> dict[str, Part]:
+def _split_parts(folder: Path, images: Sequence[Path], part_of: _PartOf) -> dict[str, Part]:
     """Divide image files by the folders of splits, or return a single part named ""."""
     top = _unwrapped(folder, images)
     if top != folder:
@@ -208,7 +252,7 @@ def _split_parts(folder: Path, images: Sequence[Path]) -> dict[str, Part]:
     others = [path for path in others if path.name in inside]
     # With other names, such as "bus" and "car", "train" is a label.
     if len(folders) < 2 or (others and not {"train", "test"} <= folders.keys()):
-        return {"": _labelled_part(top, images, top)}
+        return {"": part_of(top, images, top)}
     names = " and ".join(reason_of(folders[split].name) for split in SPLITS if split in folders)
     loose = [image for image in images if image.parent == top]
     for path in (*others, *loose):
@@ -217,7 +261,7 @@ def _split_parts(folder: Path, images: Sequence[Path]) -> dict[str, Part]:
             f"{top}: {noun} {reason_of(path.name)} is next to {names}; move it away, or into one "
             "of them"
         )
-    return used_splits(_labelled_splits(folders, images), top, f"{top}/")
+    return used_splits(_parts_of_splits(folders, images, part_of), top, f"{top}/")
 
 
 def _split_folders(top: Path) -> tuple[dict[Split, Path], list[Path]]:
@@ -240,7 +284,9 @@ def _split_folders(top: Path) -> tuple[dict[Split, Path], list[Path]]:
     return folders, others
 
 
-def _labelled_splits(folders: dict[Split, Path], images: Sequence[Path]) -> dict[Split, Part]:
+def _parts_of_splits(
+    folders: dict[Split, Path], images: Sequence[Path], part_of: _PartOf
+) -> dict[Split, Part]:
     files: dict[Split, list[Path]] = {split: [] for split in folders}
     splits = {folder.name: split for split, folder in folders.items()}
     depth = len(next(iter(folders.values())).parts) - 1
@@ -257,7 +303,7 @@ def _labelled_splits(folders: dict[Split, Path], images: Sequence[Path]) -> dict
             for split, folder in folders.items()
         }
     return {
-        split: _labelled_part(inner[split], files[split], folders[split])
+        split: part_of(inner[split], files[split], folders[split])
         for split in SPLITS
         if split in folders
     }
@@ -272,15 +318,20 @@ def _unwrapped(folder: Path, images: Sequence[Path]) -> Path:
     return folder
 
 
-def _labelled_part(folder: Path, files: Sequence[Path], title: Path) -> Part:
-    """Return the images of a folder; names of its subfolders are their labels."""
+def _unlabelled_part(folder: Path, files: Sequence[Path], title: Path) -> Part:
+    """Return the images of a folder; names of its subfolders mean nothing."""
     if not files:
         raise InputError(f"{reason_of(folder)}: contains no images; put PNG or JPEG files there")
-    source = FileSource(str(title), files)
+    return Part(FileSource(str(title), files), None, f"{folder}/")
+
+
+def _labelled_part(folder: Path, files: Sequence[Path], title: Path) -> Part:
+    """Return the images of a folder; names of its subfolders are their labels."""
+    unlabelled = _unlabelled_part(folder, files, title)
     inside = [file.parts[len(folder.parts) :] for file in files]
     loose = [parts for parts in inside if len(parts) == 1]
     if len(loose) == len(files):
-        return Part(source, None, f"{folder}/")
+        return unlabelled
     if loose:
         raise InputError(
             f"{folder}: {loose[0][0]} is next to the folders of labels; "
@@ -298,7 +349,7 @@ def _labelled_part(folder: Path, files: Sequence[Path], title: Path) -> Part:
             "those are the labels or splits, make them the outer folders",
             *(folder, _shown(below)),
         )
-    return Part(source, lambda: labels, f"{folder}/")
+    return Part(unlabelled.source, lambda: labels, unlabelled.root)
 
 
 def _repeated_below(files: Sequence[tuple[str, ...]]) -> list[str]:
@@ -370,8 +421,14 @@ def _shown(names: Sequence[object]) -> str:
     return f"{shown}, …" if len(names) > _NAMED else shown
 
 
-def _report(folder: Path, contents: Contents, used: Sequence[Path] = ()) -> None:
-    """Warn about files that are not used, and about links that DVC does not follow."""
+def report_left_out(folder: Path, contents: Contents, used: Sequence[Path] = ()) -> None:
+    """Warn about files that are not used, and say how to make them readable.
+
+    Args:
+        folder: Folder that contains them.
+        contents: Its files.
+        used: Files other than images that are used.
+    """
     idx = _idx_files(folder, contents)
     left = [
         path
@@ -388,13 +445,6 @@ def _report(folder: Path, contents: Contents, used: Sequence[Path] = ()) -> None
         )
         for remedy in _remedies(contents):
             log.warning("%s", remedy)
-    if contents.links:
-        log.warning(
-            "%s: DVC does not see changes behind links to other folders: %s; after a change, run "
-            "`dvc repro -f -s download`, or set data.path to a folder without links",
-            folder,
-            _shown([link.relative_to(folder) for link in contents.links]),
-        )
 
 
 def _counts(files: Sequence[Path]) -> str:

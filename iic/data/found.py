@@ -22,7 +22,15 @@ from iic.data.arrays import (
     read_npz,
     role_of,
 )
-from iic.data.folders import SUFFIXES, contents_of, folder_images, folder_parts
+from iic.data.folders import (
+    SUFFIXES,
+    FolderNames,
+    contents_of,
+    folder_images,
+    folder_parts,
+    folder_splits,
+    report_links,
+)
 from iic.data.idx import read_idx
 from iic.data.images import ArraySource, EncodedSource, FileSource
 from iic.data.kinds import Kind, kind_of, refusal
@@ -43,16 +51,22 @@ _Arrays = Mapping[tuple[Split | None, str], str]
 
 
 def find_parts(
-    path: Path, max_images: int, *, with_labels: bool = True, skip_broken: bool = False
+    path: Path,
+    max_images: int,
+    *,
+    names: FolderNames = "splits and labels",
+    skip_broken: bool = False,
+    stage: str | None = None,
 ) -> dict[str, Part]:
     """Find all images at a path.
 
     Args:
         path: Image file, folder of images or of IDX files, NPZ, NPY, IDX, CSV or Parquet file.
         max_images: Largest number of images allowed.
-        with_labels: Whether names of folders are splits and labels; otherwise all images of a
-            folder are one part.
+        names: What the names of subfolders mean. If nothing, all images of a folder are one part.
         skip_broken: Whether to leave out broken links instead of refusing them.
+        stage: Stage of a pipeline that reads the images; it makes warnings of files whose changes
+            DVC does not see.
 
     Returns:
         Parts named "train" and "test", or a single part named "" if there is no split.
@@ -64,13 +78,23 @@ def find_parts(
     check_name(path)
     if path.is_dir():
         contents = contents_of(path, max_images, skip_broken=skip_broken)
-        return (folder_parts if with_labels else folder_images)(path, contents, max_images)
+        parts = _FOLDER_READERS[names](path, contents, max_images)
+        if stage:
+            report_links(path, contents.links, stage)
+        return parts
     if not path.exists():
         raise InputError(f"{path}: not found")
     kind = _kind(path)
     if kind not in _READERS:
         raise InputError(refusal(path, kind))
-    return _READERS[kind](path, max_images)
+    parts = _READERS[kind](path, max_images)
+    if stage and kind is Kind.CSV and isinstance(parts[""].source, FileSource):
+        log.warning(
+            "%s: DVC sees changes of this table, but not of the images that it names; after a "
+            "change, run `dvc repro -f -s %s`",
+            *(path, stage),
+        )
+    return parts
 
 
 def _kind(path: Path) -> Kind:
@@ -173,11 +197,6 @@ def _table_parts(path: Path, max_images: int) -> dict[str, Part]:
         check_name(file)
     if len(files) > max_images:
         raise InputError(f"{path}: more than {max_images:,} images (data.max_images)")
-    log.warning(
-        "%s: DVC sees changes of this table, but not of the images that it names; after a change, "
-        "run `dvc repro -f -s download`",
-        path,
-    )
     source_of_files = FileSource(str(path), files)
     return {"": Part(source_of_files, partial(labels_by_name, path, files), f"{path.parent}/")}
 
@@ -192,6 +211,11 @@ def _known(labels: np.ndarray | None, n: int, path: Path) -> Labels | None:
     return None if labels is None else partial(label_texts, labels, n, str(path))
 
 
+_FOLDER_READERS = {
+    "splits and labels": folder_parts,
+    "splits": folder_splits,
+    "nothing": folder_images,
+}
 _READERS: dict[Kind, Callable[[Path, int], dict[str, Part]]] = {
     Kind.IMAGE: _image_part,
     Kind.NPZ: _npz_parts,

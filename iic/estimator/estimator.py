@@ -167,10 +167,9 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
             if lost := lost_detail(images, params.data, chosen):
                 notes.append(lost)
             result, findings = _backend().train_on(pixels, params, self.verbose)
-            from iic.training.fit import precision_of
 
         self.params_ = params
-        self._precision: Precision = precision_of(params.train)
+        self._precision: Precision = params.train.used_precision
         self._appearance: Appearance | None = appearance
         self._ink_share: tuple[float, float] | None = ink_share(pixels)
         self.image_shape_: Shape | None = images.shape[1:]

@@ -77,7 +77,7 @@ def load_images(
         data = make_data_params(given)
         reading = Reading(data.size, data.color, data.ink, data.broken, data.input_shape)
         skips = data.broken == "skip"
-        parts = find_parts(Path(path), data.max_images, with_labels=False, skip_broken=skips)
+        parts = find_parts(Path(path), data.max_images, names="nothing", skip_broken=skips)
         sources = [part.source for part in parts.values()]
         read = convert(sources, reading, Path(path), appearance)
     for note in read.notes:

@@ -90,6 +90,8 @@ def recipe_of(params: Params) -> str:
     content = params.model_dump(
         exclude={"recipe": True, "seed": True, "report": True, "data": {"local_dir"}}
     )
+    # Rows of another precision are rows of another recipe.
+    content["train"]["precision"] = params.train.used_precision
     if params.data.name != "custom":
         content["data"] = {"name": params.data.name}
     elif (params.data.image_size, params.data.channels) == (IMAGE_SIZE, 1):

@@ -13,6 +13,7 @@ from iic import IIC
 from iic.core.constants import Head
 from iic.core.plurals import counted
 from iic.core.quiet import quiet
+from iic.core.sampling import evenly
 from iic.model.matching import (
     UNMATCHED,
     contingency_table,
@@ -81,7 +82,7 @@ def training_animation(estimator: IIC, labels_true: Any = None) -> ShownImage:  
         An animation of at most 20 epochs.
     """
     epochs = estimator.n_iter_
-    shown = np.unique(np.linspace(0, epochs - 1, min(epochs, _FRAMES)).round().astype(int))
+    shown = evenly(epochs, _FRAMES)
     draw = (
         _frames_with_sizes(estimator)
         if labels_true is None
@@ -178,7 +179,7 @@ def members(
     rows = []
     for group in shown:
         inside = np.flatnonzero(groups == group)
-        some = inside[np.linspace(0, len(inside) - 1, min(columns, len(inside))).astype(int)]
+        some = inside[evenly(len(inside), columns)]
         title = f"{group}\n{counted(len(inside), 'image')}"
         rows.append((title, pixels[some], np.zeros(len(some), bool)))
     said = ", ".join(str(group) for group in shown)

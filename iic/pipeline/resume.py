@@ -15,7 +15,7 @@ from iic.core.params import Section
 FOLDER = Path(".resume")
 # Largest number of kept states of other settings, from runs that were never resumed.
 _KEPT = 8
-_PACKAGES = ("keras", "numpy", "tensorflow")
+_PACKAGES = ("keras", "numpy", "scikit-learn", "scipy", "tensorflow")
 # Environment variables that affect the rounding of sums.
 _VARIABLES = (
     "DNNL_DEFAULT_FPMATH_MODE",

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from iic.core.sampling import evenly
 from iic.pipeline.paths import IMAGES, NEIGHBORS, SNAPSHOTS
 from iic.render import mosaics
 from iic.render.pictures import Picture, sharp_png
@@ -42,7 +43,7 @@ def operations(run: Run) -> Picture:
 def neighbors(run: Run) -> Picture:
     """Draw training images and some of their nearest neighbours."""
     k = run.neighbors.shape[1]
-    ranks = np.unique(np.linspace(0, k - 1, min(k, NEIGHBOR_COLUMNS)).round().astype(int))
+    ranks = evenly(k, NEIGHBOR_COLUMNS)
     first = np.arange(min(NEIGHBOR_ROWS, len(run.train_images)))
     shown = np.column_stack([first, run.neighbors[first][:, ranks]])
     titles = ["image", *(f"neighbour {rank + 1}" for rank in ranks)]

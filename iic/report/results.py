@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 from iic.core.constants import Head
 from iic.core.plurals import counted
+from iic.core.sampling import evenly
 from iic.evaluation.paths import ACCURACY, PREDICTIONS
 from iic.model.matching import contingency_table, majority_match
 from iic.pipeline.paths import HISTORY, IMAGES, SNAPSHOTS
@@ -37,7 +38,7 @@ def joint(run: Run) -> Picture:
     return Picture(
         "joint.png",
         title,
-        "Left: joint matrix P of the training pairs of the last epoch. A bright diagonal means "
+        f"Left: joint matrix P of {run.pairs}. A bright diagonal means "
         f"that both images of a pair get the same cluster ({same} of the pairs); a uniform "
         f"diagonal means that the clusters are equally large. {right}",
         f"Two panels. Left, the joint matrix P with {same} of the pairs on its diagonal. "
@@ -51,7 +52,7 @@ def joint(run: Run) -> Picture:
 def training(run: Run) -> Picture:
     """Animate the two panels of `joint` over the epochs."""
     epochs = len(run.history["epoch"])
-    shown = np.unique(np.linspace(0, epochs - 1, min(epochs, MAX_FRAMES)).round().astype(int))
+    shown = evenly(epochs, MAX_FRAMES)
     # Measured once, since all frames have the same names.
     room = figures.measure_room(lambda room: _joint_of_epoch(run, -1, room))
     content, frames = animation(

@@ -10,6 +10,7 @@ import numpy as np
 from iic.core.constants import Head
 from iic.core.errors import InputError
 from iic.core.params import ARTICLE_OPERATIONS
+from iic.core.sampling import evenly
 from iic.evaluation.card import ModelCard
 from iic.evaluation.paths import MODEL_CARD, PREDICTIONS
 from iic.model.matching import UNMATCHED, contingency_table
@@ -63,9 +64,22 @@ class Run:
         return "label" in self.predictions
 
     @property
+    def teachers(self) -> int:
+        """Number of networks that are trained before the final one."""
+        teachers = self.settings["student.teachers"]
+        return teachers if isinstance(teachers, int) else 0
+
+    @property
+    def pairs(self) -> str:
+        """The pairs of the last joint matrix; a student is trained on none."""
+        if self.teachers:
+            return "pairs of transformed training images, after the last epoch"
+        return "the training pairs of the last epoch"
+
+    @property
     def phases(self) -> str:
         """A sentence on which epochs are those of the student; empty without teachers."""
-        if not self.settings["student.teachers"]:
+        if not self.teachers:
             return ""
         first = self.settings["train.epochs"]
         return f"Epochs 1 to {first} are the first teacher's, the later ones the student's. "
@@ -207,7 +221,7 @@ class Run:
         Returns:
             Title, images (k, h, w) or (k, h, w, 3), and whether each image (k,) is framed.
         """
-        shown = evenly(indices, SAMPLES)
+        shown = indices[evenly(len(indices), SAMPLES)]
         return title, self.test_images[shown], is_framed[shown]
 
     def _numbers(self, column: str) -> np.ndarray:
@@ -219,16 +233,3 @@ class Run:
                 f"{PREDICTIONS}: {column} {error.args[0]!r} is not a class of {MODEL_CARD}; "
                 "run `dvc repro -f evaluate`"
             ) from error
-
-
-def evenly(indices: np.ndarray, limit: int) -> np.ndarray:
-    """Sample indices at equal distances, so that no writer of digits dominates.
-
-    Args:
-        indices: Indices (n,) to sample from.
-        limit: Largest number of indices.
-
-    Returns:
-        At most `limit` of the indices, in the same order.
-    """
-    return indices[np.linspace(0, len(indices) - 1, min(limit, len(indices))).astype(int)]

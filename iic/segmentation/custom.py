@@ -13,7 +13,6 @@ from iic.core.errors import InputError
 from iic.core.machine import usable_memory
 from iic.core.params import Channels
 from iic.core.plurals import counted
-from iic.data.splits import splits_of
 from iic.segmentation.constants import IGNORED
 from iic.segmentation.masks import match_masks, number_classes, read_mask
 from iic.segmentation.params import NO_MASKS, ScenesParams
@@ -30,10 +29,13 @@ from iic.segmentation.tiling import Scenes, cut_tiles, scored_once, tile_places
 
 log = logging.getLogger(__name__)
 
+# Stage that reads the pictures, for DVC.
+_STAGE = "segmentation/dvc.yaml:scenes"
 # Most pictures of a folder.
 _MOST = 100_000
-# Memory of the stages, as a multiple of the bytes of all tiles.
-_COPIES = 3
+# Memory of the stages: a fixed part, for TensorFlow and the records, and a multiple of the bytes of
+# all tiles.
+_FIXED, _COPIES = 1_500_000_000, 3
 
 
 class _Scene(NamedTuple):
@@ -46,8 +48,8 @@ class _Scene(NamedTuple):
 def custom_scenes(data: ScenesParams) -> Scenes:
     """Read pictures and masks, and cut them into tiles; training tiles overlap by half.
 
-    Folders `train` and `test` are the splits. Without them, all pictures are trained on and scored,
-    since no mask is used in training.
+    Splits are found as in clustering. Without them, all pictures are trained on and scored, since
+    no mask is used in training.
 
     Args:
         data: Parameters of the data.
@@ -61,7 +63,9 @@ def custom_scenes(data: ScenesParams) -> Scenes:
     path, masks = Path(data.path), Path(data.masks)
     if not path.exists():
         raise InputError(f"data.path: {path} not found; set it to your pictures")
-    found = find_pictures(path, _MOST)
+    if masks != NO_MASKS:
+        _check_apart(path, masks)
+    found = find_pictures(path, _MOST, _STAGE)
     files = [None] * len(found.names) if masks == NO_MASKS else match_masks(found, masks, _MOST)
     appearance = appearance_of([found.source], data.channels)
     channels = data.channels or channels_of(found, appearance)
@@ -79,6 +83,16 @@ def custom_scenes(data: ScenesParams) -> Scenes:
             masks,
         )
     return Scenes(train_tiles, train_valid, train_masks, test_tiles, test_masks, names, appearance)
+
+
+def _check_apart(pictures: Path, masks: Path) -> None:
+    """Refuse folders of which one lies in the other, since masks would be pictures, too."""
+    inner, outer = masks.resolve(), pictures.resolve()
+    if inner.is_relative_to(outer) or (pictures.is_dir() and outer.is_relative_to(inner)):
+        raise InputError(
+            f"data.masks: {masks} and data.path ({pictures}) lie in one another, so masks would be "
+            "trained on as pictures; use two folders side by side"
+        )
 
 
 def _read(
@@ -120,7 +134,7 @@ def _read(
 
 
 def _check_memory(tiles: int, side: int, channels: int, where: str) -> None:
-    needed, there = _COPIES * tiles * side**2 * (channels + 2), usable_memory()
+    needed, there = _FIXED + _COPIES * tiles * side**2 * (channels + 2), usable_memory()
     if needed > there:
         raise InputError(
             f"{where}: the tiles need more than the {there / 1e9:.1f} GB of memory; give fewer or "
@@ -128,21 +142,18 @@ def _check_memory(tiles: int, side: int, channels: int, where: str) -> None:
         )
 
 
-def _splits(found: FoundPictures) -> tuple[Sequence[int], Sequence[int]]:
+def _splits(found: FoundPictures) -> tuple[range, range]:
     """Return the indices of the training and of the test pictures."""
-    tops = [Path(name).parts[0] if "/" in name else "" for name in found.names]
-    splits = splits_of(sorted(set(tops) - {""}))
-    kinds = [splits.get(top) for top in tops]
-    if None in kinds or not {"train", "test"} <= set(kinds):
-        n = len(found.names)
+    title, splits = found.source.title, found.splits
+    if len(splits) == 1:
+        (everything,) = splits.values()
         log.info(
-            "%s: %s for training and, without folders train and test, the same for the test",
-            *(found.source.title, counted(n, "picture")),
+            "%s: %s for training and, without a split, the same for the test",
+            *(title, counted(len(everything), "picture")),
         )
-        return range(n), range(n)
-    train = [index for index, kind in enumerate(kinds) if kind != "test"]
-    test = [index for index, kind in enumerate(kinds) if kind == "test"]
-    log.info("%s: %s to train on, %d to test", found.source.title, len(train), len(test))
+        return everything, everything
+    train, test = splits["train"], splits["test"]
+    log.info("%s: %s to train on, %d to test", title, counted(len(train), "picture"), len(test))
     return train, test
 
 

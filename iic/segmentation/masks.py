@@ -3,8 +3,9 @@
 Masks are only for scoring; training never sees them.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TypeVar
 
 import numpy as np
@@ -12,10 +13,13 @@ from PIL import Image
 
 from iic.core.errors import InputError, reason_of
 from iic.core.plurals import counted
-from iic.data.folders import contents_of
+from iic.data.folders import contents_of, report_left_out
 from iic.data.kinds import FORMATS
 from iic.segmentation.constants import IGNORED, MOST_CLASSES
-from iic.segmentation.pictures import FoundPictures, large_pictures
+from iic.segmentation.params import NO_MASKS
+from iic.segmentation.pictures import FoundPictures, large_pictures, stem_of
+
+log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 # Formats that change the values of pixels.
@@ -34,19 +38,28 @@ def match_masks(found: FoundPictures, folder: Path, most: int) -> list[Path | No
         Path of the mask of each picture, None for a picture without one.
 
     Raises:
-        InputError: A mask has no picture, or two files have the same name but for the suffix.
+        InputError: There are no masks, a mask has no picture, or two files have the same name but
+            for the suffix.
     """
     if not folder.is_dir():
         raise InputError(f"data.masks: {folder} is not a folder; set it to the folder of the masks")
-    pictures = _by_stem({Path(name): name for name in found.names}, found.source.title)
-    files = contents_of(folder, most).images
-    masks = _by_stem({path.relative_to(folder): path for path in files}, str(folder))
+    pictures = _by_stem({name: name for name in found.names}, found.source.title)
+    contents = contents_of(folder, most)
+    report_left_out(folder, contents)
+    masks = _by_stem(
+        {path.relative_to(folder).as_posix(): path for path in contents.images}, str(folder)
+    )
+    if not masks:
+        raise InputError(
+            f"data.masks: {folder} contains no masks; save them as PNG, with the names of their "
+            f"pictures, or set data.masks to {NO_MASKS} to segment without"
+        )
     if lost := sorted(masks.keys() - pictures.keys()):
         raise InputError(
             f"{masks[lost[0]]}: no picture of this name in {found.source.title}; remove the mask, "
             "or give both files the same name and subfolder"
         )
-    return [masks.get(_stem(Path(name))) for name in found.names]
+    return [masks.get(stem_of(name)) for name in found.names]
 
 
 def read_mask(path: Path, shape: tuple[int, int]) -> np.ndarray:
@@ -102,14 +115,25 @@ def number_classes(
         (h, w) uint8 classes or IGNORED by file, and the names of the classes.
 
     Raises:
-        InputError: There are more values than names, or too many for classes.
+        InputError: There are more values than names, too many for classes, or fewer than two, which
+            leaves nothing to tell apart.
     """
+    values = np.unique(np.concatenate([np.unique(mask) for mask in masks.values()]))
+    is_ignoring = IGNORED in values
+    values = values[values != IGNORED]
+    if len(values) < 2:
+        raise InputError(_nothing_to_tell_apart(next(iter(masks)), values, is_ignoring))
     if names is not None:
         for path, mask in masks.items():
             _check_values(path, mask, len(names))
+        if len(values) < len(names):
+            missing = [name for index, name in enumerate(names) if index not in values]
+            log.warning(
+                "warning: no mask has the class %s%s",
+                ", ".join(missing),
+                f"; pixels of {IGNORED} are not scored" if is_ignoring else "",
+            )
         return {path: mask.astype(np.uint8) for path, mask in masks.items()}, tuple(names)
-    values = np.unique(np.concatenate([np.unique(mask) for mask in masks.values()]))
-    values = values[values != IGNORED]
     if len(values) > MOST_CLASSES:
         raise InputError(
             f"{next(iter(masks))}: the masks have {len(values):,} values, more than "
@@ -122,6 +146,16 @@ def number_classes(
     return numbered, tuple(str(value) for value in values.tolist())
 
 
+def _nothing_to_tell_apart(first: Path, values: np.ndarray, is_ignoring: bool) -> str:
+    """Describe masks of fewer than two classes."""
+    found = f"only the value {values[0]}" if len(values) else "no value"
+    beside = f" beside {IGNORED}, which is not scored" if is_ignoring else ""
+    return (
+        f"{first}: the masks have {found}{beside}; number the classes 0, 1, …, or leave the masks "
+        "out"
+    )
+
+
 def _check_values(path: Path, mask: np.ndarray, classes: int) -> None:
     wrong = mask[(mask != IGNORED) & ((mask < 0) | (mask >= classes))]
     if wrong.size:
@@ -132,17 +166,13 @@ def _check_values(path: Path, mask: np.ndarray, classes: int) -> None:
         )
 
 
-def _stem(path: Path) -> str:
-    return path.with_suffix("").as_posix()
-
-
-def _by_stem(files: Mapping[Path, _T], where: str) -> dict[str, _T]:
-    stems: dict[str, _T] = {}
-    for path, file in files.items():
-        stem = _stem(path)
+def _by_stem(files: Mapping[str, _T], where: str) -> dict[PurePath, _T]:
+    stems: dict[PurePath, _T] = {}
+    for name, file in files.items():
+        stem = stem_of(name)
         if stem in stems:
             raise InputError(
-                f"{where}: {path} has the same name as another file but for the "
+                f"{where}: {name} has the same name as another file but for the "
                 "suffix, so masks cannot be matched; rename one"
             )
         stems[stem] = file

@@ -25,7 +25,7 @@ from iic.segmentation.constants import MOST_CLASSES
 
 Range = Annotated[float, Field(ge=0, le=1)]
 Reach = Annotated[int, Field(ge=0, le=32)]
-Segments = Annotated[int, Field(ge=2, le=MOST_CLASSES)]
+Outputs = Annotated[int, Field(ge=2, le=MOST_CLASSES)]
 
 # Largest side of a tile: half a photograph's, and a third of the width of the first two blocks of
 # longitude, the second of which is for testing.
@@ -88,8 +88,8 @@ class TrunkParams(Section):
 
     widths: Annotated[list[Width], Field(min_length=1, max_length=16)]
     poolings: Annotated[int, Field(ge=0, le=5)]
-    clusters: Segments
-    overclusters: Segments
+    clusters: Outputs
+    overclusters: Outputs
     grouped: bool
 
     @property

@@ -4,10 +4,11 @@ The stage `scenes` and `iic segment` use this module, so that both see the same 
 """
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,14 @@ log = logging.getLogger(__name__)
 
 # Least opacity of a pixel that counts.
 _OPAQUE = 0.5
+# Remedies in messages of the reader that name settings which segmentation does not have.
+_NOT_HERE = re.compile(
+    r", or set data\.broken to skip \(iic predict --skip-broken\)"
+    r"|,( or)? allow more \(data\.max_images\)(?=,|$)|allow more \(data\.max_images\), or "
+    r"| \(data\.max_images\)"
+)
+# Name of an image of an array, "scans.npy[3]": the file and the position.
+_ITEM = re.compile(r"(?P<file>.+)\[(?P<index>\d+)\]")
 
 
 class Pixels(NamedTuple):
@@ -47,18 +56,22 @@ class FoundPictures(NamedTuple):
     Attributes:
         source: Source of the pictures, in a fixed order.
         names: Name of each picture relative to the path.
+        splits: Indices of the pictures of the splits "train" and "test"; all of them as "" if there
+            are no splits.
     """
 
     source: ImageSource
     names: list[str]
+    splits: dict[str, range]
 
 
-def find_pictures(path: Path, most: int) -> FoundPictures:
+def find_pictures(path: Path, most: int, stage: str | None = None) -> FoundPictures:
     """Find all pictures at a path.
 
     Args:
         path: Picture, folder of pictures, or any other form that `iic.data.found` reads.
         most: Largest number of pictures allowed.
+        stage: Stage of the pipeline that reads them; then names of folders are splits.
 
     Returns:
         The pictures.
@@ -66,14 +79,33 @@ def find_pictures(path: Path, most: int) -> FoundPictures:
     Raises:
         InputError: There are none or too many, or the path cannot be read.
     """
-    parts = list(find_parts(path, most, with_labels=False).values())
-    names = [
-        Path(name.removeprefix(part.root)).as_posix()
-        for part in parts
-        for name in part.source.names
-    ]
-    source = parts[0].source if len(parts) == 1 else JoinedSource([part.source for part in parts])
-    return FoundPictures(source, names)
+    with _own_remedies():
+        parts = find_parts(path, most, names="splits" if stage else "nothing", stage=stage)
+    names: list[str] = []
+    splits: dict[str, range] = {}
+    for split, part in parts.items():
+        root = f"{path}/" if path.is_dir() else part.root
+        start = len(names)
+        names += [Path(name.removeprefix(root)).as_posix() for name in part.source.names]
+        splits[split] = range(start, len(names))
+    sources = [part.source for part in parts.values()]
+    return FoundPictures(sources[0] if len(sources) == 1 else JoinedSource(sources), names, splits)
+
+
+def stem_of(name: str) -> PurePath:
+    """Return the subfolders and the name without a suffix that files of a picture share.
+
+    Args:
+        name: Name of a picture as in FoundPictures.
+
+    Returns:
+        A relative path without "..": that of "../a/b.png" is "a/b", of "x.npy[3]" "x-3".
+    """
+    item = _ITEM.fullmatch(name)
+    path = PurePath(item["file"] if item else name)
+    last = f"{path.stem}-{item['index']}" if item else path.stem
+    inside = [part for part in path.parts[:-1] if part not in (path.anchor, "..")]
+    return PurePath(*inside, last)
 
 
 def appearance_of(
@@ -119,7 +151,7 @@ def channels_of(found: FoundPictures, appearance: Appearance) -> Channels:
 
 def read_picture(source: ImageSource, index: int) -> Picture:
     """Decode one picture; raise an InputError that names it."""
-    with large_pictures():
+    with large_pictures(), _own_remedies():
         return source.read(index)
 
 
@@ -147,6 +179,15 @@ def pixels_of(picture: Picture, name: str, appearance: Appearance, channels: Cha
     values = scaled(picture.values, limits)
     colors = values if values.ndim == 3 else np.repeat(values[..., None], 3, axis=2)
     return Pixels(colors, valid)
+
+
+@contextmanager
+def _own_remedies() -> Iterator[None]:
+    """Leave remedies out of errors that name settings of clustering."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(_NOT_HERE.sub("", str(error))) from error
 
 
 @contextmanager

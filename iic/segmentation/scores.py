@@ -177,10 +177,11 @@ def scores_by_epoch(
     """Compute the columns of reports/segmentation/accuracy.csv, with one row per epoch.
 
     Args:
-        masks: (m, s, s) uint8 classes of the test tiles, or IGNORED.
-        snapshots: (epochs, m, s, s) segments of the test tiles after each epoch, by the names
+        masks: (r, s, s) uint8 classes of the recorded test tiles, or IGNORED.
+        snapshots: (epochs, r, s, s) segments of these after each epoch, by the names
             `cluster_test` and `overcluster_test`.
-        classes: Number of classes; without any, the epochs are the only column.
+        classes: Number of classes; without any, or without a scored pixel, the epochs are the only
+            column.
         k: Number of segments of the clustering head.
         over_k: Number of segments of the overclustering head.
 
@@ -190,7 +191,7 @@ def scores_by_epoch(
     """
     clusters, overclusters = snapshots["cluster_test"], snapshots["overcluster_test"]
     columns: dict[str, list[float]] = {"epoch": [*range(1, len(clusters) + 1)]}
-    if not classes:
+    if not classes or (masks == IGNORED).all():
         return columns
     tables = [pixel_table(masks, segments, classes, k) for segments in clusters]
     over_tables = [pixel_table(masks, segments, classes, over_k) for segments in overclusters]

@@ -11,6 +11,7 @@ import numpy as np
 
 from iic.core.errors import InputError
 from iic.core.files import REMOVE_REMEDY, read_arrays, write_text
+from iic.core.sampling import evenly
 from iic.evaluation.card import ModelCard, check_images
 from iic.model.network import embed
 from iic.model.store import load_network
@@ -45,7 +46,7 @@ def write_page(model: Path, split: str, limit: int, out: Path) -> None:
     if not len(images):
         raise InputError(f"{IMAGES}: contains no {split} images; choose the other --split")
     labels = _read_labels(split, len(images))
-    index = np.linspace(0, len(images) - 1, min(limit, len(images))).round().astype(int)
+    index = evenly(len(images), limit)
     _report_progress(
         f"running {len(index):,} of {len(images):,} {split} images through the network"
     )

@@ -36,7 +36,8 @@ from iic.serving.info import Facts, versions
 
 # Largest allowed difference of a probability; rounding causes about a hundredth of it.
 TOLERANCE = 1e-4
-_CHECKED = 256
+# Images of the check, and the pixels that all of them have at most (256 images of 64×64).
+_CHECKED, _CHECKED_PIXELS = 256, 1 << 20
 # ONNX operator set of 2022, which older runtimes support as well.
 _OPSET = 17
 # Height and width of the tiles of a segmentation network without a card.
@@ -220,15 +221,16 @@ def _describe(network: keras.Model, card: Card | None, weights: str) -> Facts:
     names = [card.cluster_names(), card.overcluster_names()] if card else [[], []]
     shape = network.input_shape[1:]
     tiles = len(network.outputs[0].shape) == 4
-    meaning = (
-        "ink light (255) on dark paper (0)" if shape[2] == 1 else "red, green, blue (0 to 255)"
-    )
+    grey = "black (0) to white (255)" if tiles else "ink light (255) on dark paper (0)"
+    meaning = grey if shape[2] == 1 else "red, green, blue (0 to 255)"
     return {
         "input": {
             "name": _INPUT,
             "dtype": "uint8",
             "shape": ["n", *array_shape(shape)],
             "meaning": f"{meaning}, as stored in {TILES if tiles else IMAGES}",
+            # Values of the user's own images that became 0 and 255, by their type.
+            "ranges": card.appearance.ranges if card and card.appearance else None,
         },
         "outputs": {
             head: {
@@ -250,12 +252,13 @@ def _describe(network: keras.Model, card: Card | None, weights: str) -> Facts:
 
 def _images(path: Path, shape: ImageShape) -> tuple[np.ndarray, str]:
     """Images for the check, and their description; generated images if there are no real ones."""
+    n = max(2, min(_CHECKED, _CHECKED_PIXELS // (shape[0] * shape[1])))
     if path.exists():
         name = "test_tiles" if path.name == TILES.name else "test_images"
-        images = read_arrays(path, [name])[name][:_CHECKED]
+        images = read_arrays(path, [name])[name][:n]
         if len(images) and shape_of(images) == shape:
             return images, f"{counted(len(images), 'test image')} of {path}"
-    return generated_images(_CHECKED, shape), f"{_CHECKED} generated images"
+    return generated_images(n, shape), f"{n} generated images"
 
 
 def generated_images(n: int, shape: ImageShape) -> np.ndarray:

@@ -24,6 +24,7 @@ from iic.segmentation.pictures import (
     find_pictures,
     pixels_of,
     read_picture,
+    stem_of,
 )
 from iic.segmentation.predict import segment_picture
 from iic.segmentation.store import SavedTrunk, load_trunk, read_trunk_params
@@ -131,17 +132,12 @@ def _encoded(image: Image.Image) -> bytes:
 
 
 def _targets(paths: Sequence[Path], out: Path) -> Iterator[Target]:
-    """Yield all pictures with the files to write: below `out`, in the subfolders of the picture."""
+    """Yield all pictures with the files to write: below `out`, in the picture's subfolders."""
     for path in paths:
         found = find_pictures(path, _MOST)
         for index, name in enumerate(found.names):
-            place = out / Path(name).with_suffix("")
-            yield Target(
-                found.source,
-                index,
-                place.with_name(f"{place.name}.png"),
-                place.with_name(f"{place.name}-overlay.png"),
-            )
+            place = f"{out / stem_of(name)}"
+            yield Target(found.source, index, Path(f"{place}.png"), Path(f"{place}-overlay.png"))
 
 
 def _check_free(targets: Sequence[Target], out: Path, *, force: bool) -> None:
@@ -155,12 +151,21 @@ def _check_free(targets: Sequence[Target], out: Path, *, force: bool) -> None:
                     "segment them into two folders"
                 )
             writers[file] = target.name
-    pictures = {Path(target.name).absolute() for target in targets}
+    pictures = {_identity(Path(target.name)) for target in targets} - {None}
     for file in [*writers, out / TABLE]:
-        if file.absolute() in pictures:
+        if _identity(file) in pictures:
             raise InputError(f"{file}: is a picture to segment; choose another --out")
         if file.exists() and not force:
             raise InputError(f"{file}: already exists; --force replaces it")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Identify an existing file, whatever the links and letters by which its path leads to it."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _segmented(network: keras.Model, params: SavedTrunk, pixels: Pixels, name: str) -> np.ndarray:

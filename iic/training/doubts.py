@@ -13,10 +13,12 @@ Its scores of a group G of images when it has not seen the group have a closed f
 so hundreds of groups cost one regression and a small system of equations each. The groups are found
 by k-means on a network's features, within each cluster: images of one style. The margin of a group
 is its mean score of its own cluster less that of the next one; an image has the least margin of its
-groups in several groupings. Images of a small margin are in doubt. Which cluster they belong to
-instead, this classifier cannot say (docs/recipe-log.md).
+groups in several groupings. A group that is most of its cluster, as in small sets, leaves too few
+others to judge it and does not count. Images of a small margin are in doubt. Which cluster they
+belong to instead, this classifier cannot say (docs/recipe-log.md).
 """
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,7 +27,10 @@ from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
 from iic.core.constants import UNTAUGHT
+from iic.core.plurals import counted
 from iic.training.patches import patch_features
+
+log = logging.getLogger(__name__)
 
 # Mean number of images of a group, before the clusters divide it, in each grouping.
 GROUPS = (300, 150, 300, 150)
@@ -33,8 +38,11 @@ GROUPS = (300, 150, 300, 150)
 RIDGE = 1 / 60
 # Images of one regression, which bounds the memory: more are divided among several regressions.
 MOST = 60_000
-# Largest share of a cluster in doubt. A cluster of which nothing is taught would be lost.
+# Largest share of a cluster in doubt, and of a cluster in a group that is judged by the others. A
+# cluster of which nothing is taught would be lost.
 MOST_OF_A_CLUSTER = 0.5
+# Margin of an image that is in no such group, above all others.
+UNJUDGED = 9.0
 _BATCH = 5000
 
 
@@ -62,6 +70,11 @@ def without_doubts(
         chosen = chosen[clustering[chosen] != UNTAUGHT]
         here = [groups[chosen] for groups in groupings]
         found[chosen] = margins(images[chosen], here, clustering[chosen])
+    if unjudged := int((found == UNJUDGED).sum()):
+        log.info(
+            "%s in no doubt: each of their styles is most of its cluster",
+            counted(unjudged, "image"),
+        )
     taught = clustering.astype(np.int32)
     for cluster in np.unique(clustering[clustering != UNTAUGHT]):
         members = np.flatnonzero(clustering == cluster)
@@ -81,18 +94,23 @@ def margins(
         clustering: (n,) integer clusters, which divide the groups.
 
     Returns:
-        (n,) float64 margins, about -1 to 1.
+        (n,) float64 margins, about -1 to 1; UNJUDGED for an image whose groups are all more than
+        MOST_OF_A_CLUSTER of their cluster.
     """
     # Sums that are divided among threads round differently on machines with more cores.
     with threadpool_limits(1):
         names, own = np.unique(clustering, return_inverse=True)
         y = np.eye(len(names), dtype=np.float32)[own]
         rows = whitened(patch_features(images))
-        least = np.full(len(images), np.inf)
+        least = np.full(len(images), UNJUDGED)
+        most = MOST_OF_A_CLUSTER * np.bincount(own)[own]
         for grouping in groupings:
             groups = grouping.astype(np.int64) * len(names) + own
             scores = held_out_scores(rows, y, groups)
-            least = np.minimum(least, group_margins(scores, own, groups))
+            _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+            judged = sizes[group] <= most
+            found = group_margins(scores, own, groups)
+            least[judged] = np.minimum(least, found)[judged]
     return least
 
 

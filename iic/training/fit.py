@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from iic.core.errors import InputError
-from iic.core.machine import freed_memory_kept, has_bfloat16
-from iic.core.params import OptimizerParams, Precision
+from iic.core.machine import freed_memory_kept
+from iic.core.params import OptimizerParams
 from iic.training.checkpoint import Saver, resume
 from iic.training.console import EpochLines
 from iic.training.learner import Learner
@@ -140,13 +140,6 @@ def compile_learner(model: Learner, params: OptimizerParams, steps: int) -> None
     model.compile(optimizer=keras.optimizers.Adam(rate))
     # Create the optimiser's variables now: otherwise the first step is traced twice, for seconds.
     model.optimizer.build(model.network.trainable_variables)
-
-
-def precision_of(params: OptimizerParams) -> Precision:
-    """Return the precision in which the layers compute on this machine."""
-    if params.precision != "auto":
-        return params.precision
-    return "mixed_bfloat16" if has_bfloat16() else "float32"
 
 
 def _output(verbose: int | None) -> tuple[list[keras.callbacks.Callback], int]:

@@ -12,7 +12,6 @@ which is 0 for every centre that is further away than the mean. The features of 
 means of these numbers in each cell of a grid.
 """
 
-from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
@@ -46,11 +45,11 @@ def patch_features(images: np.ndarray) -> np.ndarray:
     """
     small = reduced(images, IMAGE_SIZE)
     small = small if small.ndim == 4 else small[..., None]
-    encode = _encoder(_centres(small))
+    centres = tf.constant(_centres(small), tf.float32)
     features = np.ones((len(small), GRID * GRID * CENTRES + 1), np.float32)
     for start in range(0, len(small), _BATCH):
         batch = slice(start, start + _BATCH)
-        features[batch, :-1] = encode(small[batch]).numpy()
+        features[batch, :-1] = _encoded(tf.constant(small[batch]), centres).numpy()
     return features
 
 
@@ -67,21 +66,18 @@ def _centres(images: np.ndarray) -> np.ndarray:
     return found.cluster_centers_.T.reshape(*patches.shape[1:], CENTRES)
 
 
-def _encoder(centres: np.ndarray) -> Callable[[np.ndarray], tf.Tensor]:
-    """Return the function from images (n, h, w, c) to features."""
-    filters = tf.constant(centres, tf.float32)
-    norms = tf.reduce_sum(filters**2, axis=(0, 1, 2))
-    ones = tf.ones([*centres.shape[:3], 1])
+def _encode(images: tf.Tensor, centres: tf.Tensor) -> tf.Tensor:
+    """Compute the features of images (n, h, w, c) from the centres (SIZE, SIZE, c, K)."""
+    x = tf.cast(images, tf.float32) / 255.0
+    # ‖p - c‖² = ‖p‖² - 2pc + ‖c‖²
+    squares = tf.nn.conv2d(x**2, tf.ones([*centres.shape[:3], 1]), STRIDE, "VALID")
+    products = tf.nn.conv2d(x, centres, STRIDE, "VALID")
+    norms = tf.reduce_sum(centres**2, axis=(0, 1, 2))
+    distances = tf.sqrt(tf.maximum(squares - 2 * products + norms, 0))
+    return _pooled(tf.nn.relu(tf.reduce_mean(distances, 3, keepdims=True) - distances))
 
-    def encode(images: tf.Tensor) -> tf.Tensor:
-        x = tf.cast(images, tf.float32) / 255.0
-        # ‖p - c‖² = ‖p‖² - 2pc + ‖c‖²
-        squares = tf.nn.conv2d(x**2, ones, STRIDE, "VALID")
-        products = tf.nn.conv2d(x, filters, STRIDE, "VALID")
-        distances = tf.sqrt(tf.maximum(squares - 2 * products + norms, 0))
-        return _pooled(tf.nn.relu(tf.reduce_mean(distances, 3, keepdims=True) - distances))
 
-    return tf.function(encode, reduce_retracing=True)
+_encoded = tf.function(_encode)
 
 
 def _pooled(x: tf.Tensor) -> tf.Tensor:

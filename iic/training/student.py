@@ -36,6 +36,11 @@ OVERCLUSTERING_WEIGHT = 0.1
 _PAIRS = 5_000
 
 
+def single_views(params: Params) -> Params:
+    """Return the parameters for batches of single transformed images, instead of pairs."""
+    return params.with_values(augment={"both_views": False, "neighbors": 0})
+
+
 class StudentModel(IICModel):
     """The network with a training step that teaches it clusters and overclusters.
 
@@ -68,7 +73,7 @@ class StudentModel(IICModel):
 
 
 class Lessons(keras.callbacks.Callback):
-    """Decides what the student is taught in each epoch, and measures its pairs after it."""
+    """Decides what the student is taught in each epoch, and measures pairs after it."""
 
     def __init__(
         self, batches: PairBatches, params: Params, targets: np.ndarray, overclusters: np.ndarray
@@ -76,7 +81,7 @@ class Lessons(keras.callbacks.Callback):
         """Prepare for a training.
 
         Args:
-            batches: Batches of the training.
+            batches: Batches of pairs, for the joint matrices and the images in doubt.
             params: Parameters of the run.
             targets: (n,) int32 cluster that each image is taught; UNTAUGHT for images in doubt.
             overclusters: (n,) int32 overcluster that each image is taught, or UNTAUGHT.

@@ -18,19 +18,24 @@ import tensorflow as tf
 
 from iic.core.constants import TEACH_ALL, UNTAUGHT
 from iic.core.params import Params
+from iic.core.sampling import evenly
 from iic.core.shapes import shape_of
 from iic.model.network import build_network, embed
 from iic.pairs.augmentation import Transform
 from iic.pairs.batches import PairBatches, TrainingData
 from iic.training.consensus import majority
 from iic.training.doubts import group_styles, without_doubts
-from iic.training.fit import TrainingResult, Watching, compile_learner, fit_learner, precision_of
+from iic.training.fit import TrainingResult, Watching, compile_learner, fit_learner
 from iic.training.learner import IICModel
 from iic.training.recorder import Recorder
-from iic.training.student import Lessons, StudentModel
+from iic.training.student import Lessons, StudentModel, single_views
 from iic.training.teaching import Teaching
 
 log = logging.getLogger(__name__)
+
+# Test images that are recorded for teachers after the first, whose records nobody reads; the
+# recorder needs some to find a network that is not finite.
+_RECORDED = 500
 
 
 def train(
@@ -100,6 +105,7 @@ def _ask_teachers(
         file = state and state / f"teacher-{number + 1}.npz"
         result = _train_one(data, teacher_params(params, seed), file, watching)
         watching = replace(watching, callbacks=())
+        data = replace(data, test_images=data.test_images[evenly(len(data.test_images), _RECORDED)])
         features, soft = embed(result.network, data.train_images)
         if number == 0:
             first, overclusters = result, soft.hard_overcluster.astype(np.int32)
@@ -143,12 +149,13 @@ def _train_one(
     """Train one network, a student if there is a lesson, from the state in `file` if saved."""
     keras.utils.set_random_seed(params.seed)
     tf.config.experimental.enable_op_determinism()
-    batches = PairBatches(data, params)
+    # A student sees single images, so each epoch has a view of its own.
+    batches = PairBatches(data, single_views(params) if lesson else params)
     network = build_network(params.model, shape_of(data.train_images))
     kind = StudentModel if lesson else IICModel
     model = build_learner(network, params, batches, kind)
     recorder = Recorder(network, data.test_images, lambda step: batches.schedule.at(step)._asdict())
-    deciding = _teaching(batches, params, lesson)
+    deciding = _teaching(PairBatches(data, params), params, lesson)
     fit_learner(model, batches, recorder, params.train.epochs, file, deciding, watching)
     return TrainingResult(network, recorder.history, recorder.snapshots())
 
@@ -178,7 +185,7 @@ def build_learner(
     Returns:
         Model with an Adam optimiser whose learning rate falls linearly from step to step.
     """
-    learner = build_network(params.model, shape_of(batches.images), precision_of(params.train))
+    learner = build_network(params.model, shape_of(batches.images), params.train.used_precision)
     learner.set_weights(network.get_weights())
     model = kind(learner, Transform(params.augment), params.loss, len(batches.images))
     compile_learner(model, params.train, batches.schedule.steps)

@@ -50,7 +50,7 @@ def main(params: SegmentationParams) -> None:
     network, saved = load_trunk(MODEL), read_trunk_params(MODEL)
     tiles = read_arrays(TILES, ["train_tiles", "test_tiles"])
     masks = read_arrays(MASKS, ["train_masks", "test_masks", "map", "names"])
-    snapshots = read_arrays(SNAPSHOTS, ["cluster_test", "overcluster_test"])
+    snapshots = read_arrays(SNAPSHOTS, ["cluster_test", "overcluster_test", "tiles"])
     (whole,) = read_arrays(MAP, ["picture"]).values()
     is_scored = bool((masks["test_masks"] != IGNORED).any())
     names = masks["names"].tolist() if is_scored else []
@@ -76,7 +76,8 @@ def main(params: SegmentationParams) -> None:
         clusters, overclusters = [None] * saved.clusters, [None] * saved.overclusters
     metrics = {name: round(value, 6) for name, value in (metrics | {"loss": last["loss"]}).items()}
     write_text(METRICS, json.dumps(metrics, indent=2) + "\n")
-    write_table(ACCURACY, scores_by_epoch(masks["test_masks"], snapshots, *sizes))
+    recorded = masks["test_masks"][snapshots["tiles"]]
+    write_table(ACCURACY, scores_by_epoch(recorded, snapshots, *sizes))
     write_arrays(
         SEGMENTS,
         {

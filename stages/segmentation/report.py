@@ -53,7 +53,7 @@ def main(params: SegmentationParams) -> None:
         metrics=read_json(METRICS, SegmentationCard.remedy),
         history=read_table(HISTORY),
         accuracy=read_table(ACCURACY),
-        snapshots=read_arrays(SNAPSHOTS, ["cluster_test"]),
+        snapshots=read_arrays(SNAPSHOTS, ["cluster_test", "tiles"]),
         tiles=read_arrays(TILES, ["test_tiles"])["test_tiles"],
         masks=segments["masks"],
         segments={head: segments[head] for head in Head},

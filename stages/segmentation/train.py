@@ -15,7 +15,6 @@ from iic.segmentation.paths import HISTORY, MODEL, SNAPSHOTS, TILES
 with quiet():
     from iic.segmentation.store import save_trunk
     from iic.segmentation.train import train_segmentation
-    from iic.training.fit import precision_of
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +23,7 @@ def main(params: SegmentationParams) -> None:
     """Train, and store the model, the history and the snapshots."""
     tiles = read_arrays(TILES, ["train_tiles", "train_valid", "test_tiles"])
     log.info("training on %s", device_name())
-    log.info("precision: %s", precision_of(params.train))
+    log.info("precision: %s", params.train.used_precision)
     with resumable(params, [Path(__file__), TILES]) as state, line_ended():
         result = train_segmentation(
             tiles["train_tiles"],
@@ -33,7 +32,7 @@ def main(params: SegmentationParams) -> None:
             params,
             file=state / "network.npz",
         )
-    save_trunk(result.network, params.model, MODEL, precision_of(params.train))
+    save_trunk(result.network, params.model, MODEL, params.train.used_precision)
     columns = result.history[0].keys()
     write_table(HISTORY, {name: [row[name] for row in result.history] for name in columns})
     write_arrays(SNAPSHOTS, result.snapshots, compress=True)

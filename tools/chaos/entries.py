@@ -133,7 +133,7 @@ def _check_own_arrays(path: Path) -> None:
 
 
 def _check_predictions(path: Path) -> None:
-    sources = [part.source for part in find_parts(path, _MOST, with_labels=False).values()]
+    sources = [part.source for part in find_parts(path, _MOST, names="nothing").values()]
     appearance = examine(sources, "auto").appearance
     for source in sources:
         for batch in read_images(source, appearance, Reading(), lambda _: None):

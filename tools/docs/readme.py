@@ -68,6 +68,7 @@ PARTS = (
     GeneratedPart(_DOCS / "segmentation.md", "textures", partial(segmentation.peers, "default")),
     GeneratedPart(_DOCS / "segmentation.md", "earth", partial(segmentation.peers, "earth")),
     GeneratedPart(_DOCS / "segmentation.md", "study", segmentation.study),
+    GeneratedPart(_DOCS / "segmentation.md", "pictures", segmentation.pictures),
     GeneratedPart(_DOCS / "scikit-learn.md", "clusterings", clusterings.clusterings),
     GeneratedPart(_DOCS / "scikit-learn.md", "calls", clusterings.calls),
     GeneratedPart(_DOCS / "reliability.md", "reliability", reliability),

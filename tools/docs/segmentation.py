@@ -1,4 +1,4 @@
-"""Tables of docs/segmentation.md: segmentation beside peers, and the study of alpha and reach."""
+"""Tables of docs/segmentation.md: segmentation beside peers, a study, and the cost of pictures."""
 
 import statistics
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 from iic.core.plurals import counted
 from iic.report.segmentation.run import complete_study
 from tools.bench.segmentation import ALPHAS, REACHES, read_results
-from tools.docs.tables import MINUTES, SHARE, markdown_table
+from tools.docs.tables import MINUTES, SECONDS, SHARE, markdown_table
 
 _NOT_MEASURED = "Not measured yet: `python -m tools.bench.segmentation {part}`."
 # Titles of the methods that need no extra package here.
@@ -45,6 +45,18 @@ def peers(part: str) -> str:
         )
     titles = "method | pixel accuracy, test | lowest | mean IoU | seeds | minutes"
     return markdown_table(titles, rows)
+
+
+def pictures() -> str:
+    """Return a sentence with the time and the peak memory of `iic segment` for large pictures."""
+    rows: Mapping[str, Any] = read_results().get("pictures", {})
+    if not rows:
+        return "Not measured yet: `python -m tools.bench.pictures`."
+    costs = [
+        f"{SECONDS(row['seconds'])} and {row['peak_mb'] / 1000:.1f} GB for {size} pixels"
+        for size, row in rows.items()
+    ]
+    return f"With its start, the command takes {', '.join(costs)}."
 
 
 def study() -> str:

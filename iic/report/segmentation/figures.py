@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 from iic.core.constants import Head
 from iic.core.plurals import counted
+from iic.core.sampling import evenly
 from iic.model.matching import contingency_table, majority_match
 from iic.render import figures, matrices, mosaics
 from iic.render.names import short_names
@@ -29,7 +30,7 @@ def render_pictures(run: SegmentedRun) -> list[Picture]:
     drawn = [
         scenes(run),
         training(run),
-        accuracy(run) if run.is_labelled else None,
+        accuracy(run) if run.is_scored_by_epoch else None,
         losses(run),
         confusion(run) if run.is_labelled else None,
         overclusters(run),
@@ -41,7 +42,7 @@ def render_pictures(run: SegmentedRun) -> list[Picture]:
 
 def scenes(run: SegmentedRun) -> Picture:
     """Draw test tiles beside their segments, truth and errors."""
-    chosen = _spread(len(run.tiles), _TILES)
+    chosen = evenly(len(run.tiles), _TILES)
     tiles, segments = run.tiles[chosen], run.segments[Head.CLUSTER][chosen]
     columns = {"picture": _colored(tiles), "segments": painted(segments, run.colors[Head.CLUSTER])}
     if run.is_labelled:
@@ -73,12 +74,12 @@ def scenes(run: SegmentedRun) -> Picture:
 
 def training(run: SegmentedRun) -> Picture:
     """Animate the segments of test tiles over the epochs."""
-    chosen = _spread(len(run.tiles), _SHOWN)
+    chosen = evenly(len(run.snapshots["tiles"]), _SHOWN)
     epochs = len(run.history["epoch"])
     content, frames = animation(
         [
             (_epoch_title(run, epoch), _strips(run, chosen, epoch))
-            for epoch in _spread(epochs, _FRAMES).tolist()
+            for epoch in evenly(epochs, _FRAMES).tolist()
         ],
         _FRAME_BYTES,
     )
@@ -254,11 +255,6 @@ def study(runs: Study) -> Picture:
     )
 
 
-def _spread(n: int, most: int) -> np.ndarray:
-    """Return indices of at most `most` of n things, evenly spread."""
-    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
-
-
 def _colored(tiles: np.ndarray) -> np.ndarray:
     """Return tiles in colours, (n, s, s, 3) uint8."""
     return tiles if tiles.ndim == 4 else np.repeat(tiles[..., None], 3, axis=3)
@@ -273,14 +269,16 @@ def _errors(tiles: np.ndarray, masks: np.ndarray, predicted: np.ndarray) -> np.n
 
 
 def _strips(run: SegmentedRun, chosen: np.ndarray, epoch: int) -> Figure:
+    """Draw the chosen ones of the recorded tiles above their segments after an epoch."""
     segments = run.snapshots[f"{Head.CLUSTER}_test"][epoch][chosen]
-    strips = np.stack([_colored(run.tiles[chosen]), painted(segments, run.colors[Head.CLUSTER])])
+    tiles = run.tiles[run.snapshots["tiles"][chosen]]
+    strips = np.stack([_colored(tiles), painted(segments, run.colors[Head.CLUSTER])])
     return mosaics.strips_figure(strips, _epoch_title(run, epoch))
 
 
 def _epoch_title(run: SegmentedRun, epoch: int) -> str:
     title = f"epoch {int(run.history['epoch'][epoch])}"
-    if run.is_labelled:
+    if run.is_scored_by_epoch:
         return f"{title}: pixel accuracy {100 * run.accuracy['pixel_acc'][epoch]:.1f} %"
     information = run.history[f"{Head.CLUSTER}_mutual_information"][epoch]
     return f"{title}: mutual information {information:.3f} nats"

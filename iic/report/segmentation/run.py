@@ -47,7 +47,8 @@ class SegmentedRun:
         card: Card of the model, with the names of the classes and the class of each segment.
         metrics: Content of reports/segmentation/metrics.json.
         history: Columns of reports/segmentation/history.csv, one row per epoch.
-        accuracy: Columns of reports/segmentation/accuracy.csv; only "epoch" without masks.
+        accuracy: Columns of reports/segmentation/accuracy.csv; only "epoch" without masks of the
+            recorded tiles.
         snapshots: Arrays of data/segmentation/snapshots.npz.
         tiles: Test tiles (m, s, s) or (m, s, s, 3), uint8.
         masks: Classes (m, s, s), or IGNORED.
@@ -76,6 +77,11 @@ class SegmentedRun:
     def is_labelled(self) -> bool:
         """Whether the test tiles have masks."""
         return bool(self.card.labels)
+
+    @property
+    def is_scored_by_epoch(self) -> bool:
+        """Whether any of the recorded tiles has a mask."""
+        return "pixel_acc" in self.accuracy
 
     @property
     def seed(self) -> str:

@@ -27,7 +27,7 @@ def read(path: Path, reading: Reading = Reading(), max_images: int = MANY):  # n
 
 def sources_of(path: Path, max_images: int):
     """Return the sources that `iic predict` reads."""
-    parts = find_parts(path, max_images, with_labels=False)
+    parts = find_parts(path, max_images, names="nothing")
     return [part.source for part in parts.values()]
 
 

@@ -328,7 +328,7 @@ def test_every_file_is_used_or_counted(tmp_path_factory, images, names, suffixes
                    for line in mentioned)  # fmt: skip
     assert bool(table) == any("t.csv: no column has the names" in line for line in mentioned)
     # `iic predict` finds the same images.
-    (part,) = find_parts(folder, MOST, with_labels=False).values()
+    (part,) = find_parts(folder, MOST, names="nothing").values()
     assert len(part.source.names) == len(suffixes)
 
 
@@ -545,7 +545,7 @@ def test_predict_sees_the_same_pixels_as_the_pipeline_and_alone(tmp_path, images
     )
 
     def read_again(path: Path) -> dict[str, np.ndarray]:
-        sources = [part.source for part in find_parts(path, MOST, with_labels=False).values()]
+        sources = [part.source for part in find_parts(path, MOST, names="nothing").values()]
         known = examine(sources, "auto", data.appearance).appearance
         found = {}
         for source in sources:

@@ -37,7 +37,7 @@ def test_folder_becomes_an_array_with_paths_and_appearance(scans):
 def test_images_are_those_that_the_pipeline_reads(scans):
     """The same reader, so `iic predict` and the estimator see the same pixels."""
     loaded = load_images(scans)
-    source = find_parts(scans, 100, with_labels=False)[""].source
+    source = find_parts(scans, 100, names="nothing")[""].source
     batches = read_images(source, loaded.appearance, Reading(), lambda _: None)
     np.testing.assert_array_equal(loaded.images, np.concatenate([b.images for b in batches]))
 

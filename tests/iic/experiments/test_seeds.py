@@ -43,6 +43,16 @@ def test_rows_of_different_recipes_do_not_mix(tmp_path):
     assert read_rows(path, "s")[1].items() >= other.items()
 
 
+def test_the_hash_has_the_precision_of_this_machine(params_text, monkeypatch):
+    def recipe(precision: str) -> str:
+        return recipe_of(parse_params(override(params_text, {"train.precision": precision}), "p"))
+
+    for found, precision in ((True, "mixed_bfloat16"), (False, "float32")):
+        monkeypatch.setattr("iic.core.params.has_bfloat16", lambda found=found: found)
+        assert recipe("auto") == recipe(precision)
+    assert recipe("float32") != recipe("mixed_bfloat16")
+
+
 def test_the_hash_covers_all_parameters_that_decide_a_result(params_text):
     def recipe(**values: object) -> str:
         settings = {key.replace("__", "."): value for key, value in values.items()}

@@ -394,6 +394,13 @@ def test_captions_say_which_epochs_are_the_student_s():
     for draw in (results.training, results.accuracy, results.losses):
         assert said in draw(taught).caption
         assert "student" not in draw(alone).caption
+    # A student is trained on no pairs.
+    assert "P of the training pairs of the last epoch" in results.joint(alone).caption
+    assert "P of pairs of transformed training images, after" in results.joint(taught).caption
+    for run, is_said in ((alone, False), (taught, True)):
+        assert (
+            "2 such networks are trained first" in render_page(run, rendered("labelled")[1])
+        ) == is_said
 
 
 def test_the_animation_has_one_frame_per_epoch_up_to_a_limit(monkeypatch):

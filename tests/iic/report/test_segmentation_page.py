@@ -64,7 +64,10 @@ def make_run(*, labelled=True, colored=False, has_map=False):
         | {f"{head}s_used": epochs * 0 + 4 for head in heads},
         accuracy={"epoch": epochs}
         | ({"pixel_acc": epochs / 4, "over_purity": epochs / 4} if labelled else {}),
-        snapshots={"cluster_test": np.stack([cluster] * EPOCHS).astype(np.uint16)},
+        snapshots={
+            "cluster_test": np.stack([cluster] * EPOCHS).astype(np.uint16),
+            "tiles": np.arange(len(cluster)),
+        },
         tiles=random.integers(0, 256, (TILES, SIDE, SIDE, *([3] if colored else [])), np.uint8),
         masks=masks if labelled else np.full_like(masks, IGNORED),
         segments={

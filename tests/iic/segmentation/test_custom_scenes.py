@@ -70,13 +70,45 @@ def test_folders_of_splits_divide_the_pictures(tmp_path):
     for split, n in (("Train", 2), ("val", 1), ("test", 1)):
         for index in range(n):
             save(tmp_path / f"pictures/{split}/{index}.png", noise(SIDE, SIDE, seed=index))
-    save(tmp_path / "masks/test/0.png", np.full((SIDE, SIDE), 7, np.uint8))
+    mask = np.full((SIDE, SIDE), 7, np.uint8)
+    mask[:4] = 9
+    save(tmp_path / "masks/test/0.png", mask)
     scenes = scenes_of(tmp_path)
     assert len(scenes.train_tiles) == 3
-    assert len(scenes.test_tiles) == 1
-    assert scenes.names == ("7",)
+    np.testing.assert_array_equal(scenes.test_tiles, noise(SIDE, SIDE)[None])
+    assert scenes.names == ("7", "9")
     assert (scenes.train_masks == IGNORED).all()
-    assert (scenes.test_masks == 0).all()
+    np.testing.assert_array_equal(scenes.test_masks[0], mask == 9)
+
+
+def test_splits_are_those_of_clustering(tmp_path, caplog):
+    """Splits below a single folder, and of arrays, are found; a picture beside them is refused."""
+    pictures = {"train": noise(3, SIDE, SIDE), "test": noise(2, SIDE, SIDE, seed=1)}
+    for split, values in pictures.items():
+        for index, picture in enumerate(values):
+            save(tmp_path / f"pictures/set/{split}/{index}.png", picture)
+    for split, values in pictures.items():
+        save(tmp_path / f"masks/set/{split}/0.png", (values[0] > 99).astype(np.uint8))
+    arrays = tmp_path / "pictures.npz"
+    np.savez(arrays, **{f"{split}_images": values for split, values in pictures.items()})
+    for given in ({}, {"path": str(arrays), "masks": "stages/no-masks"}):
+        scenes = scenes_of(tmp_path, **given)
+        np.testing.assert_array_equal(scenes.train_tiles, pictures["train"])
+        np.testing.assert_array_equal(scenes.test_tiles, pictures["test"])
+        assert scenes.names == (() if given else ("0", "1"))
+    save(tmp_path / "pictures/set/stray.png", noise(SIDE, SIDE))
+    with pytest.raises(InputError, match=r"set: image stray\.png is next to train and test; move"):
+        scenes_of(tmp_path)
+
+
+def test_pictures_of_an_array_have_masks_by_their_position(folder):
+    np.save(folder / "pictures.npy", noise(2, SIDE, SIDE))
+    for path in (folder / "masks").iterdir():
+        path.unlink()
+    save(folder / "masks/pictures-1.png", (noise(SIDE, SIDE) > 99).astype(np.uint8))
+    scenes = scenes_of(folder, path=str(folder / "pictures.npy"))
+    assert (scenes.test_masks[0] == IGNORED).all()
+    assert (scenes.test_masks[1] != IGNORED).all()
 
 
 def test_pictures_without_masks_are_not_scored(folder, caplog):
@@ -93,7 +125,7 @@ def test_pictures_without_masks_are_not_scored(folder, caplog):
 def test_masks_of_training_pictures_alone_are_warned_about(tmp_path, caplog):
     for split in ("train", "test"):
         save(tmp_path / f"pictures/{split}/0.png", noise(SIDE, SIDE))
-    save(tmp_path / "masks/train/0.png", np.full((SIDE, SIDE), 1, np.uint8))
+    save(tmp_path / "masks/train/0.png", (noise(SIDE, SIDE) > 99).astype(np.uint8))
     scenes_of(tmp_path)
     assert "no picture of the test split has a mask, so nothing is scored" in caplog.text
 
@@ -206,6 +238,67 @@ def break_a_picture(folder):
 def test_a_mistake_in_the_files_is_named_with_its_remedy(folder, change, message):
     change(folder)
     with pytest.raises(InputError, match=message):
+        scenes_of(folder)
+
+
+def link_to_nothing(folder):
+    (folder / "pictures/2.png").symlink_to("/nowhere.png")
+
+
+def lose_all_masks(folder):
+    for index in range(2):
+        (folder / f"masks/{index}.png").unlink()
+        (folder / f"masks/{index}.json").write_text("{}")
+
+
+def whiten_masks(folder):
+    """The object is 255, which is not scored."""
+    for index, shape in enumerate([(SIDE, SIDE), (40, 75)]):
+        mask = np.zeros(shape, np.uint8)
+        mask[:9] = IGNORED
+        save(folder / f"masks/{index}.png", mask)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (link_to_nothing, r"1 broken link: 2\.png → /nowhere\.png; restore or remove them$"),
+        (lose_all_masks, r"masks contains no masks; save them as PNG, with the names of their"),
+        (
+            whiten_masks,
+            r"masks/0\.png: the masks have only the value 0 beside 255, which is",
+        ),
+    ],
+)
+def test_nothing_is_left_out_in_silence(folder, change, message):
+    change(folder)
+    with pytest.raises(InputError, match=message):
+        scenes_of(folder)
+
+
+def test_classes_without_pixels_are_warned_about(folder, caplog):
+    scenes_of(folder, classes=["land", "sea", "ice"])
+    assert "no mask has the class ice; pixels of 255 are not scored" in caplog.text
+
+
+def test_other_files_beside_masks_are_named(folder, caplog):
+    (folder / "masks/notes.txt").write_text("x")
+    scenes_of(folder)
+    assert "masks: 1 of 3 files left out: 1 .txt" in caplog.text
+
+
+@pytest.mark.parametrize(("path", "masks"), [("all", "all/masks"), ("all/pictures", "all")])
+def test_masks_are_never_pictures(folder, tmp_path, path, masks):
+    (folder / "all").mkdir()
+    for name in ("pictures", "masks"):
+        (folder / name).rename(folder / "all" / name)
+    with pytest.raises(InputError, match=r"data\.masks: .* lie in one another, so masks would be"):
+        scenes_of(folder, path=str(folder / path), masks=str(folder / masks))
+
+
+def test_settings_of_clustering_are_not_named(folder, monkeypatch):
+    monkeypatch.setattr("iic.segmentation.custom._MOST", 1)
+    with pytest.raises(InputError, match=r"pictures: more than 1 images; choose a smaller folder$"):
         scenes_of(folder)
 
 

@@ -94,6 +94,8 @@ def test_one_row_for_each_epoch():
         "over_purity": [1.0, 1.0],
     }
     assert scores_by_epoch(masks, snapshots, 0, 2, 2) == {"epoch": [1, 2]}
+    unscored = np.full_like(masks, IGNORED)
+    assert scores_by_epoch(unscored, snapshots, 2, 2, 2) == {"epoch": [1, 2]}
 
 
 def test_segments_get_the_classes_of_their_pixels():

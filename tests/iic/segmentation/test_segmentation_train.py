@@ -82,6 +82,16 @@ def test_history_and_snapshots_describe_each_epoch(tiles):
     np.testing.assert_array_equal(result.snapshots["overcluster_test"][-1], overcluster)
 
 
+def test_of_too_many_test_tiles_an_even_sample_is_recorded(tiles, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.setattr("iic.segmentation.train._RECORDED", 2 * 32**2 * (3 + 5))
+    result = trained(tiles, settings())
+    assert result.snapshots["tiles"].tolist() == [0, 2]
+    recorded = segment_tiles(result.network, 2, tiles[[12, 14]])
+    np.testing.assert_array_equal(result.snapshots["cluster_test"][-1], recorded.cluster)
+    assert "each epoch is recorded for 2 of 3 test tiles" in caplog.messages
+
+
 def test_training_finds_noise_and_stripes(tiles):
     params = settings(
         {

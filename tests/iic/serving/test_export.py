@@ -19,6 +19,7 @@ from segmentation_settings import settings
 
 from iic.cli import export as command
 from iic.cli.main import main
+from iic.core.appearance import Appearance
 from iic.core.errors import InputError
 from iic.core.files import write_arrays
 from iic.core.params import ModelParams
@@ -178,12 +179,15 @@ def test_other_architectures_are_exported(tiny_params, here, name, values):
 
 
 @formats
-@pytest.mark.parametrize("shape", [(16, 16, 1), (64, 64, 3)], ids=["grey", "colours"])
-def test_networks_of_other_shapes_are_exported(tiny_params, here, name, shape):
+@pytest.mark.parametrize(
+    ("shape", "images"), [((16, 16, 1), 256), ((128, 128, 3), 64)], ids=["grey", "colours"]
+)
+def test_networks_of_other_shapes_are_exported(tiny_params, here, name, shape, images):
     skip_without(name)
     save_network(network_of(tiny_params.model, shape=shape), tiny_params.model, here / "model")
     done = export(here / "model", name, None, here / "none.npz", force=False)
     assert 0 <= done.difference <= TOLERANCE
+    assert done.images == f"{images} generated images"
     about = json.loads(done.description.read_text())["input"]
     assert about["shape"] == ["n", *array_shape(shape)]
     assert about["meaning"].startswith("red" if shape[2] == 3 else "ink light")
@@ -454,6 +458,7 @@ def segmentation(request, tmp_path_factory) -> Path:
             seed=0,
             data="textures",
             tile=32,
+            appearance=Appearance(ranges={"integers": (0, 4095)}, ink="light"),
             labels=["brick", "grass", "gravel"],
             clusters=[2, None, 0],
             overclusters=[None] * params.overclusters,
@@ -472,7 +477,11 @@ def test_a_segmentation_network_gives_probabilities_of_each_pixel(segmentation, 
     model = segmentation / "segmentation/model"
     done = export(model, name, None, segmentation / TILES, force=False)
     assert done.difference <= TOLERANCE
-    side = 32 if card_path(model).exists() else 96
+    about = json.loads(done.description.read_text())["input"]
+    assert about["meaning"].startswith("black (0) to white (255)")
+    has_card = card_path(model).exists()
+    assert about["ranges"] == ({"integers": [0, 4095]} if has_card else None)
+    side = 32 if has_card else 96
     tiles = np.random.default_rng(1).integers(0, 256, (3, side, side), np.uint8)
     found = FORMATS[name].load(done.path)(tiles)
     expected = segment_tiles(load_trunk(model), 2, tiles)

@@ -140,6 +140,41 @@ def test_a_picture_is_never_replaced(made, tmp_path):
     assert (folder / "pictures/a.png").read_bytes() == content
 
 
+@pytest.mark.parametrize("way", ["link", "up"])
+def test_a_picture_is_never_replaced_on_another_way_to_it(made, tmp_path, monkeypatch, way):
+    folder, _, _ = made
+    (tmp_path / "real").mkdir()
+    content = (folder / "pictures/a.png").read_bytes()
+    (tmp_path / "real/a.png").write_bytes(content)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.chdir(tmp_path / "real")
+    path = tmp_path / "link" if way == "link" else "../real"
+    with pytest.raises(InputError, match=r"^a\.png: is a picture to segment; choose another --out"):
+        segment(folder, ".", path, "--force")
+    assert (tmp_path / "real/a.png").read_bytes() == content
+
+
+def test_all_files_are_written_below_the_folder(made, tmp_path, monkeypatch):
+    """Whatever place a table names, and for each picture of an array."""
+    folder, _, _ = made
+    place = tmp_path / "given"
+    place.mkdir()
+    (place / "list.csv").write_text(
+        f"file,label\n{folder}/pictures/a.png,x\n../other/b.bmp,y\n", "utf-8"
+    )
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/b.bmp").write_bytes((folder / "pictures/in/b.bmp").read_bytes())
+    np.save(place / "many.npy", np.random.default_rng(0).integers(0, 256, (2, 40, 40), np.uint8))
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    segment(folder, tmp_path / "out", place / "list.csv", place / "many.npy")
+    written = {path for path in tmp_path.rglob("*") if path.is_file()} - before
+    listed = f"{folder.relative_to('/')}/pictures/a"
+    names = [listed, "other/b", "many-0", "many-1"]
+    expected = [f"{name}{end}" for name in names for end in (".png", "-overlay.png")]
+    assert written == {tmp_path / "out" / name for name in [*expected, "segments.csv"]}
+    assert not (folder / "pictures/a-overlay.png").exists()
+
+
 def test_two_pictures_of_one_name_are_refused(made, tmp_path):
     folder, _, _ = made
     other = tmp_path / "a.bmp"

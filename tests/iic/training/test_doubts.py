@@ -7,6 +7,7 @@ from iic.core.constants import UNTAUGHT
 from iic.training import doubts
 from iic.training.doubts import (
     RIDGE,
+    UNJUDGED,
     group_margins,
     group_styles,
     held_out_scores,
@@ -97,6 +98,22 @@ def test_at_most_half_of_a_cluster_is_in_doubt(styles, groupings):
         assert set(members) == {cluster, UNTAUGHT}
         assert (members == UNTAUGHT).mean() <= 0.5
     np.testing.assert_array_equal(without_doubts(images, groupings, label, -2.0), label)
+
+
+def test_a_group_that_is_most_of_its_cluster_is_not_judged(styles, groupings, caplog):
+    """In a small set, a whole cluster may be one group, of which no other image is known."""
+    images, label = styles
+    whole = np.zeros(240, np.int64)
+    assert (margins(images, [whole], label) == UNJUDGED).all()
+    # Other groupings judge them.
+    np.testing.assert_array_equal(
+        margins(images, [whole, *groupings], label), margins(images, groupings, label)
+    )
+    with caplog.at_level("INFO"):
+        np.testing.assert_array_equal(without_doubts(images, [whole], label, 0.2), label)
+    assert caplog.messages == [
+        "240 images in no doubt: each of their styles is most of its cluster",
+    ]
 
 
 def test_images_without_a_cluster_stay_untaught_and_do_not_count(styles, groupings):

@@ -17,10 +17,11 @@ from iic.core.shapes import array_shape
 from iic.model.diagnosis import diagnose
 from iic.model.network import predict
 from iic.pairs.batches import TrainingData
-from iic.pairs.draws import make_draws
+from iic.pairs.draws import make_draws, views_of_epoch
 from iic.pairs.neighbors import nearest_neighbors
-from iic.training.fit import TrainingResult, precision_of
+from iic.training.fit import TrainingResult
 from iic.training.loss import iic_loss
+from iic.training.recorder import Recorder
 from iic.training.train import teacher_params, teacher_seeds, train
 
 EPOCH_LINE = re.compile(
@@ -120,10 +121,10 @@ def test_bfloat16_affects_the_steps_but_the_network_stays_float32(small_data, ti
 def test_auto_precision_is_bfloat16_where_the_processor_has_it(params, monkeypatch):
     chosen = params.with_values(train={"precision": "auto"})
     for found, precision in ((True, "mixed_bfloat16"), (False, "float32")):
-        monkeypatch.setattr("iic.training.fit.has_bfloat16", lambda found=found: found)
-        assert precision_of(chosen.train) == precision
+        monkeypatch.setattr("iic.core.params.has_bfloat16", lambda found=found: found)
+        assert chosen.train.used_precision == precision
         for fixed in ("float32", "mixed_bfloat16"):
-            assert precision_of(params.with_values(train={"precision": fixed}).train) == fixed
+            assert params.with_values(train={"precision": fixed}).train.used_precision == fixed
 
 
 def test_teachers_teach_a_student(small_data, tiny, monkeypatch, capsys):
@@ -140,6 +141,20 @@ def test_teachers_teach_a_student(small_data, tiny, monkeypatch, capsys):
         seeds.append(seed)
         original(seed)
 
+    def record(network, test_images, scheduled):
+        recorded.append(len(test_images))
+        return Recorder(network, test_images, scheduled)
+
+    def noting(epoch, views, *, both_views):
+        used = views_of_epoch(epoch, views, both_views=both_views)
+        if not both_views:
+            alone.add((epoch, used))
+        return used
+
+    recorded, alone = [], set()
+    monkeypatch.setattr("iic.training.train.Recorder", record)
+    monkeypatch.setattr("iic.training.train._RECORDED", 7)
+    monkeypatch.setattr("iic.pairs.batches.views_of_epoch", noting)
     monkeypatch.setattr("iic.training.train.without_doubts", without_doubts)
     monkeypatch.setattr(keras.utils, "set_random_seed", set_random_seed)
     params = tiny.with_values(
@@ -149,6 +164,10 @@ def test_teachers_teach_a_student(small_data, tiny, monkeypatch, capsys):
     taught = train(small_data, params)
     # The student starts as a network without teachers.
     assert seeds == [*teacher_seeds(tiny.seed, 2), tiny.seed]
+    # Nobody reads the records of the second teacher.
+    assert recorded == [50, 7, 50]
+    # In each epoch, the student sees a view that it has not seen before.
+    assert alone == {(0, (0,)), (1, (1,)), (2, (2,))}
     assert epochs_printed(capsys.readouterr().out) == ["1/1", "1/1", "1/3", "2/3", "3/3"]
     assert [row["epoch"] for row in taught.history] == [1, 2, 3, 4]
     known = (seen[0][:207] != UNTAUGHT).sum() / 230

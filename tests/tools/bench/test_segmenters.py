@@ -2,14 +2,18 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
+from conftest import ROOT
 from scipy.ndimage import gaussian_filter1d
 from segmentation_settings import settings
 
 from iic.core.errors import InputError
+from iic.segmentation.network import build_trunk
+from iic.segmentation.store import save_trunk
 from iic.segmentation.tiling import Scenes
-from tools.bench import segmentation
+from tools.bench import pictures, segmentation
 from tools.docs import segmentation as page
 
 segmenters = pytest.importorskip("tools.bench.segmenters")
@@ -126,6 +130,25 @@ def test_the_study_changes_alpha_and_reach_alone():
 def test_tables_say_what_is_not_measured(measured):
     assert "python -m tools.bench.segmentation earth" in page.peers("earth")
     assert "python -m tools.bench.segmentation study" in page.study()
+    assert "python -m tools.bench.pictures" in page.pictures()
+
+
+def test_time_and_memory_of_pictures_are_of_a_process_of_its_own(measured, tmp_path, monkeypatch):
+    model = tmp_path / "segmentation/model"
+    keras.utils.set_random_seed(0)
+    save_trunk(build_trunk(settings().model, 1), settings().model, model, "float32")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr(pictures, "RESULTS", measured)
+    monkeypatch.setattr(pictures, "SIZES", ((60, 40),))
+    pictures.main([])
+    row = json.loads(measured.read_text())["pictures"]["60×40"]
+    assert 1 < row["seconds"] < 100
+    # TensorFlow alone needs hundreds of megabytes.
+    assert 200 < row["peak_mb"] < 5000
+    line = page.pictures()
+    assert line.startswith("With its start, the command takes ")
+    assert line.endswith(f"{row['peak_mb'] / 1000:.1f} GB for 60×40 pixels.")
 
 
 def test_the_table_of_the_study_has_all_values(measured):
