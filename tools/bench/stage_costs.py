@@ -1,8 +1,10 @@
-"""Time and memory of each stage of the default recipe, and of the training of each recipe."""
+"""Time and memory of each stage of the default recipe, of trainings, and of a whole command."""
 
 import json
+import secrets
 import statistics
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
@@ -10,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from iic.evaluation.paths import METRICS
-from iic.experiments.recipes import DEFAULT, recipe_params
+from iic.experiments.commands import run_experiment
+from iic.experiments.recipes import DEFAULT, recipe_params, with_overrides
 from iic.experiments.scratch import STAGES, copy_code, copy_working_tree, write_params
 from iic.experiments.sweep.task import SHARED_STAGES
 from iic.pipeline.costs import COSTS, Cost, read_costs
@@ -53,6 +56,28 @@ def measure_trainings(repeats: Mapping[str, int]) -> Iterator[dict[str, Any]]:
                 "preparing_seconds": round(sum(prepared[stage].seconds for stage in used), 1),
             }
             yield rows
+
+
+def measure_command(recipe: str) -> dict[str, Any]:
+    """Run a recipe as a DVC experiment, from the command to the prompt.
+
+    Its seed is a new one, so that no training comes from DVC's run-cache.
+
+    Args:
+        recipe: Name of the recipe.
+
+    Returns:
+        The recipe, the seconds of the command, and those of each stage without its imports.
+    """
+    seed = secrets.randbelow(1 << 31)
+    params = with_overrides(recipe_params(recipe), {"seed": seed}, f"seed {seed}")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "costs"
+        start = time.perf_counter()
+        run_experiment(f"bench-{recipe}", params, {COSTS: str(file)})
+        seconds = time.perf_counter() - start
+        stages = {name: cost.seconds for name, cost in read_costs(file).items()}
+    return {"recipe": recipe, "seconds": round(seconds, 1), "stages": stages}
 
 
 def _measure_trainings(folder: Path, recipe: str, count: int) -> dict[str, float]:
@@ -112,11 +137,19 @@ def run_stage(folder: Path, stage: str) -> Cost:
     return read_costs(file)[stage]
 
 
-def _article_seconds(folder: Path) -> float:
-    """Estimate the seconds of the article's training from one step, in its own process."""
-    _set_recipe(folder, DEFAULT)
+def article_seconds(folder: Path = Path()) -> float:
+    """Estimate the seconds of the article's training from its step, in a process of its own.
+
+    Args:
+        folder: Copy of the code with the default parameters and the data.
+    """
     step = _python(folder, "tools.bench.steps", "article").splitlines()[-1]
     return ARTICLE_STEPS * float(step)
+
+
+def _article_seconds(folder: Path) -> float:
+    _set_recipe(folder, DEFAULT)
+    return article_seconds(folder)
 
 
 def _python(folder: Path, *arguments: str, environment: dict[str, str] | None = None) -> str:

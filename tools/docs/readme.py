@@ -16,7 +16,7 @@ from tools.chaos.campaigns import CAMPAIGNS, read_counts
 from tools.command import run_main
 from tools.docs import clusterings, reproducibility, scaling, segmentation
 from tools.docs.results import recipes, results, targets
-from tools.docs.speed import details, memory, methods, prediction, sizes, speed
+from tools.docs.speed import command, details, memory, methods, prediction, sizes, speed
 from tools.docs.tables import markdown_table
 
 
@@ -61,6 +61,7 @@ PARTS = (
     GeneratedPart(_DOCS / "results.md", "targets", targets),
     GeneratedPart(_DOCS / "speed.md", "speed", speed),
     GeneratedPart(_DOCS / "speed.md", "details", details),
+    GeneratedPart(_DOCS / "speed.md", "command", command),
     GeneratedPart(_DOCS / "speed.md", "sizes", sizes),
     GeneratedPart(_DOCS / "speed.md", "memory", memory),
     GeneratedPart(_DOCS / "speed.md", "methods", methods),

@@ -9,7 +9,7 @@ from tools.bench.memory import bounds
 from tools.bench.results import read_benchmark
 from tools.bench.sizes import SHAPES, name_of, read_sizes
 from tools.docs.results import article_seconds
-from tools.docs.tables import NOT_MEASURED, PERCENT, markdown_table
+from tools.docs.tables import NOT_MEASURED, PERCENT, SECONDS, markdown_table
 
 
 def speed() -> str:
@@ -28,7 +28,7 @@ def speed() -> str:
                 f"{row['seconds']:,.0f} s" + (f", median of {count}" if count > 1 else ""),
                 f"1/{row['times_faster_than_the_article']:.1f}",
                 f"{row['preparing_seconds']:.0f} s",
-                *_step(steps[recipe]),
+                *(_step(steps[recipe]) if recipe in steps else ("", "")),
                 f"{row['peak_mb']:,} MB",
             )
         )
@@ -61,6 +61,22 @@ def details() -> str:
     ]
     table = markdown_table(f"stage of `{DEFAULT}` | time | peak memory", rows)
     return f"{said}\n\n{table}"
+
+
+def command() -> str:
+    """Say where the seconds of an experiment go, from the command to the prompt."""
+    measured = read_benchmark()
+    if "command" not in measured:
+        return NOT_MEASURED
+    cost = measured["command"]
+    stages = {name: seconds for name, seconds in cost["stages"].items() if seconds >= 0.5}
+    parts = ", ".join(f"`{name}` {SECONDS(seconds)}" for name, seconds in stages.items())
+    rest = cost["seconds"] - sum(cost["stages"].values())
+    return (
+        f"`dvc exp run --temp $(iic recipe {cost['recipe']})` takes {SECONDS(cost['seconds'])} "
+        f"from the command to the prompt: {parts}, and {SECONDS(rest)} for the start of the stages "
+        "(Python, TensorFlow) and for DVC."
+    )
 
 
 def memory() -> str:
@@ -108,7 +124,11 @@ def sizes() -> str:
 
 
 def methods() -> str:
-    """Return a table of accuracy, time and memory of other methods and of IIC."""
+    """Return a table of accuracy, time and memory of other methods and of IIC.
+
+    Times are shares of that of the article's training, whose step is timed beside each method, so
+    that rows of different machines can be compared.
+    """
     measured = read_benchmark()
     if not {"trainings", "alternatives"} <= set(measured):
         return NOT_MEASURED
@@ -116,23 +136,28 @@ def methods() -> str:
     for recipe, row in measured["trainings"].items():
         seconds = row["seconds"] + row["preparing_seconds"]
         found[f"IIC, `{recipe}`, seed 0"] = row | {"seconds": seconds}
-    ended = {name: row for name, row in found.items() if "limit_seconds" not in row}
+    ended = {name: row for name, row in found.items() if "acc" in row}
     rows = [
         (
             name,
             PERCENT(row["acc"]),
             f"{row['nmi']:.3f}" if "nmi" in row else "",
-            f"{row['seconds']:,.0f} s",
+            f"1/{row['article_seconds'] / row['seconds']:.1f}",
             f"{row['peak_mb']:,} MB",
         )
         for name, row in sorted(ended.items(), key=lambda item: item[1]["acc"])
     ]
     rows += [
-        (name, f"not finished after {found[name]['limit_seconds'] / 3600:g} h", "", "", "")
-        for name in found
-        if name not in ended
+        (name, _unfinished(row), "", "", "") for name, row in found.items() if name not in ended
     ]
-    return markdown_table("method | accuracy, test | NMI | time | peak memory", rows)
+    titles = "method | accuracy, test | NMI | share of the article's time | peak memory"
+    return markdown_table(titles, rows)
+
+
+def _unfinished(row: dict[str, float]) -> str:
+    if "limit_seconds" not in row:
+        return "ended with an error"
+    return f"not finished after {row['limit_seconds'] / 3600:g} h"
 
 
 def prediction() -> str:

@@ -90,8 +90,13 @@ def test_method_that_takes_too_long_has_its_limit_as_the_result(tmp_path, monkey
     monkeypatch.setattr(
         bench, "run_module", lambda module, name, limit: run_module("fake", name, limit=limit)
     )
+    monkeypatch.setattr(bench, "article_seconds", [100.0, 120.0, 90.0, 90.0].pop)
     *_, rows = bench.measure_alternatives()
-    assert rows == {"quick": {}, "endless": {"limit_seconds": 2}}
+    here = {"machine": bench.machine()}
+    assert rows == {
+        "quick": {"article_seconds": 90.0, **here},
+        "endless": {"limit_seconds": 2, "article_seconds": 110.0, **here},
+    }
 
 
 def test_one_method_is_measured_alone_and_the_others_are_kept(tmp_path, monkeypatch):
@@ -99,17 +104,35 @@ def test_one_method_is_measured_alone_and_the_others_are_kept(tmp_path, monkeypa
     monkeypatch.setattr(bench, "run_module", lambda module, name, limit: f'{{"ran": "{name}"}}')
     monkeypatch.setattr(bench, "METHODS", {"a": None, "b": None, "c": None})
     monkeypatch.setattr(bench, "check_installed", list)
-    old = {"b": {"acc": 0.5}, "c": {"acc": 0.6}, "gone": {}}
-    write_benchmark({"machine": bench.machine(), "alternatives": old, "scaling": {}})
+    monkeypatch.setattr(bench, "article_seconds", lambda: 60.0)
+    other = {"machine": {"processor": "another"}}
+    old = {"b": {"acc": 0.5, **other}, "c": {"acc": 0.6, **other}, "gone": {}}
+    write_benchmark({**other, "alternatives": old, "scaling": {}})
     for name in "ba":
         bench.main(["--method", name])
     found = read_benchmark()
-    rows = {"a": {"ran": "a"}, "b": {"ran": "b"}, "c": {"acc": 0.6}}
-    assert found == {"machine": bench.machine(), "alternatives": rows, "scaling": {}}
+    beside = {"article_seconds": 60.0, "machine": bench.machine()}
+    rows = {"a": {"ran": "a", **beside}, "b": {"ran": "b", **beside}, "c": old["c"]}
+    # Each row has its machine; that of the other sections stays theirs.
+    assert found == {**other, "alternatives": rows, "scaling": {}}
     assert list(found["alternatives"]) == list(rows)
-    write_benchmark({"machine": {"processor": "another"}, "alternatives": old})
-    bench.main(["--method", "c"])
-    assert read_benchmark()["alternatives"] == {"c": {"ran": "c"}}
+
+
+def test_a_method_that_fails_does_not_end_the_others(tmp_path, monkeypatch):
+    def run_module(module, name, limit):
+        if name == "a":
+            raise InputError("killed")
+        return "{}"
+
+    monkeypatch.setattr(results, "BENCHMARK", tmp_path / "benchmark.json")
+    monkeypatch.setattr(bench, "run_module", run_module)
+    monkeypatch.setattr(bench, "METHODS", ["a", "b"])
+    monkeypatch.setattr(bench, "article_seconds", lambda: 60.0)
+    with pytest.raises(InputError, match="^a: failed, see above; the others are stored$"):
+        bench.store("alternatives", bench.measure_alternatives())
+    rows = read_benchmark()["alternatives"]
+    assert rows["a"]["failed"]
+    assert "b" in rows
 
 
 def test_deep_clusterers_have_the_settings_of_the_library(monkeypatch):
