@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from iic.core.constants import UNTAUGHT
+from iic.core.constants import TEACH_ALL, UNTAUGHT
+from iic.model.network import predict
+from iic.pairs.batches import TrainingData
+from iic.pairs.draws import make_draws
 from iic.training import doubts
 from iic.training.doubts import (
     RIDGE,
@@ -15,6 +18,7 @@ from iic.training.doubts import (
     whitened,
     without_doubts,
 )
+from iic.training.train import train
 
 
 @pytest.fixture
@@ -162,3 +166,33 @@ def test_networks_take_turns_in_grouping(random, monkeypatch):
     assert all(len(np.unique(four[kinds == kind])) == 1 for kind in range(4))
     assert [len(each) for each in (group_styles(features, place, 1) for place in range(1))] == [4]
     assert group_styles(features, 4, 6) == []
+
+
+def test_a_style_that_is_taught_wrong_goes_home_and_a_right_one_stays(
+    styles, groupings, tiny_params, monkeypatch
+):
+    """From the clusters of a teacher, which others replace here, to those of its student."""
+    images, label = styles
+    wrong = label.copy()
+    wrong[200:] = 0
+    params = tiny_params.with_values(
+        model={"widths": [8, 16], "head_widths": [], "clusters": 2, "overclusters": 4},
+        train={"epochs": 1, "batch_size": 40, "learning_rate": 0.01},
+        augment={"ops": ["noise"], "neighbors": 0},
+        loss={"teaching_weight": 0.0},
+        student={"teachers": 1, "length": 15.0, "sure": 0.6},
+    )
+    data = TrainingData(
+        images, images[:20], **make_draws(0, 4, 240), neighbors=np.empty((240, 0), np.int32)
+    )
+    monkeypatch.setattr("iic.training.train.group_styles", lambda *_: groupings)
+
+    def clusters_of_a_student(taught: np.ndarray, margin: float) -> np.ndarray:
+        monkeypatch.setattr("iic.training.train.majority", lambda *_: taught)
+        result = train(data, params.with_values(student={"margin": margin}), verbose=0)
+        return predict(result.network, images).hard_cluster
+
+    assert (clusters_of_a_student(wrong, 0.0)[200:] == 1).mean() > 0.9
+    assert (clusters_of_a_student(label, 0.0) == label).mean() > 0.95
+    # Without doubts, the student learns what it is taught.
+    assert (clusters_of_a_student(wrong, TEACH_ALL)[200:] == 0).mean() > 0.7

@@ -187,9 +187,7 @@ def test_memory_of_one_size_is_printed(few_sizes, capsys):
 
 
 def test_unknown_section_is_refused_with_the_known_ones(at_root):
-    with pytest.raises(
-        InputError, match="stpes: no such section .*steps, stages, command, train"
-    ):
+    with pytest.raises(InputError, match="stpes: no such section .*steps, stages, command, train"):
         bench.main(["stpes"])
 
 

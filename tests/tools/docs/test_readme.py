@@ -136,7 +136,10 @@ def test_recipes_table_has_shares_of_the_articles_time(folder, monkeypatch):
     table.write_text("variant,seed,acc,acc_100\nalpha-10,0,0.98,0.975\n")
     assert readme.recipes().splitlines()[2:] == [
         "| `fast` | 50.00 % | 50.00 % | 1 | 1/92.9 | 1.5 |",
-        "| `article` | 97.50 % | 97.50 % | 1 | 1 | 111 |",
+        "",
+        "The article's time is computed from its step: 111 minutes. Its recipe, `article`, had "
+        "97.50 % after 100 epochs (one run",
+        "of an [earlier version](reports/studies/article-recipe.md)).",
     ]
 
 
