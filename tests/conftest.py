@@ -126,7 +126,9 @@ def random() -> np.random.Generator:
 def environment() -> dict[str, str]:
     """Return the environment of a user's shell, with this interpreter first on PATH for DVC."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    inherited = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    # What only machines for tests have.
+    special = {"TF_CPP_MIN_LOG_LEVEL", "PYTHONDONTWRITEBYTECODE"}
+    inherited = {key: value for key, value in os.environ.items() if key not in special}
     return inherited | {"PATH": path, "DVC_NO_ANALYTICS": "1"}
 
 

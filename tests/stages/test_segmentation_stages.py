@@ -36,7 +36,8 @@ def finished(tmp_path_factory):
     pytest.importorskip("skimage")
     folder = tmp_path_factory.mktemp("segmentation")
     lock = f":!{SEGMENTATION.lock}"
-    copy_working_tree(ROOT, folder, "iic", "stages", "segmentation", ".dvc", ".gitignore", lock)
+    settings = (".dvc", ".dvcignore", ".gitignore")
+    copy_working_tree(ROOT, folder, "iic", "stages", "segmentation", *settings, lock)
     shutil.copytree(ROOT / "reports/measurements", folder / "reports/measurements")
     set_values(folder, TINY)
     make_repository(folder)
