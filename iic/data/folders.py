@@ -153,48 +153,31 @@ def report_links(folder: Path, links: Sequence[Path], stage: str) -> None:
         )
 
 
-def folder_images(folder: Path, contents: Contents, max_images: int) -> dict[str, Part]:
-    """Find the images of a folder, whatever its subfolders mean.
+def folder_images(
+    folder: Path, contents: Contents, max_images: int, *, with_splits: bool = False
+) -> dict[str, Part]:
+    """Find the images of a folder without labels.
 
     Args:
         folder: Folder of images or of IDX files.
         contents: Its files.
         max_images: Largest number of images allowed.
-
-    Returns:
-        Parts by split for IDX files, otherwise a single part named "".
-
-    Raises:
-        InputError: There are no images or too many.
-    """
-    report_left_out(folder, contents)
-    if idx := _idx_files(folder, contents):
-        return idx_parts(folder, idx, max_images)
-    if not contents.images:
-        raise _nothing(folder, contents)
-    return {"": _unlabelled_part(folder, contents.images, folder)}
-
-
-def folder_splits(folder: Path, contents: Contents, max_images: int) -> dict[str, Part]:
-    """Find the images of a folder, with splits by the names of its subfolders, but no labels.
-
-    Args:
-        folder: Folder of images, with subfolders of any names, or folder of IDX files.
-        contents: Its files.
-        max_images: Largest number of images allowed.
+        with_splits: Whether names of subfolders are splits; otherwise they mean nothing.
 
     Returns:
         Parts named "train" and "test", or a single part named "".
 
     Raises:
-        InputError: There are no images or too many, or the folders are ambiguous.
+        InputError: There are no images or too many, or the folders of splits are ambiguous.
     """
     report_left_out(folder, contents)
     if idx := _idx_files(folder, contents):
         return idx_parts(folder, idx, max_images)
     if not contents.images:
         raise _nothing(folder, contents)
-    return _split_parts(folder, contents.images, _unlabelled_part)
+    if with_splits:
+        return _split_parts(folder, contents.images, _unlabelled_part)
+    return {"": _unlabelled_part(folder, contents.images, folder)}
 
 
 def folder_parts(folder: Path, contents: Contents, max_images: int) -> dict[str, Part]:

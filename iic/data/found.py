@@ -24,11 +24,11 @@ from iic.data.arrays import (
 )
 from iic.data.folders import (
     SUFFIXES,
+    Contents,
     FolderNames,
     contents_of,
     folder_images,
     folder_parts,
-    folder_splits,
     report_links,
 )
 from iic.data.idx import read_idx
@@ -211,9 +211,9 @@ def _known(labels: np.ndarray | None, n: int, path: Path) -> Labels | None:
     return None if labels is None else partial(label_texts, labels, n, str(path))
 
 
-_FOLDER_READERS = {
+_FOLDER_READERS: dict[FolderNames, Callable[[Path, Contents, int], dict[str, Part]]] = {
     "splits and labels": folder_parts,
-    "splits": folder_splits,
+    "splits": partial(folder_images, with_splits=True),
     "nothing": folder_images,
 }
 _READERS: dict[Kind, Callable[[Path, int], dict[str, Part]]] = {

@@ -18,7 +18,7 @@ from iic.experiments.commands import run_experiment
 from iic.experiments.git import current_commit
 from iic.experiments.reading import metrics_of
 from iic.experiments.recipes import recipe_params, with_overrides
-from iic.pipeline.costs import COSTS, read_costs
+from iic.pipeline.costs import COSTS, Cost, read_costs
 from iic.pipeline.paths import SEEDS
 
 # Parameters by operation that decide nothing without it, and that older results lack.
@@ -64,15 +64,32 @@ def run_seed(recipe: str, seed: int) -> dict[str, str]:
         InputError: The recipe is invalid, or the experiment failed.
     """
     name = f"{recipe}-seed-{seed}"
-    with tempfile.TemporaryDirectory() as folder:
-        costs = Path(folder) / "costs"
-        params = with_overrides(recipe_params(recipe), {"seed": seed}, f"seed {seed}")
-        run_experiment(name, params, {COSTS: str(costs)})
-        cost = read_costs(costs).get("train")
+    cost = run_with_costs(name, recipe, seed).get("train")
     metrics = metrics_of(name)
     return {column: f"{value:.6g}" for column, value in metrics.items()} | {
         "seconds": f"{cost.seconds:.1f}" if cost else ""
     }
+
+
+def run_with_costs(name: str, recipe: str, seed: int) -> dict[str, Cost]:
+    """Run one seed of a recipe as a DVC experiment.
+
+    Args:
+        name: Name of the experiment.
+        recipe: Name of the recipe.
+        seed: Seed of the run, a non-negative integer.
+
+    Returns:
+        Time and memory of each stage that ran; others came from DVC's run-cache.
+
+    Raises:
+        InputError: The recipe is invalid, or the experiment failed.
+    """
+    params = with_overrides(recipe_params(recipe), {"seed": seed}, f"seed {seed}")
+    with tempfile.TemporaryDirectory() as folder:
+        costs = Path(folder) / "costs"
+        run_experiment(name, params, {COSTS: str(costs)})
+        return read_costs(costs)
 
 
 def table_of(recipe: str) -> Path:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from iic.evaluation.paths import METRICS
-from iic.experiments.commands import run_experiment
-from iic.experiments.recipes import DEFAULT, recipe_params, with_overrides
+from iic.experiments.recipes import DEFAULT, recipe_params
 from iic.experiments.scratch import STAGES, copy_code, copy_working_tree, write_params
+from iic.experiments.seeds import run_with_costs
 from iic.experiments.sweep.task import SHARED_STAGES
 from iic.pipeline.costs import COSTS, Cost, read_costs
 from tools.command import run_module
@@ -69,14 +69,10 @@ def measure_command(recipe: str) -> dict[str, Any]:
     Returns:
         The recipe, the seconds of the command, and those of each stage without its imports.
     """
-    seed = secrets.randbelow(1 << 31)
-    params = with_overrides(recipe_params(recipe), {"seed": seed}, f"seed {seed}")
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "costs"
-        start = time.perf_counter()
-        run_experiment(f"bench-{recipe}", params, {COSTS: str(file)})
-        seconds = time.perf_counter() - start
-        stages = {name: cost.seconds for name, cost in read_costs(file).items()}
+    start = time.perf_counter()
+    costs = run_with_costs(f"bench-{recipe}", recipe, secrets.randbelow(1 << 31))
+    seconds = time.perf_counter() - start
+    stages = {name: cost.seconds for name, cost in costs.items()}
     return {"recipe": recipe, "seconds": round(seconds, 1), "stages": stages}
 
 

@@ -249,7 +249,7 @@ def test_a_command_is_timed_with_its_stages(at_root, monkeypatch, file):
         Path(variables[COSTS]).write_text("augment 0.20 90\ntrain 0.60 500\nreport 1.40 200\n")
         time.sleep(0.1)
 
-    monkeypatch.setattr(stage_costs, "run_experiment", run_experiment)
+    monkeypatch.setattr("iic.experiments.seeds.run_experiment", run_experiment)
     measured = [stage_costs.measure_command("fast") for _ in range(2)]
     # A seed that was run before would come from DVC's run-cache.
     assert seeds[0] != seeds[1]
