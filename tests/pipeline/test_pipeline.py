@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import shutil
 import subprocess
 import sys
@@ -180,6 +181,14 @@ def test_sub_packages_import_in_one_direction():
             assert other.parts[0] == "iic", f"{path} imports {other}"
             package, imported = path.relative_to(ROOT / "iic").parts[0], other.parts[1]
             assert imported in {package, *BELOW[package]}, f"{path} imports {other}"
+
+
+@pytest.mark.parametrize("pattern", [r"\{py:mod\}`iic\.([a-z]+)`", r"^api/iic\.([a-z]+)$"])
+def test_reference_lists_sub_packages_in_the_order_of_imports(pattern):
+    text = (ROOT / "docs/api.md").read_text("utf-8")
+    listed = re.findall(pattern, text, re.MULTILINE)
+    for index, package in enumerate(listed):
+        assert BELOW[package] <= set(listed[:index]), package
 
 
 def test_only_some_sub_packages_import_dvc_and_ray():

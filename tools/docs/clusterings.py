@@ -37,7 +37,7 @@ def clusterings() -> str:
         for name, found in columns.items()
     ]
     titles = (
-        "method | accuracy | NMI | ARI | clusters | images left out | processor time, of KMeans"
+        "method | accuracy | NMI | ARI | clusters | images left out | CPU time, relative to KMeans"
     )
     over = counted(len(seeds), "seed")
     return f"{markdown_table(titles, rows)}\n\nMean ± standard deviation over {over}."

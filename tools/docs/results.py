@@ -83,7 +83,8 @@ def _article(seconds: float) -> str:
     with ARTICLE_STUDY.open(newline="", encoding="utf-8") as file:
         (accuracy,) = (float(row["acc_100"]) for row in csv.DictReader(file))
     said = (
-        f"The article's time is computed from its step: {seconds / 60:.0f} minutes. Its recipe, "
+        f"Shares are measured side by side, minutes are the median of the seeds. The article's "
+        f"time is computed from its step: {seconds / 60:.0f} minutes. Its recipe, "
         f"`{ARTICLE}`, had {PERCENT(accuracy)} after 100 epochs (one run of an [earlier "
         f"version]({ARTICLE_STUDY.with_suffix('.md')}))."
     )
