@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from iic.cli.options import model_option
+from iic.cli.remedies import in_options, options_in_errors
 from iic.core.errors import InputError
 from iic.core.plurals import counted
 from iic.pipeline.paths import IMAGES
@@ -37,7 +38,8 @@ _COLUMNS = ("path", "cluster", "overcluster", "probability")
 @click.option(
     "--ink",
     type=click.Choice(["auto", "light", "dark"]),
-    help="Brightness of the ink; auto judges by the borders.  [default: as in training]",
+    help="Brightness of the ink; auto judges by the borders if that of the training is not known.  "
+    "[default: as in training]",
 )
 @click.option(
     "--size",
@@ -71,6 +73,22 @@ def predict(
     """
     if out is not None and out.suffix not in _WRITERS:
         raise click.UsageError(f"--out {out}: a name that ends in .csv or .jsonl is needed")
+    with options_in_errors():
+        _predict(images, model, out, ink, size, max_images, skip_broken=skip_broken)
+
+
+def _predict(
+    images: Sequence[Path],
+    model: Path,
+    out: Path | None,
+    ink: str | None,
+    size: str | None,
+    max_images: int,
+    *,
+    skip_broken: bool,
+) -> None:
+    """Assign images to clusters; the arguments are those of the command."""
+    _check_out(out, images)
     from iic.data.examine import examine
     from iic.data.images import Reading
     from iic.evaluation.card import ModelCard, card_path, check_images
@@ -89,24 +107,22 @@ def predict(
     else:
         check_images(card, model, model.parent / IMAGES)
     sources = _sources(images, max_images, skip_broken=skip_broken)
+    _check_out(out, _files(sources))
     params = read_model_params(model)
     _check_colors(params.input_shape[2], ink, size)
     reading = Reading(
         shape=params.input_shape,
         size=size or (card.size if card else "fit"),  # type: ignore[arg-type] # click has checked
-        ink=ink or (card.ink if card else "auto"),  # type: ignore[arg-type] # click has checked
+        ink=ink or _usual_ink(card),  # type: ignore[arg-type] # click has checked
         broken="skip" if skip_broken else "refuse",
     )
+    known = card.appearance if card else None
     examination = examine(
-        sources,
-        reading.ink,
-        card.appearance if card else None,
-        has_colors=reading.has_colors,
+        sources, reading.ink, known, by_content=known is None, has_colors=reading.has_colors
     )
     for source in sources:
         _say(f"{source.title}: {counted(len(source.names), 'image')}, {examination}")
-    for warning in examination.warnings:
-        _say(f"warning: {warning}")
+    _warn(examination.warnings)
 
     # After the images have been found, since TensorFlow takes seconds to import.
     from iic.serving.predict import load_assign
@@ -130,8 +146,45 @@ def _check_colors(channels: int, ink: str | None, size: str | None) -> None:
         raise click.UsageError("--size crop: the network sees colours, without ink to crop to")
 
 
+def _usual_ink(card: "ModelCard | None") -> str:
+    """Return the ink of images about which the user says nothing: as in training."""
+    # A known appearance has the ink, and `auto` compares the borders with it.
+    return "auto" if card is None or card.appearance else card.ink
+
+
+def _check_out(out: Path | None, read: Iterable[Path]) -> None:
+    """Refuse to write to a file that is read; any other file is an older result."""
+    if out is None or not out.exists():
+        return
+    for path in read:
+        if _is_same(path, out):
+            raise InputError(
+                f"--out {out}: would replace {path}, which is read; choose another name"
+            )
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
+
+
+def _files(sources: "Sequence[ImageSource]") -> Iterator[Path]:
+    """Yield the files of sources: image files, or the file of an array."""
+    from iic.data.images import FileSource
+
+    for source in sources:
+        yield from map(Path, source.names if isinstance(source, FileSource) else [source.title])
+
+
 def _say(line: str) -> None:
     click.echo(line, err=True)
+
+
+def _warn(lines: Iterable[str]) -> None:
+    for line in lines:
+        _say(f"warning: {in_options(line)}")
 
 
 def _assigned(
@@ -162,10 +215,9 @@ def _assigned(
                 yield [source.names[index] for index in batch.indices], batch.soft
                 bar.update(len(batch.indices))
     for line in describe_skipped(skipped, total):
-        _say(line)
+        _say(in_options(line))
     known = Ink(*card.ink_share) if card and card.ink_share else None
-    for line in [*check.warnings(known), *assignment_warnings(clusters, confidence)]:
-        _say(f"warning: {line}")
+    _warn([*check.warnings(known), *assignment_warnings(clusters, confidence)])
 
 
 def _labels(card: "ModelCard | None", clusters: int) -> list[str | None] | None:
@@ -192,7 +244,7 @@ def _sources(paths: Sequence[Path], max_images: int, *, skip_broken: bool) -> "l
     for path in paths:
         parts = find_parts(path, max_images, names="nothing", skip_broken=skip_broken)
         found = [part.source for part in parts.values()]
-        if path.is_file() and isinstance(found[0], FileSource):
+        if not path.is_dir() and isinstance(found[0], FileSource):
             files += found[0].names
         else:
             sources += found

@@ -20,9 +20,8 @@ Role = Literal["images", "labels"]
 MAX_PIXELS = 100_000_000
 # Bytes of all arrays of a file, which are in memory at once.
 MOST_BYTES = 1_000_000_000
-TOO_MANY_BYTES = (
-    f"at most {MOST_BYTES:,} are read at once; save the images as files, which are read one by one"
-)
+AS_FILES = "save the images as files, which are read one by one"
+TOO_MANY_BYTES = f"at most {MOST_BYTES:,} are read at once; {AS_FILES}"
 # Bytes of an array that are allowed for each allowed image.
 BYTES_AN_IMAGE = 128 * 128 * 3 * 4
 # Longest header of an array in version 1 of the NPY format.

@@ -22,7 +22,7 @@ from iic.data.examine import examine
 from iic.data.found import find_parts
 from iic.data.images import ImageSource, Reading, describe_skipped, read_images
 from iic.data.labels import check_labels, unknown_labels
-from iic.data.parts import Part, check_name
+from iic.data.parts import Part, check_name, first_of
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,6 @@ _TRAIN, _TEST = "train", "test"
 _NO_LABEL = frozenset({"-1", "unknown", "unlabeled", "unlabelled", "none", "nan", "n/a", "?"})
 # Images that may each have a label of its own; with more, labels are rather numbers of images.
 _MOST_SINGLE = 100
-# Largest number of labels that a warning names.
-_NAMED = 5
 # Most memory of a stage in bytes (docs/speed.md): for each pixel and channel of an image, for the
 # draws, neighbours and probabilities of an image of any size, and beside that.
 _PER_PIXEL, _PER_IMAGE, _FIXED = 4.1, 1_300, 1_700_000_000
@@ -168,7 +166,7 @@ def _test_labels_are_known(
         )
     unknown = unknown_labels(train, test)
     if test is None or unknown.total() == len(test):
-        found = f" ({_shown(sorted(unknown))}, not among those of train)" if unknown else ""
+        found = f" ({first_of(sorted(unknown))}, not among those of train)" if unknown else ""
         log.warning(
             "%s: the test images have no labels%s, so all labels are left out and nothing is "
             "scored. To train on the labelled images alone, set data.path to their folder, and "
@@ -181,7 +179,7 @@ def _test_labels_are_known(
             "%s: %s with labels that are not among those of train: %s; they count as errors in "
             "every score",
             *(where, counted(unknown.total(), "test image")),
-            _shown([f"{name} ({n:,})" for name, n in unknown.most_common()]),
+            first_of([f"{name} ({n:,})" for name, n in unknown.most_common()]),
         )
     return True
 
@@ -192,15 +190,11 @@ def _warn_of_names(names: np.ndarray, counts: np.ndarray, where: Path) -> None:
     if nameless:
         log.warning(
             "%s: %s may mean images without a label, but %s a label like the others in every score",
-            *(where, _shown(nameless), "is" if len(nameless) == 1 else "are"),
+            *(where, first_of(nameless), "is" if len(nameless) == 1 else "are"),
         )
     single = names[counts == 1].tolist()
     if single:
-        log.warning("%s: labels with a single image: %s", where, _shown(single))
-
-
-def _shown(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''}"
+        log.warning("%s: labels with a single image: %s", where, first_of(single))
 
 
 def _read(

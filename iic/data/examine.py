@@ -9,10 +9,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from iic.core.appearance import Appearance, Numbers
-from iic.core.errors import InputError, reason_of
+from iic.core.errors import InputError
 from iic.core.params import Ink
 from iic.core.sampling import evenly
-from iic.data.images import ArraySource, ImageSource, UnreadableImageError
+from iic.data.images import ArraySource, ImageSource
 from iic.data.pictures import Picture, border_of, edge_of, is_colorful, opaque_grey
 from iic.data.values import BYTES, Range, extremes_of, is_usual, range_of
 
@@ -72,11 +72,12 @@ class Examination:
         is_dark = self.appearance.ink == "dark"
         found = "dark ink on light paper" if is_dark else "light ink on dark paper"
         doubt = f", {self.opposite:,} of {self.examined:,} disagree" if self.opposite else ""
-        advice = "; uncertain, set the ink to light or dark" if self._is_unclear else ""
+        advice = "; uncertain, set the ink to light or dark" if self.is_unclear else ""
         return f"{found}, {self.source}{doubt}{advice}"
 
     @property
-    def _is_unclear(self) -> bool:
+    def is_unclear(self) -> bool:
+        """Whether the borders leave it uncertain what is ink."""
         return self.opposite > _MOST_OPPOSITE * self.examined or 2 * self.mixed > self.examined
 
 
@@ -106,7 +107,7 @@ def examine(
         The appearance, with what the user should know.
 
     Raises:
-        InputError: No image can be read, or values are not finite numbers.
+        InputError: No image can be read.
     """
     samples = _samples(sources, by_content=by_content)
     ranges, warnings = _ranges(sources, samples, known)
@@ -181,32 +182,31 @@ def _sample(source: ImageSource, index: int) -> _Sample:
     rows, columns = (evenly(side, _SIDE) for side in picture.values.shape[:2])
     reduced = np.ix_(rows, columns)
     opacity = None if picture.opacity is None else picture.opacity[reduced]
-    return _Sample(Picture(picture.values[reduced], opacity), _extremes(source, index, picture))
+    return _Sample(Picture(picture.values[reduced], opacity), _extremes(picture))
 
 
-def _extremes(source: ImageSource, index: int, picture: Picture) -> Range:
+def _extremes(picture: Picture) -> Range:
     if picture.opacity is not None and picture.numbers == "bytes":
         # The ink of a cut-out may have any value, such as black alone.
         return BYTES
-    try:
-        return extremes_of(picture.values)
-    except ValueError as error:
-        raise UnreadableImageError(f"{source.names[index]}: {reason_of(error)}") from error
+    return extremes_of(picture.values)
 
 
 def _ranges(
     sources: Sequence[ImageSource], samples: Sequence[_Sample], known: Appearance | None
 ) -> tuple[dict[Numbers, Range], list[str]]:
-    """Return the value range by type of number, and warnings about unusual ranges."""
+    """Return the value range by type of number, and warnings about unusual ranges.
+
+    Known ranges are kept also if the samples have no numbers of their type: other images may.
+    """
     found = _joined((sample.picture.numbers, *sample.extremes) for sample in samples)
     if any(numbers != "bytes" or high < _DIM for numbers, (_, high) in found.items()):
         # Few images do not show the range of the set.
         found = _joined(chain.from_iterable(_all_extremes(source) for source in sources))
-    ranges: dict[Numbers, Range] = {}
+    ranges: dict[Numbers, Range] = dict(known.ranges) if known else {}
     warnings: list[str] = []
     for numbers, (low, high) in found.items():
-        if known and numbers in known.ranges:
-            ranges[numbers] = known.ranges[numbers]
+        if numbers in ranges:
             warnings += _beyond(ranges[numbers], low, high)
         else:
             ranges[numbers] = range_of(numbers, low, high)
@@ -235,7 +235,7 @@ def _all_extremes(source: ImageSource) -> Iterator[tuple[Numbers, float, float]]
     def read(index: int) -> tuple[Numbers, float, float] | None:
         try:
             picture = source.read(index)
-            return (picture.numbers, *_extremes(source, index, picture))
+            return (picture.numbers, *_extremes(picture))
         except InputError:
             return None
 

@@ -12,9 +12,9 @@ from typing import Literal
 from iic.core.errors import InputError, reason_of
 from iic.core.plurals import counted
 from iic.data.idx import idx_parts, rank_of
-from iic.data.images import FileSource
+from iic.data.images import SKIP_REMEDY, FileSource
 from iic.data.kinds import READABLE, Kind, kind_of, refusal
-from iic.data.parts import Labels, Part, check_name, used_splits
+from iic.data.parts import Labels, Part, check_name, first_of, used_splits
 from iic.data.splits import SPLITS, Split, split_of, splits_of
 from iic.data.tables import labels_by_name
 
@@ -32,14 +32,26 @@ FolderNames = Literal["splits and labels", "splits", "nothing"]
 
 # Default of data.path, which DVC needs to exist.
 _PLACEHOLDER = Path("stages/no-images")
-# Largest number of names in a message.
-_NAMED = 5
 _TABLES = (Kind.CSV,)
 # Function from a folder, its files and the title of their source to a part.
 _PartOf = Callable[[Path, Sequence[Path], Path], Part]
 _ARRAYS = (Kind.NPY, Kind.NPZ, Kind.PARQUET)
-# Files that Windows makes in folders of images.
+# What makes one file of several that each have images.
+_JOINING = {
+    (Kind.NPY, Kind.NPZ): (
+        "put all arrays into one file: numpy.savez('all.npz', train_images=…, train_labels=…, "
+        "test_images=…, test_labels=…) with numpy.load of each"
+    ),
+    (Kind.PARQUET,): (
+        "join the Parquet files into one: `import glob, pyarrow, pyarrow.parquet as p; "
+        "p.write_table(pyarrow.concat_tables(map(p.read_table, sorted(glob.glob('*.parquet')))), "
+        "'all.parquet')`"
+    ),
+    (Kind.CSV,): "join the tables into one, which has the names of the columns only once",
+}
+# Files and folders that systems make in folders of images.
 _OF_SYSTEMS = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini"})
+_FOLDERS_OF_SYSTEMS = frozenset({"__MACOSX", "__pycache__"})
 
 
 @dataclass(frozen=True)
@@ -60,6 +72,15 @@ class Contents:
         """Return the files of some kinds, sorted."""
         return sorted(path for kind in kinds for path in self.others.get(kind, []))
 
+    def add(self, path: Path, kind: Kind) -> None:
+        """Add a file of a kind; raise an InputError if it is readable but its name is not."""
+        if kind in READABLE:
+            check_name(path)
+        if kind is Kind.IMAGE:
+            self.images.append(path)
+        else:
+            self.others.setdefault(kind, []).append(path)
+
 
 def contents_of(folder: Path, max_images: int, *, skip_broken: bool = False) -> Contents:
     """List the visible files in a folder and its subfolders, by kind.
@@ -67,48 +88,46 @@ def contents_of(folder: Path, max_images: int, *, skip_broken: bool = False) -> 
     Args:
         folder: Folder to search.
         max_images: Largest number of images allowed.
-        skip_broken: Whether to leave out links to nothing, with a warning.
+        skip_broken: Whether to leave out links to nothing, and files without the suffix of an image
+            that cannot be opened, with a warning.
 
     Returns:
         The files.
 
     Raises:
-        InputError: There are more than `max_images`, a folder cannot be read, the name of a
-            readable file is not printable, or a link leads nowhere.
+        InputError: There are more than `max_images`, a folder or file cannot be read, the name of
+            a readable file is not printable, or a link leads nowhere.
     """
     found = Contents()
-    broken = []
+    broken, unreadable = [], []
     for path in _walk(folder, found.links, os.path.realpath(folder)):
         if path.is_symlink() and not path.exists():
-            broken.append(path)
+            broken.append(f"{path.relative_to(folder)} → {path.readlink()}")
             continue
-        kind = Kind.IMAGE if path.suffix.lower() in SUFFIXES else kind_of(path)
-        if kind in READABLE:
-            check_name(path)
-        if kind is not Kind.IMAGE:
-            found.others.setdefault(kind, []).append(path)
+        try:
+            kind = Kind.IMAGE if path.suffix.lower() in SUFFIXES else kind_of(path)
+        except InputError as error:
+            unreadable.append(str(error).removeprefix(f"{folder}/"))
             continue
-        found.images.append(path)
+        found.add(path, kind)
         if len(found.images) > max_images:
             raise InputError(
                 f"{folder}: more than {max_images:,} images; choose a smaller folder, "
                 "or allow more (data.max_images)"
             )
-    if broken:
-        _report_broken(folder, broken, skip=skip_broken)
+    _report(folder, "broken link", broken, "restore or remove them", skip=skip_broken)
+    _report(folder, "unreadable file", unreadable, "mend or remove them", skip=skip_broken)
     found.images.sort()
     return found
 
 
-def _report_broken(folder: Path, broken: Sequence[Path], *, skip: bool) -> None:
-    """Warn about links to nothing, or refuse them."""
-    names = _shown([f"{link.relative_to(folder)} → {link.readlink()}" for link in broken])
-    line = f"{folder}: {counted(len(broken), 'broken link')}: {names}"
+def _report(folder: Path, noun: str, broken: Sequence[str], remedy: str, *, skip: bool) -> None:
+    """Warn about files that cannot be opened, if there are any, or refuse them."""
+    if not broken:
+        return
+    line = f"{folder}: {counted(len(broken), noun)}: {first_of(broken)}"
     if not skip:
-        raise InputError(
-            f"{line}; restore or remove them, or set data.broken to skip (iic predict "
-            "--skip-broken)"
-        )
+        raise InputError(f"{line}; {remedy}{SKIP_REMEDY}")
     log.warning("%s; skipped", line)
 
 
@@ -125,12 +144,17 @@ def _walk(folder: Path, links: list[Path], real_folder: str) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
+        folders[:] = sorted(name for name in folders if _is_visible(name))
         links += [Path(top, name) for name in folders if _leads_out(Path(top, name), real_folder)]
         for name in files:
             # macOS writes a companion file ._NAME for each file.
             if not name.startswith(".") and name.lower() not in _OF_SYSTEMS:
                 yield Path(top, name)
+
+
+def _is_visible(folder: str) -> bool:
+    """Return whether a folder of this name is neither hidden nor made by a system."""
+    return not folder.startswith(".") and folder not in _FOLDERS_OF_SYSTEMS
 
 
 def _leads_out(path: Path, real_folder: str) -> bool:
@@ -149,7 +173,7 @@ def report_links(folder: Path, links: Sequence[Path], stage: str) -> None:
         log.warning(
             "%s: DVC does not see changes behind links to other folders: %s; after a change, run "
             "`dvc repro -f -s %s`, or set data.path to a folder without links",
-            *(folder, _shown([link.relative_to(folder) for link in links]), stage),
+            *(folder, first_of([link.relative_to(folder) for link in links]), stage),
         )
 
 
@@ -165,16 +189,17 @@ def folder_images(
         with_splits: Whether names of subfolders are splits; otherwise they mean nothing.
 
     Returns:
-        Parts named "train" and "test", or a single part named "".
+        Parts named "train" and "test", or a single part named ""; without splits, IDX files are
+        parts of their own.
 
     Raises:
         InputError: There are no images or too many, or the folders of splits are ambiguous.
     """
     report_left_out(folder, contents)
     if idx := _idx_files(folder, contents):
-        return idx_parts(folder, idx, max_images)
+        return idx_parts(folder, idx, max_images, with_splits=with_splits)
     if not contents.images:
-        raise _nothing(folder, contents)
+        raise _nothing(folder, contents, in_pipeline=with_splits)
     if with_splits:
         return _split_parts(folder, contents.images, _unlabelled_part)
     return {"": _unlabelled_part(folder, contents.images, folder)}
@@ -197,16 +222,16 @@ def folder_parts(folder: Path, contents: Contents, max_images: int) -> dict[str,
     """
     if idx := _idx_files(folder, contents):
         report_left_out(folder, contents)
-        return idx_parts(folder, idx, max_images)
+        return idx_parts(folder, idx, max_images, with_splits=True)
     if not contents.images:
-        raise _nothing(folder, contents)
+        raise _nothing(folder, contents, in_pipeline=True)
     parts = _split_parts(folder, contents.images, _labelled_part)
     tables = contents.of(*_TABLES)
     used: list[Path] = []
     if tables and all(part.labels is None for part in parts.values()):
         parts = _with_tables(parts, tables, used)
     elif tables:
-        names = ", ".join(reason_of(table.relative_to(folder)) for table in tables[:_NAMED])
+        names = first_of([table.relative_to(folder) for table in tables])
         log.warning("%s: folders are the labels; labels are not read from %s", folder, names)
         used = tables
     report_left_out(folder, contents, used)
@@ -269,7 +294,7 @@ def _split_folders(top: Path) -> tuple[dict[Split, Path], list[Path]]:
 
 def _parts_of_splits(
     folders: dict[Split, Path], images: Sequence[Path], part_of: _PartOf
-) -> dict[Split, Part]:
+) -> dict[str, Part]:
     files: dict[Split, list[Path]] = {split: [] for split in folders}
     splits = {folder.name: split for split, folder in folders.items()}
     depth = len(next(iter(folders.values())).parts) - 1
@@ -325,12 +350,12 @@ def _labelled_part(folder: Path, files: Sequence[Path], title: Path) -> Part:
         if subfolder.name not in labels:
             raise InputError(f"{reason_of(subfolder)}: contains no images; add some or remove it")
     names = sorted(set(labels))
-    log.info("%s: labels are the folders in it: %s", folder, _shown(names))
+    log.info("%s: labels are the folders in it: %s", folder, first_of(names))
     if below := _repeated_below(inside):
         log.warning(
             "%s: the folders of labels have folders of the same names, which are not used: %s; if "
             "those are the labels or splits, make them the outer folders",
-            *(folder, _shown(below)),
+            *(folder, first_of(below)),
         )
     return Part(unlabelled.source, lambda: labels, unlabelled.root)
 
@@ -394,14 +419,7 @@ def _lookup(labels: dict[Path, str], paths: Sequence[Path]) -> Labels:
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return sorted(
-        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))
-    )
-
-
-def _shown(names: Sequence[object]) -> str:
-    shown = ", ".join(reason_of(name) for name in names[:_NAMED])
-    return f"{shown}, …" if len(names) > _NAMED else shown
+    return sorted(path for path in folder.iterdir() if path.is_dir() and _is_visible(path.name))
 
 
 def report_left_out(folder: Path, contents: Contents, used: Sequence[Path] = ()) -> None:
@@ -443,30 +461,36 @@ def _remedies(contents: Contents) -> list[str]:
     return [refusal(contents.others[kind][0], kind) for kind in kinds]
 
 
-def _nothing(folder: Path, contents: Contents) -> InputError:
-    """Return the error for a folder without images, which says what is there instead."""
-    if folder == _PLACEHOLDER:
+def _nothing(folder: Path, contents: Contents, *, in_pipeline: bool) -> InputError:
+    """Return the error for a folder without images, which says what is there instead.
+
+    Only in a pipeline is the folder the value of data.path.
+    """
+    if in_pipeline and folder == _PLACEHOLDER:
         return InputError(
             f"data.path: {folder} is the default, which contains no images; set data.path to your "
             "images"
         )
     if files := contents.of(*_ARRAYS, *_TABLES):
-        names, first = _shown([file.relative_to(folder) for file in files]), files[0]
+        names = first_of([file.relative_to(folder) for file in files])
         suffixes = "/".join(sorted({file.suffix for file in files}))
-        one = f"set data.path to {first}" if len(files) == 1 else "put all arrays into one file: "
-        if len(files) > 1:
-            one += (
-                "numpy.savez('all.npz', train_images=…, train_labels=…, test_images=…, "
-                "test_labels=…) with numpy.load of each, and set data.path to it"
-            )
-        return InputError(f"{folder}: contains {suffixes} files, but no images: {names}; {one}")
+        remedy = _joining(contents, "set data.path to" if in_pipeline else "give")
+        return InputError(f"{folder}: contains {suffixes} files, but no images: {names}; {remedy}")
     if remedies := _remedies(contents):
         return InputError(f"{folder}: contains no images that can be read; {remedies[0]}")
     relative = (
         ""
-        if folder.is_absolute()
+        if folder.is_absolute() or not in_pipeline
         else ". An experiment outside the workspace (--temp, --queue) needs an absolute data.path"
     )
     found = _counts([path for files in contents.others.values() for path in files])
     what = f"no images, only other files ({found})" if found else "no images"
     return InputError(f"{folder}: contains {what}; put PNG or JPEG files there{relative}")
+
+
+def _joining(contents: Contents, give: str) -> str:
+    """Return how files of arrays or tables become one file that is read."""
+    files, remedy = next(
+        (files, remedy) for kinds, remedy in _JOINING.items() if (files := contents.of(*kinds))
+    )
+    return f"{give} {files[0]}" if len(files) == 1 else f"{remedy}, and {give} it"

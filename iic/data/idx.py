@@ -20,20 +20,23 @@ from iic.data.splits import SPLITS, Split, splits_in
 
 log = logging.getLogger(__name__)
 
-_IDX_BYTES = b"\0\0\x08"
 _MOST_DIMENSIONS = 8
 
 
-def idx_parts(folder: Path, files: Sequence[Path], max_images: int) -> dict[str, Part]:
+def idx_parts(
+    folder: Path, files: Sequence[Path], max_images: int, *, with_splits: bool
+) -> dict[str, Part]:
     """Sort IDX files: three dimensions are images, one is labels, and the name gives the split.
 
     Args:
         folder: Folder of the data set.
         files: IDX files below it.
         max_images: Largest number of images allowed.
+        with_splits: Whether the splits are those of a data set; otherwise each file of images is a
+            part of its own, whichever splits there are.
 
     Returns:
-        Parts by split; a single part named "" if there is no split.
+        Parts by split; with splits, a single part is named "".
 
     Raises:
         InputError: No file contains images, or two different files have the same role.
@@ -52,8 +55,10 @@ def idx_parts(folder: Path, files: Sequence[Path], max_images: int) -> dict[str,
     for (split, rank), (file, _) in found.items():
         if rank == 1 and split not in splits:
             log.warning("%s: labels without images, not read: %s", folder, file.name)
-    parts = {split: _idx_part(folder, found, split) for split in SPLITS if split in splits}
-    return used_splits(parts, folder, f"{folder}/")
+    parts: dict[str, Part] = {
+        split: _idx_part(folder, found, split) for split in SPLITS if split in splits
+    }
+    return used_splits(parts, folder, f"{folder}/") if with_splits else parts
 
 
 _Found = dict[tuple[Split, int], tuple[Path, np.ndarray]]
@@ -94,20 +99,6 @@ def _idx_part(folder: Path, found: _Found, split: Split) -> Part:
         return Part(source, None, f"{folder}/")
     labels, array = found[split, 1]
     return Part(source, partial(label_texts, array, len(images), str(labels)), f"{folder}/")
-
-
-def is_idx(path: Path) -> bool:
-    """Return whether a path is an IDX file of unsigned bytes, plain or gzipped.
-
-    Raises:
-        InputError: The file cannot be read.
-    """
-    try:
-        return path.is_file() and _head(path, 3) == _IDX_BYTES
-    except (gzip.BadGzipFile, EOFError, zlib.error):
-        return False
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
 
 
 def read_idx(path: Path, max_images: int) -> np.ndarray:

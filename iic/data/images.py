@@ -23,7 +23,7 @@ from iic.data.arrays import image_array, too_large
 from iic.data.fitting import resized
 from iic.data.kinds import FORMATS, READABLE, Kind, kind_of, refusal
 from iic.data.pictures import Picture, colors_of, decoded, is_colorful, light_ink, with_opacity
-from iic.data.values import BYTES, Range, extremes_of, numbers_of, range_of, scaled
+from iic.data.values import BYTES, NOT_FINITE, Range, extremes_of, numbers_of, range_of, scaled
 
 # Images that one thread reads in a row.
 _TASK = 125
@@ -35,6 +35,8 @@ _HASHED = 1 << 26
 _PLAIN_KINDS = (Kind.TEXT, Kind.EMPTY, Kind.UNKNOWN, Kind.IMAGE)
 # Largest number of skipped images whose errors are shown.
 _NAMED = 5
+# End of the remedies for files that can be skipped.
+SKIP_REMEDY = ", or set data.broken to skip (iic predict --skip-broken)"
 
 
 class UnreadableImageError(InputError):
@@ -134,27 +136,12 @@ class FileSource:
         """Decode a file and apply its EXIF orientation.
 
         Raises:
-            UnreadableImageError: The file is not an image, damaged, has several pages or too many
-                pixels, or is a link to nothing.
+            UnreadableImageError: The file is not an image, damaged, has several pages, too many
+                pixels or values that are not finite, or is a link to nothing.
         """
         name = self.names[index]
         path = Path(name)
-        try:
-            if path.is_symlink() and not path.exists():
-                target = reason_of(path.readlink())
-                raise UnreadableImageError(
-                    f"{name}: a broken link to {target}; restore or remove it, or set data.broken "
-                    "to skip (iic predict --skip-broken)"
-                )
-            check_plain(path)
-        except UnreadableImageError:
-            raise
-        except InputError as error:
-            raise UnreadableImageError(str(error)) from error
-        except OSError as error:
-            raise UnreadableImageError(
-                f"{name}: cannot be read as an image ({error.strerror})"
-            ) from error
+        check_file(path)
         try:
             return _decode(name, name)
         except _UnknownFormatError as error:
@@ -172,6 +159,25 @@ class FileSource:
                 return hashlib.sha256(file.read(_HASHED)).digest()
         except (OSError, InputError):
             return b""
+
+
+def check_file(path: Path) -> None:
+    """Raise an UnreadableImageError for a link to nothing and for what is not a regular file."""
+    try:
+        if path.is_symlink() and not path.exists():
+            target = reason_of(path.readlink())
+            raise UnreadableImageError(
+                f"{path}: a broken link to {target}; restore or remove it{SKIP_REMEDY}"
+            )
+        check_plain(path)
+    except UnreadableImageError:
+        raise
+    except InputError as error:
+        raise UnreadableImageError(str(error)) from error
+    except OSError as error:
+        raise UnreadableImageError(
+            f"{path}: cannot be read as an image ({error.strerror})"
+        ) from error
 
 
 class EncodedSource:
@@ -215,7 +221,7 @@ def _decode(file: str | io.BytesIO, name: str) -> Picture:
                     f"{name}: several images in one file; save each in its own file"
                 )
             image.load()
-            return decoded(_upright(image))
+            picture = decoded(_upright(image))
     except UnreadableImageError:
         raise
     except UnidentifiedImageError as error:
@@ -226,6 +232,9 @@ def _decode(file: str | io.BytesIO, name: str) -> Picture:
         # Damaged headers can raise almost any exception.
         reason = reason_of(getattr(error, "strerror", None) or error)
         raise UnreadableImageError(f"{name}: cannot be read as an image ({reason})") from error
+    if picture.numbers == "floats" and not np.isfinite(picture.values).all():
+        raise UnreadableImageError(f"{name}: {NOT_FINITE}")
+    return picture
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -439,5 +448,5 @@ def describe_skipped(skipped: Sequence[InputError], total: int) -> list[str]:
         return []
     return [
         f"{len(skipped):,} of {total:,} images skipped, for example:",
-        *(f"  {error}" for error in skipped[:_NAMED]),
+        *(f"  {error}".removesuffix(SKIP_REMEDY) for error in skipped[:_NAMED]),
     ]

@@ -260,10 +260,6 @@ def _members(path: Path, head: bytes) -> list[str]:
 
 
 _REMEDIES = {
-    Kind.CSV: (
-        "give a table with the pixels of a square image in each line (label,pixel0,pixel1,…), or "
-        "with the names of image files and their labels (path,label)"
-    ),
     Kind.OTHER_IDX: (
         "save its numbers as NPY: `import gzip, numpy; d = open({name}, 'rb').read(); "
         "numpy.save({npy}, numpy.frombuffer(d, '>i4', offset=12).reshape(n, k))` "
@@ -328,7 +324,7 @@ def refusal(path: Path, kind: Kind) -> str:
 
     Args:
         path: The file.
-        kind: Its kind; Kind.CSV for a table of something else than images.
+        kind: Its kind.
 
     Returns:
         The path, the format and the remedy: about two lines of Python or a command.

@@ -8,17 +8,15 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
-from iic.core.errors import InputError, reason_of, shorten
+from iic.core.errors import InputError, shorten
 from iic.core.files import is_writable_name
 from iic.data.labels import LONGEST
 from iic.data.pixel_tables import is_pixel_table
 from iic.data.table_lines import (
     LABEL_WORDS,
     delimiter_of,
-    fields_of,
     label_columns,
     listed,
     open_lines,
@@ -39,6 +37,10 @@ _SUFFIX = re.compile(
 _MOST_TEXT, _MOST_LINES, _MOST_COLUMNS = 200_000_000, 2_000_000, 1000
 # Deepest folders that names of a table are compared with.
 _DEEPEST = 6
+
+
+class NoLabelColumnError(InputError):
+    """No column of a table, or more than one, could be the labels."""
 
 
 def _rows(path: Path) -> list[list[str]]:
@@ -106,17 +108,6 @@ def _has_suffix(name: str) -> bool:
     return _SUFFIX.search(name) is not None
 
 
-def describe_table(path: Path) -> str:
-    """Describe the columns of a table in one line, for messages; a damaged table is no error."""
-    try:
-        with open_lines(path) as lines:
-            first = [line for _, line in islice(lines, 10)]
-            row = fields_of(first[0], delimiter_of(first)) if first else []
-    except InputError as error:
-        return reason_of(str(error).removeprefix(f"{path}: "))
-    return f"{len(row):,} columns ({listed([name.strip() for name in row])})" if row else "empty"
-
-
 def labels_by_name(path: Path, images: Sequence[Path]) -> list[str]:
     """Return the labels that a table (CSV) gives to image files.
 
@@ -129,8 +120,9 @@ def labels_by_name(path: Path, images: Sequence[Path]) -> list[str]:
         Label of each image (n,).
 
     Raises:
-        InputError: No column has the names of the files or their labels, a name is ambiguous, or
-            a file or a line has no counterpart.
+        NoLabelColumnError: It is unclear which column has the labels.
+        InputError: No column has the names of the files, a name is ambiguous, or a file or a line
+            has no counterpart.
     """
     rows = _rows(path)
     shown = _names_inside(path.parent, images)
@@ -276,7 +268,7 @@ def _label_column(path: Path, header: list[str] | None, rows: list[list[str]], n
     few = [k for k in columns if 1 < len({row[k] for row in rows}) <= len(rows) / 2]
     if len(few) == 1 and not named:
         return few[0]
-    raise InputError(
+    raise NoLabelColumnError(
         f"{path}: it is unclear which of the {len(rows[0])} columns has the labels; leave only "
         "names and labels, or call a single one `label`. The first line is "
         f"{listed(header or rows[0])}"

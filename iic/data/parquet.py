@@ -11,6 +11,7 @@ import numpy as np
 
 from iic.core.errors import InputError, reason_of, shorten
 from iic.core.files import check_plain
+from iic.data.arrays import AS_FILES
 from iic.data.labels import LONGEST, label_texts
 from iic.data.table_lines import label_columns, listed
 
@@ -85,8 +86,8 @@ def _read_parquet(
             contents.append(_content(path, value, len(contents)))
             if (size := size + len(contents[-1])) > max_bytes:
                 raise InputError(
-                    f"{path}: the images need more than {max_bytes:,} bytes; give fewer, or allow "
-                    "more (data.max_images)"
+                    f"{path}: the images need more than {max_bytes:,} bytes; give fewer, or "
+                    f"{AS_FILES}"
                 )
         labels += columns[labels_at] if labels_at else ()
     if not contents:

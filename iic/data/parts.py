@@ -5,15 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from iic.core.errors import InputError
+from iic.core.errors import InputError, reason_of
 from iic.core.files import is_writable_name
 from iic.core.plurals import counted
 from iic.data.images import ImageSource, JoinedSource
-from iic.data.splits import Split
 
 log = logging.getLogger(__name__)
 
 Labels = Callable[[], Sequence[str]]
+# Largest number of names in a message.
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,17 @@ def check_name(path: Path) -> None:
         )
 
 
-def used_splits(parts: Mapping[Split, Part], where: Path, root: str) -> dict[str, Part]:
+def first_of(names: Sequence[object]) -> str:
+    """Name the first few of some names, in one line."""
+    shown = ", ".join(reason_of(name) for name in names[:_NAMED])
+    return f"{shown}, …" if len(names) > _NAMED else shown
+
+
+def used_splits(parts: Mapping[str, Part], where: Path, root: str) -> dict[str, Part]:
     """Return the training and the test split; validation images are used for training.
 
     Args:
-        parts: Parts by split.
+        parts: Parts by split; a lone one may have any name.
         where: Path of the data set, for messages.
         root: Beginning of the names of all images.
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from iic.core.errors import InputError, shorten
 from iic.core.files import is_writable_name
+from iic.data.arrays import AS_FILES
 from iic.data.labels import LONGEST
 from iic.data.table_lines import (
     delimiter_of,
@@ -225,8 +226,8 @@ def _read_columns(
         size += pixels.nbytes
         if size > max_bytes:
             raise InputError(
-                f"{path}: the images need more than {max_bytes:,} bytes; give fewer lines, allow "
-                "more (data.max_images), or save the images as files, which are read one by one"
+                f"{path}: the images need more than {max_bytes:,} bytes; give fewer lines, or "
+                f"{AS_FILES}"
             )
         columns.pixels.append(pixels)
     return columns

@@ -16,6 +16,7 @@ _USED = 0.5
 _NOISE = 30
 # Values scaled at once.
 _PART = 1_000_000
+NOT_FINITE = "values must be finite numbers; there are NaN or infinite ones"
 
 
 def numbers_of(dtype: np.dtype) -> Numbers:
@@ -43,7 +44,7 @@ def extremes_of(values: np.ndarray) -> Range:
     low, high = float(values.min()), float(values.max())
     # Also of a range that overflows.
     if not math.isfinite(high - low):
-        raise ValueError("values must be finite numbers; there are NaN or infinite ones")
+        raise ValueError(NOT_FINITE)
     return low, high
 
 
@@ -104,18 +105,3 @@ def scaled(values: np.ndarray, limits: Range) -> np.ndarray:
         floats = part.astype(np.result_type(part, np.float32), copy=False)
         target[...] = np.rint((floats - low) * (255.0 / (high - low))).clip(0, 255)
     return result
-
-
-def as_bytes(numbers: np.ndarray) -> np.ndarray:
-    """Scale an array to bytes by its own range.
-
-    Args:
-        numbers: Array of numbers of any shape.
-
-    Returns:
-        Array of the same shape, uint8, 0 to 255.
-
-    Raises:
-        ValueError: The values are not finite numbers.
-    """
-    return scaled(numbers, range_of(numbers_of(numbers.dtype), *extremes_of(numbers)))

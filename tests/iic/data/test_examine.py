@@ -13,7 +13,6 @@ from iic.data.custom import custom_dataset
 from iic.data.datasets import digits_dataset
 from iic.data.examine import examine
 from iic.data.images import ArraySource, FileSource, Reading, read_images
-from iic.data.values import as_bytes
 
 DIGITS = digits_dataset().train_images[:40]
 
@@ -51,7 +50,7 @@ def test_overshoot_of_rounding_is_clipped():
     numbers = DIGITS / 255
     numbers[0, 14, 14] = 1.0000002
     numbers[1, 0, 0] = -1e-9
-    np.testing.assert_array_equal(from_array(numbers), as_bytes(numbers.clip(0, 1)))
+    np.testing.assert_array_equal(from_array(numbers), np.rint(numbers.clip(0, 1) * 255))
     assert from_array(numbers).max() == 255
     assert warnings_of(ArraySource("x", numbers)) == ""
 
@@ -294,6 +293,23 @@ def test_new_images_have_the_look_of_the_training_set(tmp_path):
     np.testing.assert_allclose(converted(dim, Reading(), known)[0], DIGITS[0] / 2, atol=1)
     light = np.full((1, 28, 28), 16.0)
     assert converted(ArraySource("x", light), Reading(), known).min() == 255
+
+
+@pytest.mark.parametrize("has_colors", [False, True])
+def test_known_ranges_are_kept_for_images_that_are_not_examined(tmp_path, monkeypatch, has_colors):
+    """The only 16-bit image is not in the sample; the training set had such images."""
+    known = Appearance(ranges={"bytes": (0, 255), "integers": (0, 4095)}, ink="light")
+    monkeypatch.setattr("iic.data.examine._EXAMINED", 2)
+    deep = (DIGITS[1] * (4095 / 255)).round().astype(np.uint16)
+    source = saved(tmp_path / "x", [DIGITS[0], deep, DIGITS[2]])
+    found = examine([source], "auto", known, has_colors=has_colors).appearance
+    assert found.ranges == known.ranges
+    # A range that training did not have is added.
+    floats = saved(tmp_path / "y", [(DIGITS[0] / 255).astype(np.float32)], "tif")
+    ranges = examine([floats], "auto", known, has_colors=has_colors).appearance.ranges
+    assert ranges == known.ranges | {"floats": (0, 1)}
+    if not has_colors:
+        np.testing.assert_allclose(converted(source, Reading(), known), DIGITS[:3], atol=1)
 
 
 def test_images_unlike_the_training_set_are_named():

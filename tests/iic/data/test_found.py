@@ -2,9 +2,10 @@
 
 import gzip
 import logging
+import os
 import shutil
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from iic.data.custom import custom_dataset
 from iic.data.datasets import Dataset, digits_dataset
 from iic.data.examine import examine
 from iic.data.found import find_parts
-from iic.data.images import Reading, read_images
+from iic.data.images import Reading, UnreadableImageError, read_images
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(500)
 MOST = 10_000
@@ -273,6 +274,20 @@ def test_files_that_systems_leave_behind_do_not_matter(tmp_path, images, caplog)
     assert (sum(sizes(read(tmp_path / "x"))), caplog.text) == (12, "")
 
 
+def test_folders_whose_names_begin_with_underscores_are_read(tmp_path, images, caplog):
+    caplog.set_level(logging.WARNING)
+    for label, some in (("__background__", images[:6]), ("_x", images[6:9]), ("y", images[9:12])):
+        flat(tmp_path / label, some)
+    flat(tmp_path / "__pycache__", images[20:21])
+    data = read(tmp_path)
+    assert (sum(sizes(data)), data.names) == (12, ("__background__", "_x", "y"))
+    (part,) = find_parts(tmp_path, MOST, names="nothing").values()
+    assert len(part.source.names) == 12
+    assert caplog.text == ""
+    (tmp_path / "__none__").mkdir()
+    assert "__none__: contains no images" in refused(tmp_path)
+
+
 def test_arrays_and_tables_of_pixels_in_a_folder_are_named(tmp_path, images):
     for suffix, kind in ((".npy", np.save), (".npz", np.savez)):
         folder = tmp_path / suffix
@@ -283,6 +298,36 @@ def test_arrays_and_tables_of_pixels_in_a_folder_are_named(tmp_path, images):
         assert f"contains {suffix} files, but no images: x_test{suffix}, x_train{suffix}" in line
         assert "numpy.savez(" in line
         assert "absolute" not in line
+
+
+@pytest.mark.parametrize(
+    ("names", "remedy"),
+    [
+        (["a.csv", "b.csv"], "join the tables into one, which has the names of the columns only"),
+        (["a.parquet", "b.parquet"], "join the Parquet files into one: `import glob, pyarrow"),
+        (["a.parquet", "b.csv"], "set data.path to {folder}/a.parquet"),
+        (["a.csv"], "set data.path to {folder}/a.csv"),
+    ],
+)
+def test_several_tables_are_refused_with_the_remedy_for_their_format(tmp_path, names, remedy):
+    for name in names:
+        (tmp_path / name).write_bytes(b"PAR1" if name.endswith("parquet") else b"a,b\nx,y\n")
+    line = refused(tmp_path)
+    assert remedy.format(folder=tmp_path) in line
+    assert "numpy.load" not in line
+    assert "set data.path to" in line
+
+
+def test_only_a_pipeline_is_told_of_its_settings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    Path("table").mkdir()
+    Path("table/a.csv").write_text("a,b\nx,y\n")
+    assert "(--temp, --queue) needs an absolute data.path" in refused(Path("empty"))
+    for folder, remedy in (("empty", "put PNG or JPEG files there"), ("table", "give table/a.csv")):
+        with pytest.raises(InputError) as error:
+            find_parts(Path(folder), MOST, names="nothing")
+        assert str(error.value).endswith(remedy)
 
 
 _OTHERS = {
@@ -365,7 +410,9 @@ def test_names_of_other_files_never_control_the_terminal(tmp_path, images, name,
 # Tables beside images
 
 
-def table(path: Path, numbers: range, labels: list[str], head: str = "filename,label") -> None:
+def table(
+    path: Path, numbers: Iterable[int], labels: list[str], head: str = "filename,label"
+) -> None:
     rows = [f"{number:03d}.png,{labels[number]}" for number in numbers]
     path.write_text("\n".join([head, *rows] if head else rows))
 
@@ -414,6 +461,55 @@ def test_table_that_does_not_fit_is_named(tmp_path, images, labels, caplog):
     table(tmp_path / "y/labels.csv", range(20), labels)
     assert len(read(tmp_path / "y").names) == 10
     assert "folders are the labels; labels are not read from labels.csv" in caplog.text
+
+
+def test_table_from_windows_names_the_same_files(tmp_path, images, labels):
+    flat(tmp_path / "a/b", images[:20])
+    rows = [f"{number:03d}.png,{labels[number]}" for number in range(20)]
+    for name, folder in (("unix.csv", "a/b/"), ("windows.csv", "a\\b\\")):
+        (tmp_path / name).write_text("\n".join(["path,label", *(folder + row for row in rows)]))
+    unix, windows = read(tmp_path / "unix.csv"), read(tmp_path / "windows.csv")
+    assert unix.train_paths == windows.train_paths
+    np.testing.assert_array_equal(unix.train_images, windows.train_images)
+    np.testing.assert_array_equal(unix.train_labels, windows.train_labels)
+    # Elsewhere, a name may have a backslash.
+    save(tmp_path / "a\\b\\000.png", images[30])
+    (part,) = find_parts(tmp_path / "windows.csv", MOST, names="nothing").values()
+    assert part.source.names[:2] == [f"{tmp_path}/a\\b\\000.png", f"{tmp_path}/a/b/001.png"]
+
+
+def test_file_that_a_table_lists_twice_is_read_once(tmp_path, images, labels, caplog):
+    flat(tmp_path, images[:20])
+    table(tmp_path / "labels.csv", range(20), labels)
+    once = read(tmp_path / "labels.csv")
+    assert "listed before" not in caplog.text
+    table(tmp_path / "labels.csv", [*range(20), 3, 5], labels)
+    twice = read(tmp_path / "labels.csv")
+    assert "labels.csv: 2 lines with a file that is listed before; read once" in caplog.text
+    assert twice.train_paths == once.train_paths
+    np.testing.assert_array_equal(twice.train_labels, once.train_labels)
+    (part,) = find_parts(tmp_path / "labels.csv", MOST, names="nothing").values()
+    assert part.source.names == [f"{tmp_path}/{number:03d}.png" for number in range(20)]
+    table(tmp_path / "labels.csv", [*range(20), 3], [*labels[:3], "x", *labels[4:]])
+    with (tmp_path / "labels.csv").open("a") as file:
+        file.write("\n003.png,y")
+    assert "'003.png' has the labels 'x' and 'y'" in refused(tmp_path / "labels.csv")
+
+
+@pytest.mark.parametrize("columns", [[], ["who,day"]])
+def test_table_of_names_without_a_clear_label_is_unlabelled(tmp_path, images, columns, caplog):
+    flat(tmp_path, images[:20])
+    rows = [",".join([f"{number:03d}.png", *columns]) for number in range(20)]
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    data = read(tmp_path / "list.csv")
+    assert (sum(sizes(data)), data.names) == (20, ())
+    assert "columns has the labels" in caplog.text
+    assert "labels are not read from it" in caplog.text
+    caplog.clear()
+    (part,) = find_parts(tmp_path / "list.csv", MOST, names="nothing").values()
+    assert len(part.source.names) == 20
+    # Nobody asks for labels there.
+    assert "labels" not in caplog.text
 
 
 # IDX files
@@ -466,6 +562,33 @@ def test_idx_labels_alone_are_refused(tmp_path):
     assert "none of train-labels-idx1-ubyte contains images" in refused(tmp_path)
 
 
+# Splits that mean nothing
+
+
+def _some_idx_files(path: Path, images: np.ndarray) -> None:
+    write_idx(path / "train-images-idx3-ubyte", images[:4])
+    write_idx(path / "val-images-idx3-ubyte", images[4:6])
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "count"),
+    [
+        ("x.npz", lambda path, x: np.savez(path, x_train=x[:4], x_val=x[4:6]), 6),
+        ("x.npz", lambda path, x: np.savez(path, x_train=x[:4], x_val=x[4:6], y_val=[0, 1]), 6),
+        ("x.npz", lambda path, x: np.savez(path, x_val=x[:4], x_test=x[4:6]), 6),
+        ("x.npz", lambda path, x: np.savez(path, x_train=x[:4], images=x[4:7], x_val=x[7:9]), 9),
+        ("x", _some_idx_files, 6),
+    ],
+)
+def test_where_splits_mean_nothing_all_arrays_are_read(tmp_path, images, name, make, count):
+    """Labels too mean nothing there, such as those of one split alone."""
+    make(tmp_path / name, images)
+    parts = find_parts(tmp_path / name, MOST, names="nothing")
+    names = [name for part in parts.values() for name in part.source.names]
+    assert len(names) == len(set(names)) == count
+    assert "name the second split" in refused(tmp_path / name)
+
+
 # Links and copies
 
 
@@ -494,6 +617,48 @@ def test_broken_links_are_named_or_skipped(tmp_path, images, caplog):
     (tmp_path / "a.png").symlink_to("/nowhere/a.png")
     with pytest.raises(InputError, match=r"a\.png"):
         read(tmp_path / "a.png")
+
+
+def test_files_that_cannot_be_opened_are_named_or_left_out(tmp_path, images, caplog):
+    """A pipe without the suffix of an image; a file without permission is the same."""
+    flat(tmp_path / "x", images[:4])
+    os.mkfifo(tmp_path / "x/pipe")
+    line = refused(tmp_path / "x")
+    assert f"{tmp_path}/x: 1 unreadable file: pipe: not a plain file; mend or remove them" in line
+    assert "set data.broken to skip (iic predict --skip-broken)" in line
+    assert sum(sizes(read(tmp_path / "x", broken="skip"))) == 4
+    assert "1 unreadable file: pipe: not a plain file; skipped" in caplog.text
+
+
+def _link_to_nothing(path: Path) -> None:
+    path.symlink_to("/nowhere.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "reason"),
+    [
+        ("a.png", _link_to_nothing, "a broken link to /nowhere.png"),
+        ("a.jpg", lambda path: path.write_bytes(HEIC), "HEIC"),
+        ("a.png", os.mkfifo, "not a plain file"),
+        ("a", os.mkfifo, "not a plain file"),
+        ("a.mat", lambda path: path.write_bytes(b"MATLAB 5.0 MAT-file" + bytes(99)), "MATLAB"),
+        ("a.txt", lambda path: path.write_text("hello"), "text|not a PNG"),
+    ],
+)
+def test_single_files_that_cannot_be_read_are_refused_or_skipped(tmp_path, name, make, reason):
+    """The source of a skipped file says the same, as that of a folder does."""
+    path = tmp_path / name
+    make(path)
+    with pytest.raises(InputError, match=f"{name}: .*({reason})"):
+        find_parts(path, MOST, names="nothing")
+    (part,) = find_parts(path, MOST, names="nothing", skip_broken=True).values()
+    with pytest.raises(UnreadableImageError, match=f"{name}: .*({reason})"):
+        part.source.read(0)
+
+
+def test_missing_file_is_refused_even_if_broken_ones_are_skipped(tmp_path):
+    with pytest.raises(InputError, match="a.png: not found"):
+        find_parts(tmp_path / "a.png", MOST, names="nothing", skip_broken=True)
 
 
 def test_copies_are_counted(tmp_path, images, caplog):

@@ -1,6 +1,7 @@
 """Conversion of images to the network's input: polarity, size, colour, damaged files."""
 
 import os
+import re
 import struct
 
 import numpy as np
@@ -12,13 +13,14 @@ from iic.core.errors import InputError
 from iic.data.examine import examine
 from iic.data.images import (
     ArraySource,
+    EncodedSource,
     FileSource,
     Reading,
     UnreadableImageError,
     describe_skipped,
     read_images,
 )
-from iic.data.values import as_bytes
+from iic.data.values import scaled
 
 LIGHT = Appearance(ranges={"bytes": (0, 255)}, ink="light")
 DARK = Appearance(ranges={"bytes": (0, 255)}, ink="dark")
@@ -230,10 +232,28 @@ def test_values_of_another_type_than_the_examined_images_are_refused_or_skipped(
     assert len(skipped) == 1
 
 
-def test_values_that_are_not_finite_are_refused(saved):
-    source = saved(Image.fromarray(np.full((28, 28), np.nan, np.float32)), "a.tif")
-    with pytest.raises(InputError, match=r"a\.tif: values must be finite numbers"):
-        examine([source], "light")
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("is_encoded", [False, True])
+def test_values_that_are_not_finite_are_refused_or_skipped(tmp_path, value, is_encoded):
+    """One pixel of one image among others, in the sample that is examined or not."""
+    paths = [tmp_path / f"{number}.tif" for number in range(3)]
+    for number, path in enumerate(paths):
+        values = np.full((28, 28), 0.5, np.float32)
+        values[3, 4] = value if number == 1 else 1
+        Image.fromarray(values).save(path)
+    source = FileSource("x", paths)
+    if is_encoded:
+        source = EncodedSource("x", [path.read_bytes() for path in paths])
+    name = re.escape(source.names[1])
+    with pytest.raises(UnreadableImageError, match=f"{name}: values must be finite numbers"):
+        source.read(1)
+    appearance = examine([source], "light").appearance
+    with pytest.raises(UnreadableImageError, match=name):
+        read(source, appearance=appearance)
+    skipped: list[InputError] = []
+    (batch,) = read_images(source, appearance, Reading(broken="skip"), skipped.append)
+    assert (batch.indices, len(skipped)) == ([0, 2], 1)
+    assert (batch.images[:, 0, 0] == 128).all()
 
 
 def test_file_with_several_pages_is_refused(tmp_path):
@@ -248,11 +268,11 @@ def test_file_with_several_pages_is_refused(tmp_path):
 def test_scaling_in_parts_equals_scaling_at_once(random, monkeypatch, kind, high):
     numbers = (random.random((9, 28, 28)) * high).round(2).astype(kind)
     numbers.flat[:2] = 0, high
-    whole = as_bytes(numbers)
+    whole = scaled(numbers, (0, high))
     expected = np.rint(numbers * (255.0 if high == 1 else 1))
     np.testing.assert_array_equal(whole, expected.astype(np.uint8))
     monkeypatch.setattr("iic.data.values._PART", 1000)
-    np.testing.assert_array_equal(as_bytes(numbers), whole)
+    np.testing.assert_array_equal(scaled(numbers, (0, high)), whole)
 
 
 def test_image_whose_colours_cannot_be_examined_is_skipped(saved, monkeypatch):
@@ -278,6 +298,14 @@ def test_skipped_images_are_counted_and_five_are_named():
     lines = describe_skipped([InputError(f"{n}.png: bad") for n in range(1200)], 5000)
     assert lines[0] == "1,200 of 5,000 images skipped, for example:"
     assert lines[1:] == [f"  {n}.png: bad" for n in range(5)]
+
+
+def test_advice_to_skip_is_not_given_for_what_is_skipped(tmp_path):
+    (tmp_path / "a.png").symlink_to("/nowhere.png")
+    with pytest.raises(UnreadableImageError, match="iic predict --skip-broken") as refused:
+        FileSource("x", [tmp_path / "a.png"]).read(0)
+    _, line = describe_skipped([refused.value], 2)
+    assert line == f"  {tmp_path}/a.png: a broken link to /nowhere.png; restore or remove it"
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ def test_what_is_no_plain_file_is_refused_without_waiting(tmp_path):
         assert str(error.value).startswith(f"{path}: ")
 
 
-@pytest.mark.parametrize("kind", sorted({*Kind} - READABLE | {Kind.CSV}))
+@pytest.mark.parametrize("kind", sorted({*Kind} - READABLE))
 def test_refusals_are_one_line_that_names_path_and_format(kind):
     text = refusal(Path("/data/my digits.dat"), kind)
     assert text.startswith(f"/data/my digits.dat: {kind}, which is not read; ")
@@ -200,7 +200,6 @@ def test_refusals_are_one_line_that_names_path_and_format(kind):
         ("IMG.HEIC", Kind.HEIC, ["pip install pillow-heif", "save('IMG.png')"]),
         ("a.xlsx", Kind.EXCEL, ["read_excel('a.xlsx').to_csv('a.csv'"]),
         ("it's.svg", Kind.SVG, ["rsvg-convert"]),
-        ("a.csv", Kind.CSV, ["label,pixel0,pixel1", "path,label"]),
         ("a.dcm", Kind.DICOM, ["pydicom.dcmread('a.dcm')"]),
     ],
 )

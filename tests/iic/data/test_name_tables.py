@@ -12,13 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iic.core.errors import InputError
-from iic.data.tables import (
-    describe_table,
-    is_pixel_table,
-    labels_by_name,
-    names_table,
-    pixel_table,
-)
+from iic.data.tables import is_pixel_table, labels_by_name, names_table, pixel_table
 
 NAMES = [f"{k:02d}.png" for k in range(8)]
 LABELS = ["cat", "dog", "cat", "dog", "bird", "cat", "bird", "dog"]
@@ -215,15 +209,6 @@ def test_other_tables_have_no_names(tmp_path):
         names_table(table(tmp_path, "a\x1b.png,7"))
 
 
-def test_description_of_columns_is_one_line_for_any_file(tmp_path):
-    assert describe_table(table(tmp_path, "path,label", "0.png,7")) == "2 columns ('path', 'label')"
-    assert describe_table(table(tmp_path, "a\x1b,b,c,d,e")) == "5 columns ('a\\x1b', 'b', 'c', …)"
-    (tmp_path / "labels.csv").write_text("")
-    assert describe_table(tmp_path / "labels.csv") == "empty"
-    (tmp_path / "labels.csv").write_bytes(b"\xff")
-    assert describe_table(tmp_path / "labels.csv").startswith("not UTF-8 text")
-
-
 @settings(derandomize=True, database=None, deadline=None, max_examples=300)
 @given(
     st.one_of(
@@ -238,7 +223,6 @@ def test_description_of_columns_is_one_line_for_any_file(tmp_path):
 def test_no_content_raises_another_error(tmp_path_factory, content, is_packed):
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_bytes(gzip.compress(content)[: len(content) + 8] if is_packed else content)
-    assert "\n" not in describe_table(path)
     assert is_pixel_table(path) in (False, True)
     for read in (
         lambda: names_table(path),

@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import logging
+import os
 import shutil
 import struct
 import subprocess
@@ -18,6 +19,7 @@ from PIL import Image
 from iic.cli.main import cli, main
 from iic.core.errors import InputError
 from iic.core.files import read_arrays
+from iic.core.sampling import evenly
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +164,72 @@ def test_batches_keep_the_order_of_the_images(pipeline_run, files, monkeypatch, 
     assert [row["cluster"] for row in found] == [row["cluster"] for row in expected]
 
 
+def test_single_files_are_skipped_as_those_of_a_folder(pipeline_run, files, tmp_path, capsys):
+    good = shutil.copy(files / "light/00.png", tmp_path / "0.png")
+    (tmp_path / "1.png").symlink_to("/nowhere.png")
+    (tmp_path / "2.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(500))
+    os.mkfifo(tmp_path / "3.png")
+    Image.fromarray(np.full((28, 28), np.nan, np.float32)).save(tmp_path / "4.tif")
+    for path in sorted(tmp_path.iterdir())[1:]:
+        with pytest.raises(InputError, match=path.name):
+            predict(pipeline_run, good, path)
+    capsys.readouterr()
+    found, messages = said(pipeline_run, capsys, *sorted(tmp_path.iterdir()), "--skip-broken")
+    assert [row["path"] for row in found] == [str(good)]
+    assert "5 files: 5 images" in messages
+    assert "4 of 5 images skipped" in messages
+    for reason in ("1.png: a broken link", "HEIC", "3.png: not a plain file", "4.tif: values must"):
+        assert reason in messages
+
+
+def _table(folder: Path) -> tuple[Path, Path]:
+    (folder / "x.csv").write_text("path,label\n0.png,7\n")
+    return folder / "x.csv", folder / "x.csv"
+
+
+def _link_to_a_table(folder: Path) -> tuple[Path, Path]:
+    (folder / "link.csv").symlink_to(_table(folder)[0])
+    return folder / "x.csv", folder / "link.csv"
+
+
+def _picture_in_a_folder(folder: Path) -> tuple[Path, Path]:
+    Image.new("L", (28, 28)).save(folder / "x.csv", format="PNG")
+    return folder, folder / "x.csv"
+
+
+def _picture_of_a_table(folder: Path) -> tuple[Path, Path]:
+    Image.new("L", (28, 28)).save(folder / "0.png", format="PNG")
+    (folder / "out.csv").hardlink_to(folder / "0.png")
+    return _table(folder)[0], folder / "out.csv"
+
+
+def _arrays_in_a_folder(folder: Path) -> tuple[Path, Path]:
+    write_idx(folder / "x.csv", np.zeros((2, 28, 28), np.uint8))
+    return folder, folder / "x.csv"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [_table, _link_to_a_table, _picture_in_a_folder, _picture_of_a_table, _arrays_in_a_folder],
+)
+def test_what_is_read_is_never_replaced(tmp_path, monkeypatch, make):
+    """Neither the model nor the images have been read then."""
+    given, out = make(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    words = ["predict", "--model", str(tmp_path / "none"), str(given), "--out", str(out)]
+    with pytest.raises(InputError, match=f"--out {out}: would replace .*; choose another name"):
+        cli.main(words, standalone_mode=False)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_an_older_result_is_replaced(pipeline_run, files, tmp_path):
+    for name in ("out.csv", "out.jsonl"):
+        folder = shutil.copytree(files / "light", tmp_path / name.replace(".", "-"))
+        (folder / name).write_text("old")
+        predict(pipeline_run, folder, "--out", folder / name)
+        assert "00.png" in (folder / name).read_text()
+
+
 @pytest.mark.parametrize("name", ["\x1b[2J.png", "caf\udce9.png", "a\nb.npz"])
 def test_a_name_that_cannot_be_written_to_a_table_is_refused(
     pipeline_run, tmp_path, monkeypatch, name
@@ -186,7 +254,7 @@ def test_a_name_that_cannot_be_written_to_a_table_is_refused(
         (["predict", "data/images.npz", "--out", "x.txt"], "a name that ends in .csv or .jsonl"),
         (
             ["predict", "data/images.npz", "--max-images", "100"],
-            "train_images: 1,437 entries, 100",
+            "train_images: 1,437 entries, 100 are allowed (--max-images)",
         ),
         (["predict"], "Missing argument 'IMAGES"),
     ],
@@ -360,6 +428,41 @@ def test_images_unlike_those_of_training_are_named(pipeline_run, tmp_path, capsy
     _, messages = said(pipeline_run, capsys, tmp_path / "x.npy", "--ink", "light")
     assert "warning: 20 of 20 images are blank" in messages
     assert "20 of 20 images are in cluster" in messages
+
+
+@pytest.mark.parametrize("setting", ["auto", "light"])
+def test_ink_of_the_training_is_compared_with_the_borders(
+    pipeline_run, files, tmp_path, capsys, setting
+):
+    shutil.copytree(pipeline_run / "model", tmp_path / "model")
+    card = json.loads((pipeline_run / "model-card.json").read_text())
+    card["ink"] = setting
+    card["appearance"] = {"ranges": {"bytes": [0, 255]}, "ink": "light"}
+    (tmp_path / "model-card.json").write_text(json.dumps(card))
+    _, messages = said(tmp_path, capsys, files / "dark")
+    assert "light ink on dark paper, as in training" in messages
+    assert "40 of 40 images have a border of ink, unlike the training set" in messages
+    _, messages = said(tmp_path, capsys, files / "dark", "--ink", "light")
+    assert "light ink on dark paper, as given" in messages
+    assert "border of ink" not in messages
+
+
+def test_without_a_known_look_the_order_of_images_does_not_decide(
+    pipeline_run, digits, tmp_path, capsys
+):
+    images = digits.train_images[:400].copy()
+    every_second = evenly(400, 200)
+    images[every_second] = 255 - images[every_second]
+    np.save(tmp_path / "x.npy", images)
+    np.save(tmp_path / "y.npy", images[::-1])
+    found = [
+        messages.partition("400 images, ")[2].partition("\n")[0]
+        for name in ("x.npy", "y.npy")
+        for _, messages in [said(pipeline_run, capsys, tmp_path / name)]
+    ]
+    assert found[0] == found[1]
+    assert "by the borders, " in found[0]
+    assert "200 of 200" not in found[0]
 
 
 def test_left_out_files_and_broken_links_are_named(pipeline_run, files, tmp_path, capsys):
