@@ -70,10 +70,10 @@ def assign(network: keras.Model, images: np.ndarray) -> Assignments:
         return predict(network, images)
 
 
-def features_of(network: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Compute the backbone's features, (n, width) float32, of images (n, 28, 28), uint8."""
+def describe(network: keras.Model, images: np.ndarray) -> tuple[np.ndarray, Assignments]:
+    """Compute the backbone's features, (n, width) float32, and the soft assignments of images."""
     with _without_advice():
-        return embed(network, images)[0]
+        return embed(network, images)
 
 
 @contextmanager

@@ -29,10 +29,19 @@ from sklearn.utils.validation import (
 
 from iic.core.appearance import Appearance
 from iic.core.errors import InputError, shorten
-from iic.core.params import Params, Precision
+from iic.core.params import DataParams, Params, Precision
 from iic.core.quiet import quiet
 from iic.data.check import assignment_warnings
-from iic.estimator.images import Shape, as_rows, lost_detail, network_input, shape_of_rows
+from iic.estimator.images import (
+    Converted,
+    Shape,
+    as_loaded,
+    as_rows,
+    lost_detail,
+    network_input,
+    shape_of_rows,
+)
+from iic.estimator.load import LoadedImages
 from iic.estimator.settings import (
     DEFAULT,
     SETTINGS,
@@ -63,8 +72,9 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
 
     Images are arrays (n, h, w), (n, h, w, 3) or, as rows of pixels, (n, h·w); uint8 or floats from
     0 to 1. They are converted to the network's input as custom images of the pipeline are: to 28×28
-    grey pixels, unless `data__image_size` and `data__channels` say otherwise. The training is that
-    of the pipeline: for the same images and parameters, the weights are the same, byte for byte.
+    grey pixels, unless `data__image_size` and `data__channels` say otherwise. What `load_images`
+    returns is taken as it is. The training is that of the pipeline: for the same images and
+    parameters, the weights are the same, byte for byte.
 
     Attributes:
         labels_: (n,) cluster of each training image.
@@ -145,10 +155,11 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         """Train the network on images, without labels.
 
         An interruption (Ctrl+C) after the first epoch ends the training with a warning; the model
-        is that of the last finished epoch.
+        is that of the last finished epoch. A failed training leaves no model, not even an earlier
+        one.
 
         Args:
-            X: Images.
+            X: Images, or what `load_images` returns.
             y: Ignored.
 
         Returns:
@@ -157,29 +168,13 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         Raises:
             ValueError: The images or a parameter cannot be used; one line says why.
         """
-        images = self._checked(X, reset=True)
-        with value_errors():
-            if self.verbose not in (0, 1, 2):
-                raise InputError(f"verbose: {shorten(self.verbose)} should be 0, 1 or 2")
-            params = self._make_params()
-            pixels, _, appearance, notes = network_input(images, params.data, None)
-            chosen = {name.removeprefix("data__") for name in self._settings}
-            if lost := lost_detail(images, params.data, chosen):
-                notes.append(lost)
-            result, findings = _backend().train_on(pixels, params, self.verbose)
-
-        self.params_ = params
-        self._precision: Precision = params.train.used_precision
-        self._appearance: Appearance | None = appearance
-        self._ink_share: tuple[float, float] | None = ink_share(pixels)
-        self.image_shape_: Shape | None = images.shape[1:]
-        self.network_ = result.network
-        rows = result.history
-        self._record({name: [row[name] for row in rows] for name in rows[0]}, result.snapshots)
+        try:
+            notes, findings = self._train(X)
+        except BaseException:
+            # What an earlier fit has found does not belong to the images of this one.
+            self._forget()
+            raise
         _warn(notes)
-        if self.n_iter_ < params.epochs:
-            stopped = f"interrupted after epoch {self.n_iter_} of {params.epochs}"
-            findings.append(f"{stopped}; the model is that of the last finished epoch")
         _warn(findings, ConvergenceWarning)
         return self
 
@@ -194,13 +189,14 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
     def transform(self, X: Any) -> np.ndarray:  # noqa: ANN401, N803 - scikit-learn's name
         """Return the features of the network's backbone, (n, width) float32."""
         pixels = self.network_input(X)
-        return _backend().features_of(self.network_, pixels)
+        features, _ = _backend().describe(self.network_, pixels)
+        return features
 
     def network_input(self, X: Any) -> np.ndarray:  # noqa: ANN401, N803 - array-like X of sklearn
         """Convert images as the training images were converted: what the network sees.
 
         Args:
-            X: Images (n, h, w), (n, h, w, 3) or (n, h*w).
+            X: Images (n, h, w), (n, h, w, 3) or (n, h*w), or what `load_images` returns.
 
         Returns:
             Images, uint8: (n, h, w), light ink on dark paper, or (n, h, w, 3) in colour.
@@ -212,7 +208,7 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         check_is_fitted(self)
         images = self._checked(X, reset=False)
         with value_errors():
-            converted = network_input(images, self.params_.data, self._appearance, self._ink_share)
+            converted = _converted(X, images, self.params_.data, self._appearance, self._ink_share)
         _warn(converted.notes)
         return converted.images
 
@@ -238,7 +234,8 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a folder, and its card beside it, as the pipeline does.
 
-        `iic predict --model PATH` and `IIC.load` read them.
+        `iic predict --model PATH` and `IIC.load` read them. The arguments are those of the
+        training, also if `set_params` has changed some since.
 
         Args:
             path: Folder; files of an earlier model in it are replaced.
@@ -247,12 +244,12 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         folder = Path(path).absolute()
         save_network(self.network_, self.params_.model, folder, self._precision)
         digest = hash_of_weights(folder)
-        params = {name: plain(value) for name, value in self.get_params().items()}
         history = getattr(self, "history_", {})
         state = State(
-            params=params | {"random_state": self.params_.seed},
+            params=self._arguments,
             image_shape=None if self.image_shape_ is None else list(self.image_shape_),
             appearance=self._appearance,
+            file_appearance=self._file_appearance,
             ink_share=self._ink_share,
             history={name: column.tolist() for name, column in history.items()},
             weights_sha256=digest,
@@ -291,8 +288,10 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
             saved = read_model_params(folder)
             if not saved.is_for(params.model, params.data.input_shape):
                 raise InputError(f"{folder}: the files are of different models; save it again")
+        loaded._arguments = state.params | {"random_state": params.seed}
         loaded._precision = saved.precision
         loaded._appearance, loaded._ink_share = state.appearance, state.ink_share
+        loaded._file_appearance = state.file_appearance
         loaded.image_shape_ = None
         if state.image_shape is not None:
             loaded.image_shape_ = tuple(state.image_shape)
@@ -346,6 +345,49 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
             return int(given)
         return int(check_random_state(given).randint(_SEED_LIMIT - 1))
 
+    def _train(self, X: Any) -> tuple[list[str], list[str]]:  # noqa: ANN401, N803 - sklearn
+        """Train the network, and set all attributes of a fit.
+
+        Args:
+            X: Images, or what `load_images` returns.
+
+        Returns:
+            Warnings about the images, and about the training.
+        """
+        images = self._checked(X, reset=True)
+        with value_errors():
+            if self.verbose not in (0, 1, 2):
+                raise InputError(f"verbose: {shorten(self.verbose)} should be 0, 1 or 2")
+            params = self._make_params()
+            pixels, _, appearance, notes = _converted(X, images, params.data)
+            chosen = {name.removeprefix("data__") for name in self._settings}
+            if lost := lost_detail(images, params.data, chosen):
+                notes.append(lost)
+            result, findings = _backend().train_on(pixels, params, self.verbose)
+
+        arguments = {name: plain(value) for name, value in self.get_params().items()}
+        self._arguments: dict[str, Any] = arguments | {"random_state": params.seed}
+        self.params_ = params
+        self._precision: Precision = params.train.used_precision
+        self._appearance: Appearance | None = appearance
+        self._file_appearance: Appearance | None = (
+            X.appearance if isinstance(X, LoadedImages) else None
+        )
+        self._ink_share: tuple[float, float] | None = ink_share(pixels)
+        self.image_shape_: Shape | None = images.shape[1:]
+        self.network_ = result.network
+        rows = result.history
+        self._record({name: [row[name] for row in rows] for name in rows[0]}, result.snapshots)
+        if self.n_iter_ < params.epochs:
+            stopped = f"interrupted after epoch {self.n_iter_} of {params.epochs}"
+            findings.append(f"{stopped}; the model is that of the last finished epoch")
+        return notes, findings
+
+    def _forget(self) -> None:
+        """Remove the attributes of a fit, whose names end with an underscore."""
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
+
     def _record(self, history: dict[str, list[float]], snapshots: dict[str, np.ndarray]) -> None:
         """Set the attributes that describe the training."""
         self.history_ = {name: np.array(column) for name, column in history.items()}
@@ -365,12 +407,12 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         """Check images; return them as (n, h, w) or (n, h, w, channels).
 
         Args:
-            X: Images, or rows of pixels.
+            X: Images, rows of pixels, or what `load_images` returns.
             reset: Whether they are training images, which decide the shape.
         """
         known = None if reset else self.image_shape_
         with value_errors():
-            rows, shape = as_rows(X, known)
+            rows, shape = as_rows(X.images if isinstance(X, LoadedImages) else X, known)
             rows = validate_data(
                 self,
                 rows,
@@ -386,13 +428,15 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         params, model = self.params_, self.params_.model
         history = getattr(self, "history_", {})
         metrics = {name: float(history[key][-1]) for name, key in _METRICS.items() if history}
+        files = self._file_appearance
         return ModelCard(
             recipe=params.recipe,
             seed=params.seed,
             data=params.data.name,
             size=params.data.size,
-            ink=params.data.ink,
-            appearance=self._appearance,
+            # `data__ink` is about arrays; "auto" is the ink of the appearance.
+            ink="auto" if files else params.data.ink,
+            appearance=files or self._appearance,
             ink_share=self._ink_share,
             precision=self._precision,
             labels=[],
@@ -422,6 +466,27 @@ def _backend() -> ModuleType:
         from iic.estimator import backend
 
     return backend
+
+
+def _converted(
+    X: Any,  # noqa: ANN401, N803 - scikit-learn's name
+    images: np.ndarray,
+    data: DataParams,
+    known: Appearance | None = None,
+    known_ink: tuple[float, float] | None = None,
+) -> Converted:
+    """Convert images to the network's input, unless `load_images` has done so.
+
+    Args:
+        X: What the user gave.
+        images: The same images, checked.
+        data: Parameters of the conversion.
+        known: Appearance of the training images, for new ones; None finds it.
+        known_ink: Mean and standard deviation of their ink, for new ones.
+    """
+    if isinstance(X, LoadedImages):
+        return as_loaded(images, data, known_ink)
+    return network_input(images, data, known, known_ink)
 
 
 def _unknown(name: str) -> str:

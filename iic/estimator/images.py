@@ -14,7 +14,7 @@ from iic.core.shapes import array_shape
 from iic.data.arrays import image_array
 from iic.data.check import ImageCheck, Ink
 from iic.data.custom import check_memory
-from iic.data.examine import examine
+from iic.data.examine import Examination, examine
 from iic.data.images import (
     ArraySource,
     ImageSource,
@@ -23,8 +23,11 @@ from iic.data.images import (
     describe_skipped,
     read_images,
 )
+from iic.data.values import BYTES
 
 Shape = tuple[int, ...]
+# How images look that `load_images` has converted.
+_LOADED = Appearance(ranges={"bytes": BYTES}, ink="light")
 _SHAPES = "a tuple (height, width) or (height, width, 3); one of them may be -1"
 
 
@@ -56,8 +59,8 @@ def as_rows(X: Any, known: Shape | None) -> tuple[Any, Shape | None]:  # noqa: A
     images = np.asarray(X)
     if known is None:
         images = image_array(images, "X")
-    elif images.ndim == 4 and images.shape[3] == 1:
-        images = images[..., 0]
+    elif images.ndim == 4 and images.shape[1:] in ((1, *known), (*known, 1)):
+        images = images.reshape(-1, *known)
     if known is not None and images.shape[1:] != known:
         raise InputError(f"X has images of shape {images.shape[1:]}, but IIC is expecting {known}")
     return images.reshape(len(images), math.prod(images.shape[1:])), images.shape[1:]
@@ -175,7 +178,10 @@ def convert(
     source = JoinedSource(sources)
     n = len(source.names)
     check_memory(n, reading.shape, title)
-    examination = examine(sources, reading.ink, known, has_colors=reading.has_colors)
+    # The pipeline chooses the images of its training set by their content, too.
+    examination = examine(
+        sources, reading.ink, known, by_content=known is None, has_colors=reading.has_colors
+    )
     images = np.empty((n, *array_shape(reading.shape)), np.uint8)
     check, kept = ImageCheck(reading.size), list[int]()
     skipped: list[InputError] = []
@@ -186,9 +192,45 @@ def convert(
     if not kept:
         raise InputError(f"{title}: none of the {n:,} images can be read, such as {skipped[0]}")
     doubts = check.warnings(Ink(*known_ink) if known_ink else None)
-    notes = [*examination.warnings, *describe_skipped(skipped, n), *doubts]
+    notes = [*_doubts_on_ink(examination), *examination.warnings]
+    notes += [*describe_skipped(skipped, n), *doubts]
     names = [source.names[index] for index in kept]
     return Converted(images[: len(kept)], names, examination.appearance, notes)
+
+
+def _doubts_on_ink(examination: Examination) -> list[str]:
+    if not examination.is_unclear:
+        return []
+    return [str(examination).replace("set the ink", "set data.ink")]
+
+
+def as_loaded(
+    images: np.ndarray, data: DataParams, known_ink: tuple[float, float] | None = None
+) -> Converted:
+    """Take images that `load_images` has converted as they are.
+
+    Their ink is light and their range is that of bytes, whatever their borders look like.
+
+    Args:
+        images: Images (n, h, w) or (n, h, w, 3), uint8.
+        data: Parameters of the network's input.
+        known_ink: Mean and standard deviation of the ink of the training images, for new ones.
+
+    Raises:
+        InputError: They do not have the shape of the network's input.
+    """
+    expected = array_shape(data.input_shape)
+    if images.shape[1:] != expected or images.dtype != np.uint8:
+        raise InputError(
+            f"X: loaded images of shape {images.shape[1:]} and type {images.dtype}, expected "
+            f"{expected} and uint8; read them with image_size={data.image_size} and "
+            f"channels={data.channels}, or set data.image_size and data.channels"
+        )
+    check = ImageCheck(data.size)
+    check.add(images)
+    # Of the training images, `load_images` has already said what is doubtful.
+    notes = check.warnings(Ink(*known_ink)) if known_ink else []
+    return Converted(images, [], _LOADED, notes)
 
 
 def lost_detail(images: np.ndarray, data: DataParams, chosen: Collection[str]) -> str | None:

@@ -18,7 +18,7 @@ from iic.estimator.settings import in_arguments, make_data_params, value_errors
 
 
 class LoadedImages(NamedTuple):
-    """Images that `load_images` has read.
+    """Images that `load_images` has read. `IIC` takes them as they are.
 
     Attributes:
         images: Images, uint8: (n, h, w), light ink on dark paper, or (n, h, w, 3) in colour.

@@ -1,6 +1,5 @@
 """The file in the folder of a saved estimator: what a model folder of the pipeline lacks."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from pydantic import ValidationError
 from iic.core.appearance import Appearance
 from iic.core.constants import Head
 from iic.core.errors import InputError
-from iic.core.files import read_arrays, write_arrays
+from iic.core.files import open_arrays, read_array, write_arrays
 from iic.core.params import Section
 from iic.core.validation import explain_first
 from iic.model.store import hash_of_weights
@@ -27,6 +26,7 @@ class State(Section):
         params: Arguments of the estimator.
         image_shape: Shape of an image; None for any.
         appearance: How the training images looked; None if it is not known.
+        file_appearance: How they looked in their files, if `load_images` has converted them.
         ink_share: Mean and standard deviation of the ink of the training images, or None.
         history: Columns of the history by name; empty if it is not known.
         weights_sha256: SHA-256 of the weights file.
@@ -35,6 +35,7 @@ class State(Section):
     params: dict[str, Any]
     image_shape: list[int] | None
     appearance: Appearance | None
+    file_appearance: Appearance | None = None
     ink_share: tuple[float, float] | None
     history: dict[str, list[float]]
     weights_sha256: str
@@ -66,14 +67,17 @@ def read_state(folder: Path) -> tuple[State, dict[str, np.ndarray]] | None:
     path = folder / FILE
     if not path.exists():
         return None
-    try:
-        text = str(read_arrays(path, ["state"])["state"])
-        state = State.model_validate_json(text)
-        snapshots = read_arrays(path, SNAPSHOTS) if state.history else {}
-    except ValidationError as error:
-        raise InputError(f"{path}: {explain_first(error)}; {_REMEDY}") from error
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: no readable state; {_REMEDY}") from error
+    with open_arrays(path, _REMEDY) as archive:
+        state = _parsed(str(read_array(archive, "state")), path)
+        names = SNAPSHOTS if state.history else []
+        snapshots = {name: read_array(archive, name) for name in names}
     if state.weights_sha256 != hash_of_weights(folder):
         raise InputError(f"{path}: describes other weights than those in {folder}; {_REMEDY}")
     return state, snapshots
+
+
+def _parsed(text: str, path: Path) -> State:
+    try:
+        return State.model_validate_json(text)
+    except ValidationError as error:
+        raise InputError(f"{path}: {explain_first(error)}; {_REMEDY}") from error

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from sklearn.utils.validation import check_consistent_length
 
 from iic import IIC
 from iic.core.constants import Head
@@ -31,11 +32,11 @@ from iic.render.matrices import (
 )
 from iic.render.mosaics import samples_figure
 from iic.render.pictures import animation
-from iic.serving.explore_page import ExplorerData, project, render_explorer
+from iic.serving.explore_page import MOST_IMAGES, ExplorerData, project, render_explorer
 
 # TensorFlow's notes on the processor would stand in the notebook.
 with quiet():
-    from iic.estimator.backend import assign
+    from iic.estimator.backend import describe
 
 # Most frames of an animation; its single frames are not kept.
 _FRAMES, _NO_BUDGET = 20, 2**40
@@ -191,13 +192,17 @@ def explorer(estimator: IIC, images: Any, labels_true: Any = None) -> ShownPage:
 
     Args:
         estimator: A fitted estimator.
-        images: Images (n, h, w), (n, h, w, 3) or (n, h*w).
+        images: Images (n, h, w), (n, h, w, 3) or (n, h*w), or what `load_images` returns; of more
+            than 20,000, an even sample is shown, with their indices among all.
         labels_true: Label (n,) of each image, or None.
     """
     pixels = estimator.network_input(images)
-    features, soft = estimator.transform(images), assign(estimator.network_, pixels)
-    n, params = len(pixels), estimator.params_
-    classes, labels = np.unique([] if labels_true is None else labels_true, return_inverse=True)
+    check_consistent_length(pixels, labels_true)
+    index = evenly(len(pixels), MOST_IMAGES)
+    features, soft = describe(estimator.network_, pixels[index])
+    params = estimator.params_
+    known = [] if labels_true is None else np.asarray(labels_true)[index]
+    classes, labels = np.unique(known, return_inverse=True)
     names: list[list[str]] = [[], []]
     if labels_true is not None:
         hard, overs = soft.hard_cluster, soft.hard_overcluster
@@ -208,10 +213,10 @@ def explorer(estimator: IIC, images: Any, labels_true: Any = None) -> ShownPage:
         matches = hungarian_match(tables[0]), majority_match(tables[1])
         names = [[_name(classes, label) for label in match] for match in matches]
     data = ExplorerData(
-        images=pixels,
+        images=pixels[index],
         split="train",
-        total=n,
-        index=np.arange(n),
+        total=len(pixels),
+        index=index,
         features=features,
         points=project(features),
         cluster=soft.cluster,

@@ -19,12 +19,14 @@ from iic.model.matching import UNMATCHED, contingency_table, majority_match
 from iic.render.html import page_json, render_html
 from iic.render.pictures import data_uri, sprite
 
+# Most images of a page, also of `iic explore --limit`.
+MOST_IMAGES = 20_000
 # Similar images of an image, and nearest overclusters of a group, that the page lists.
 SIMILAR = 24
 NEAR = 12
 _SPRITE_COLUMNS = 100
-# Pixels of all images together, 20,000 of 28×28: phones refuse to draw a much larger sprite.
-_SPRITE_PIXELS = 20_000 * 28 * 28
+# Pixels of all images together: phones refuse to draw a much larger sprite.
+_SPRITE_PIXELS = MOST_IMAGES * 28 * 28
 # They explain 98 % of the variance of the default recipe's 256 features.
 _COMPONENTS = 30
 _PERPLEXITY = 30.0
@@ -34,7 +36,7 @@ _MIN_IMAGES = 5
 
 @dataclass(frozen=True)
 class ExplorerData:
-    """Data of n images that the page shows.
+    """Data of n images that the page shows, at most MOST_IMAGES.
 
     Attributes:
         images: Images (n, h, w) or (n, h, w, 3), uint8.

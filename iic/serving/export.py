@@ -218,7 +218,8 @@ def _check_target(name: str, target: Path, beside: Path, force: bool) -> None:
 def _describe(network: keras.Model, card: Card | None, weights: str) -> Facts:
     """Description of the file: input, outputs, names of the clusters, and origin."""
     heads = dict(zip(Assignments._fields, network.outputs, strict=True))
-    names = [card.cluster_names(), card.overcluster_names()] if card else [[], []]
+    # Without labels, a card has no class for any cluster.
+    names = [card.cluster_names(), card.overcluster_names()] if card and card.labels else [[], []]
     shape = network.input_shape[1:]
     tiles = len(network.outputs[0].shape) == 4
     grey = "black (0) to white (255)" if tiles else "ink light (255) on dark paper (0)"

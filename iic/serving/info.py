@@ -1,17 +1,14 @@
 """Information about a trained model, its data and the machine, without TensorFlow."""
 
 import platform
-import zipfile
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from iic.core.errors import InputError
-from iic.core.files import check_plain
 from iic.core.machine import usable_cores
+from iic.data.arrays import npz_headers
 from iic.evaluation.card import CARD_REMEDY, ModelCard, card_path, check_images, read_metrics
 from iic.model.store import (
     DAMAGED_REMEDY,
@@ -50,7 +47,8 @@ def describe(model: Path, images: Path, metrics: Path) -> Facts:
 
     Returns:
         Values by part ("versions", "machine", "data", "model", "training", "metrics" and
-        "clusters"). An unavailable part is None, and a line of the part "missing" says why.
+        "clusters"). An unavailable part is None, and a line of the part "missing" says why;
+        "clusters" is None without labels, too.
 
     Raises:
         InputError: The images are not those that the model was trained on.
@@ -76,7 +74,7 @@ def describe(model: Path, images: Path, metrics: Path) -> Facts:
         "model": part(lambda: _model(model)),
         "training": card and {"recipe": card.recipe, "seed": card.seed},
         "metrics": card.metrics if card else part(lambda: read_metrics(metrics)),
-        "clusters": card and card.cluster_names(),
+        "clusters": card.cluster_names() if card and card.labels else None,
         "missing": list(missing),
     }
 
@@ -134,22 +132,13 @@ def count_images(path: Path) -> dict[str, int]:
     Raises:
         InputError: The file is missing or damaged.
     """
+    if not path.exists():
+        raise InputError(f"{path}: not found; {MISSING_REMEDY}")
     try:
-        check_plain(path)
-        with zipfile.ZipFile(path) as archive:
-            return {split: _length(archive, f"{split}_images") for split in ("train", "test")}
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: not found; {MISSING_REMEDY}") from error
-    except Exception as error:
-        # The parsers of damaged archives and arrays raise many kinds of exceptions.
+        headers = npz_headers(path)
+        return {split: headers[f"{split}_images"].shape[0] for split in ("train", "test")}
+    except (InputError, LookupError) as error:
         raise InputError(f"{path}: contains no images; {DAMAGED_REMEDY}") from error
-
-
-def _length(archive: zipfile.ZipFile, name: str) -> int:
-    with archive.open(f"{name}.npy") as file:
-        np.lib.format.read_magic(file)
-        shape, _, _ = np.lib.format.read_array_header_1_0(file)
-    return int(shape[0])
 
 
 def _model(folder: Path) -> Facts:

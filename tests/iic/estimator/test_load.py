@@ -8,6 +8,8 @@ from PIL import Image
 
 import iic
 from iic import load_images
+from iic.core.sampling import evenly
+from iic.data.custom import custom_dataset
 from iic.data.found import find_parts
 from iic.data.images import Reading, read_images
 from iic.estimator.images import network_input
@@ -42,12 +44,43 @@ def test_images_are_those_that_the_pipeline_reads(scans):
     np.testing.assert_array_equal(loaded.images, np.concatenate([b.images for b in batches]))
 
 
-def test_estimator_takes_loaded_images_as_they_are(scans):
+def test_the_array_of_light_ink_on_dark_paper_stays_as_it_is(scans):
     loaded = load_images(scans)
     data = make_params("default", 0, 10, 50, {}).data
     pixels, _, appearance, _ = network_input(loaded.images, data, None)
     np.testing.assert_array_equal(pixels, loaded.images)
     assert appearance.ink == "light"
+
+
+def test_uncertain_ink_is_a_warning(digits, tmp_path):
+    images = digits.train_images[:60].copy()
+    images[:20] = 255 - images[:20]
+    np.save(tmp_path / "mixed.npy", images)
+    said = "light ink on dark paper, by the borders, 20 of 60 disagree; uncertain, set"
+    data = make_params("default", 0, 10, 50, {}).data
+    assert [note for note in network_input(images, data, None).notes if "uncertain" in note] == [
+        f"{said} data.ink to light or dark"
+    ]
+    with pytest.warns(UserWarning, match=f"{said} ink to light or dark"):
+        load_images(tmp_path / "mixed.npy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_images(tmp_path / "mixed.npy", ink="light")
+
+
+def test_appearance_is_that_of_the_pipeline_in_any_order(digits, tmp_path):
+    """An even sample by position would see those with a light border alone."""
+    images = digits.train_images[:1000].copy()
+    sampled = evenly(1000, 200)
+    images[sampled] = 255 - images[sampled]
+    np.save(tmp_path / "mixed.npy", images)
+    expected = custom_dataset(tmp_path / "mixed.npy", Reading(), 0.2, 1000).appearance
+    assert expected.ink == "light"
+    data = make_params("default", 0, 10, 50, {}).data
+    assert network_input(images, data, None).appearance == expected
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert load_images(tmp_path / "mixed.npy").appearance == expected
 
 
 def test_size_and_channels_of_the_result(scans):

@@ -100,16 +100,54 @@ def test_members_are_an_even_sample_of_each_group(monkeypatch):
     assert alt == "Images of the groups 0, 1, one group per row."
 
 
+SOFT = Assignments(np.eye(3)[[2, 2, 0, 0, 1, 1]], np.eye(5)[[0, 1, 2, 2, 4, 4]])
+
+
+def _describe(network, images):
+    """Stand in for the network; the brightness of an image is its feature."""
+    n = len(images)
+    features = images.reshape(n, -1).mean(axis=1, keepdims=True, dtype=np.float32)
+    return features, Assignments(*(np.resize(soft, (n, soft.shape[1])) for soft in SOFT))
+
+
 @pytest.mark.parametrize("labels", [None, LABELS])
 def test_explorer_shows_all_images(estimator, monkeypatch, labels):
-    soft = Assignments(np.eye(3)[[2, 2, 0, 0, 1, 1]], np.eye(5)[[0, 1, 2, 2, 4, 4]])
-    monkeypatch.setattr(figures, "assign", lambda network, images: soft)
+    monkeypatch.setattr(figures, "describe", _describe)
     images = np.random.default_rng(0).integers(0, 256, (6, 28, 28), np.uint8)
     page = figures.explorer(estimator, images, labels).content
     assert "6 train images" in page
+    assert "even sample" not in page
     assert "recipe tour, seed 4" in page
     # The class that is matched to each cluster.
     assert ('["7","9","5"]' in page) == (labels is not None)
+
+
+def test_explorer_runs_the_network_once(estimator, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        figures, "describe", lambda _, images: seen.append(len(images)) or _describe(_, images)
+    )
+    estimator.network_input = lambda images: seen.append("converted") or images
+    figures.explorer(estimator, np.zeros((6, 28, 28), np.uint8))
+    assert seen == ["converted", 6]
+
+
+def test_explorer_samples_more_images_than_a_page_can_hold(estimator, monkeypatch):
+    """Indices of neighbours have 16 bits on the page."""
+    monkeypatch.setattr(figures, "MOST_IMAGES", 5)
+    monkeypatch.setattr(figures, "describe", _describe)
+    drawn = []
+    monkeypatch.setattr(figures, "render_explorer", lambda shown: drawn.append(shown) or "")
+    images = np.random.default_rng(0).integers(0, 256, (21, 28, 28), np.uint8)
+    figures.explorer(estimator, images, [f"class {number}" for number in range(21)])
+    (shown,) = drawn
+    assert shown.index.tolist() == [0, 5, 10, 15, 20]
+    assert shown.total == 21
+    np.testing.assert_array_equal(shown.images, images[shown.index])
+    np.testing.assert_array_equal(shown.features, _describe(None, images[shown.index])[0])
+    assert [shown.names[label] for label in shown.labels] == [f"class {i}" for i in shown.index]
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        figures.explorer(estimator, images, range(30))
 
 
 def test_image_has_its_size_and_text_and_white_paper(tmp_path):

@@ -18,6 +18,7 @@ from conftest import ROOT, run
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
+from iic.cli.explore import explore
 from iic.cli.main import main
 from iic.core.errors import InputError
 from iic.core.files import read_arrays, read_table, write_arrays
@@ -28,6 +29,7 @@ from iic.render.pictures import sprite
 from iic.serving import explore_page
 from iic.serving.explore import write_page
 from iic.serving.explore_page import (
+    MOST_IMAGES,
     NEAR,
     SIMILAR,
     ExplorerData,
@@ -654,6 +656,12 @@ def test_map_of_10000_images_stays_responsive(browser, shown, tmp_path):
         )
         # It takes a few milliseconds; the bound allows for busy machines.
         assert seconds < 0.1
+
+
+def test_indices_of_all_images_of_a_page_fit_into_16_bits():
+    assert np.iinfo(np.uint16).max >= MOST_IMAGES
+    (limit,) = (option for option in explore.params if option.name == "limit")
+    assert limit.type.max == MOST_IMAGES
 
 
 def test_many_clusters_keep_the_page_small(shown):

@@ -213,6 +213,22 @@ def test_the_description_names_input_outputs_and_clusters(exported, place, tiny_
     assert about["versions"]["TensorFlow"]
 
 
+def test_without_labels_no_output_has_names(tiny_params, here):
+    """The card of such a model has None for the class of each cluster."""
+    params = tiny_params.model
+    save_network(network_of(params), params, here / "model")
+    card = make_card(params, hash_of_weights(here / "model"))
+    unnamed = {
+        "labels": [],
+        "clusters": [None] * params.clusters,
+        "overclusters": [None] * params.overclusters,
+    }
+    write_card(card.model_copy(update=unnamed), card_path(here / "model"))
+    done = export(here / "model", "keras", None, here / "none.npz", force=False)
+    outputs = json.loads(done.description.read_text())["outputs"]
+    assert [outputs[head]["names"] for head in ("cluster", "overcluster")] == [None, None]
+
+
 def test_a_saved_model_contains_its_description(exported):
     done = exported("savedmodel")
     inside = done.path / "assets.extra/iic.json"

@@ -127,6 +127,16 @@ def test_json_contains_unformatted_values(model, card, data):
     assert facts["model"]["bytes"] == size
 
 
+def test_without_labels_no_class_is_printed(model, card, data):
+    unnamed = {"labels": [], "clusters": [None] * 10, "overclusters": [None] * 50}
+    write_card(card.model_copy(update=unnamed), card_path(model))
+    text = info()
+    assert "no class" not in text
+    assert "clusters, and the class that each stands for" not in rows(text)
+    assert rows(text)["data"]["labels"] == "none"
+    assert json.loads(info("--json"))["clusters"] is None
+
+
 def test_a_card_of_other_weights_is_reported_as_missing(model):
     write_card(CARD, card_path(model))
     text = info()
@@ -220,9 +230,17 @@ def test_count_parameters_matches_keras(tiny_params, values):
     assert count_parameters(params) == build_network(params, params.input_shape).count_params()
 
 
-def test_arrays_without_length_are_not_images(here):
-    write_arrays(here / "a.npz", {"train_images": np.array(1), "test_images": np.array(1)})
-    with pytest.raises(InputError, match="contains no images"):
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"train_images": np.array(1), "test_images": np.array(1)},
+        {"train_images": np.zeros((2, 28, 28))},
+    ],
+    ids=["no length", "no test images"],
+)
+def test_other_arrays_are_not_images(here, arrays):
+    write_arrays(here / "a.npz", arrays)
+    with pytest.raises(InputError, match=r"a\.npz: contains no images; delete it"):
         count_images(here / "a.npz")
 
 
