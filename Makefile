@@ -28,7 +28,7 @@ repro: $(VENV)/.run ## install, then rebuild every output that is out of date
 	@export $(RUN); iic repair && dvc repro
 
 segment: $(VENV)/.segmentation ## install, then rebuild the outputs of the segmentation pipeline
-	@export $(RUN); iic repair && dvc repro segmentation/dvc.yaml
+	@export $(RUN); iic repair --pipeline segmentation && dvc repro segmentation/dvc.yaml
 
 test: lint ## install, lint, type-check and run the tests
 	@$(RUN) pytest -n 2 --dist worksteal

@@ -13,12 +13,14 @@ from pathlib import Path
 
 from iic.core.errors import InputError, reason_of
 from iic.experiments.git import GitFolders, busy_processes, git, git_folders, git_locks
-from iic.pipeline.paths import LOCK, PARAMS
+from iic.pipeline.paths import PIPELINES
 
 # Age from which a lock without a running process of Git counts as left over.
 LOCK_SECONDS = 2.0
-# Where replaced files are kept.
+# Where replaced files are kept, below their own folders, as files of both pipelines share a name.
 KEPT = Path(".dvc/tmp/repair")
+_PARAMS = {str(pipeline.params) for pipeline in PIPELINES}
+_LOCKS = {str(pipeline.lock) for pipeline in PIPELINES}
 _TEMPORARY = ".dvc/tmp/"
 # DVC passes the hash of the current commit, where a user gives the name of another one.
 _DETACHED = re.compile(r"checkout: moving from (.+) to ([0-9a-f]{40,64})")
@@ -125,20 +127,21 @@ def _set_index(commit: str) -> None:
 
 def _restore_files(source: str, paths: list[str]) -> Iterator[str]:
     for path in paths:
+        kept = KEPT / path
         if Path(path).exists():
-            KEPT.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, KEPT / Path(path).name)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, kept)
         _checked("restore", f"--source={source}", "--staged", "--worktree", "--", path)
         yield (
             f"{path}: had settings of an experiment that DVC did not queue; restored, the other "
-            f"content is in {KEPT / Path(path).name}"
+            f"content is in {kept}"
         )
 
 
 def _is_of_dvc(path: str) -> bool:
     """Return whether DVC changes a file when it queues an experiment."""
     is_pointer = path.endswith(".dvc") and not path.startswith("/")
-    return is_pointer or path in (str(PARAMS), str(LOCK))
+    return is_pointer or path in _PARAMS | _LOCKS
 
 
 def _detached_from() -> str:
@@ -149,7 +152,7 @@ def _detached_from() -> str:
     if not found:
         return ""
     heads = {_hash_of("HEAD"), _hash_of(f"refs/heads/{found[1]}"), found[2]}
-    is_staged = str(PARAMS) in _staged() or _staged(temporary=True)
+    is_staged = not _PARAMS.isdisjoint(_staged()) or _staged(temporary=True)
     return found[1] if len(heads) == 1 and (is_staged or _stashes()) else ""
 
 

@@ -27,12 +27,11 @@ from voluptuous import Invalid
 
 from iic.core.errors import InputError
 from iic.experiments.commands import try_to_run
-from iic.experiments.datapath import check_data_path
+from iic.experiments.datapath import check_data_paths
 from iic.experiments.git_repair import repair_git
 from iic.experiments.restore import restore_missing
 from iic.pipeline.inputs import md5_of, outputs_in
-from iic.pipeline.paths import PARAMS, PIPELINES
-from iic.pipeline.stage import read_params
+from iic.pipeline.paths import CLUSTERING, PIPELINES, Pipeline
 
 # Lists which process reads or writes which path. Without it, DVC treats all paths as unlocked.
 RWLOCK = Path(".dvc/tmp/rwlock")
@@ -45,15 +44,16 @@ _OBJECT_FOLDER, _OBJECT_NAME = re.compile(r"[0-9a-f]{2}"), re.compile(r"[0-9a-f]
 _RUN_NAME = re.compile(r"[0-9a-f]{64}")
 
 
-def repair_repository(*, everything: bool) -> None:
+def repair_repository(*, everything: bool, pipeline: Pipeline = CLUSTERING) -> None:
     """Repair files of Git and DVC, DVC's cache and missing outputs; report changes on stderr.
 
     Args:
         everything: Whether to check all objects in the cache instead of those in the lock files.
+        pipeline: Pipeline whose parameters are checked. The files of both are repaired.
 
     Raises:
         InputError: The working directory is not the top folder of a DVC repository, or DVC cannot
-            run with params.yaml.
+            run the pipeline with its parameters.
     """
     _repair_git()
     _repair_lock_files()
@@ -63,7 +63,7 @@ def repair_repository(*, everything: bool) -> None:
     if not _is_running():
         for name in restore_missing():
             sys.stderr.write(f"{name}: missing; put back from DVC's cache\n")
-    check_data_path(Path(read_params(PARAMS).data.path))
+    check_data_paths(pipeline)
 
 
 def _repair_git() -> None:

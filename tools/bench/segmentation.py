@@ -42,6 +42,29 @@ def read_results() -> dict[str, Any]:
     return read_json(RESULTS, f"git restore {RESULTS}") if RESULTS.exists() else {}
 
 
+def present_rows(part: str) -> dict[str, dict[str, Any]]:
+    """Return the rows of a part that were measured with the present settings.
+
+    Args:
+        part: Name of a recipe, or "study".
+
+    Returns:
+        Rows by variant and seed; a variant without such rows is empty.
+    """
+    stored: Mapping[str, Any] = read_results().get("runs", {}).get(part, {})
+    # The names of the peers are those in the file, since the peers need an extra package.
+    params = _study() if part == "study" else dict.fromkeys(stored, segmentation_recipe(part))
+    return {
+        name: {
+            seed: row
+            for seed, row in rows.items()
+            if row.get("settings") == _settings(params[name], name)
+        }
+        for name, rows in stored.items()
+        if name in params
+    }
+
+
 def study_params(base: SegmentationParams, alpha: float, reach: int) -> SegmentationParams:
     """Return the settings of a training of the study: alpha and reach are constant."""
     tree = base.model_dump()
@@ -53,10 +76,8 @@ def study_params(base: SegmentationParams, alpha: float, reach: int) -> Segmenta
 def _variants(part: str) -> Iterator[tuple[str, SegmentationParams, Callable[..., Row]]]:
     """Yield the name, the settings and the measurement of each variant of a part."""
     if part == "study":
-        base = segmentation_recipe("default")
-        for alpha in ALPHAS:
-            for reach in REACHES:
-                yield f"{alpha} {reach}", study_params(base, alpha, reach), _train
+        for name, params in _study().items():
+            yield name, params, _train
         return
     from tools.bench.segmenters import SEGMENTERS
 
@@ -64,6 +85,16 @@ def _variants(part: str) -> Iterator[tuple[str, SegmentationParams, Callable[...
     yield "iic", params, _train
     for name in SEGMENTERS:
         yield name, params, partial(_fit, name)
+
+
+def _study() -> dict[str, SegmentationParams]:
+    """Return the settings of each variant of the study, by its alpha and reach."""
+    base = segmentation_recipe("default")
+    return {
+        f"{alpha} {reach}": study_params(base, alpha, reach)
+        for alpha in ALPHAS
+        for reach in REACHES
+    }
 
 
 def _fit(name: str, scenes: Scenes, params: SegmentationParams) -> Row:

@@ -122,7 +122,8 @@ ELSEWHERE = {
     "a real AVX2 processor, one of another maker, ARM": "no such machine; the switches show what "
     "the libraries would choose there, not how that processor differs otherwise",
     "macOS": "no such machine",
-    "a GPU": "no such machine; on x86-64 Linux the pinned TensorFlow could use one, but its CUDA libraries are not installed",
+    "a GPU": "no such machine; on x86-64 Linux the pinned TensorFlow could use one, but its CUDA "
+    "libraries are not installed",
 }
 _BFLOAT16 = {"train": {"epochs": 8, "precision": "mixed_bfloat16"}}
 LEVELS: Mapping[str, Level] = {

@@ -6,7 +6,7 @@ from typing import Any
 
 from iic.core.plurals import counted
 from iic.report.segmentation.run import complete_study
-from tools.bench.segmentation import ALPHAS, REACHES, read_results
+from tools.bench.segmentation import ALPHAS, REACHES, present_rows, read_results
 from tools.docs.tables import MINUTES, SECONDS, SHARE, markdown_table
 
 _NOT_MEASURED = "Not measured yet: `python -m tools.bench.segmentation {part}`."
@@ -23,11 +23,13 @@ _TITLES = {
 def peers(part: str) -> str:
     """Return a table of the methods on one data set, mean ± deviation over the seeds.
 
+    Rows of other settings than the present ones are left out.
+
     Args:
         part: Name of the recipe, "default" for textures.
     """
-    runs: Mapping[str, Any] = read_results().get("runs", {}).get(part, {})
-    if not _TITLES.keys() <= runs.keys():
+    runs = present_rows(part)
+    if not all(runs.get(name) for name in _TITLES):
         return _NOT_MEASURED.format(part=part)
     rows = []
     for name, title in _TITLES.items():
@@ -60,8 +62,11 @@ def pictures() -> str:
 
 
 def study() -> str:
-    """Return a table of the pixel accuracy by alpha and reach, mean ± deviation over the seeds."""
-    runs = complete_study(read_results().get("runs", {}).get("study", {}))
+    """Return a table of the pixel accuracy by alpha and reach, mean ± deviation over the seeds.
+
+    Rows of other settings than the present ones are left out.
+    """
+    runs = complete_study(present_rows("study"))
     if not {f"{alpha} {reach}" for alpha in ALPHAS for reach in REACHES} <= runs.keys():
         return _NOT_MEASURED.format(part="study")
     rows = [

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,9 @@ from iic.segmentation.constants import IGNORED
 from iic.segmentation.scores import pixel_table
 
 # Rows of the study by alpha and reach ("5.0 1") and by seed.
-Study = Mapping[str, Mapping[str, Mapping[str, float]]]
+Study = Mapping[str, Mapping[str, Mapping[str, Any]]]
+# Settings of the loss that differ within the study.
+_STUDIED = {"alpha", "alpha_final", "reach", "reach_final"}
 
 
 def complete_study(rows: Study) -> Study:
@@ -23,19 +26,27 @@ def complete_study(rows: Study) -> Study:
         rows: Part "study" of reports/measurements/segmentation.json.
 
     Returns:
-        The rows; empty without such a seed.
+        The rows; empty without such a seed, or if other settings differ between them, as while the
+        study is measured again: they cannot be compared.
     """
     names = [name.split() for name in rows]
     grid = {f"{alpha} {reach}" for alpha, _ in names for _, reach in names}
     if not rows or grid != rows.keys():
         return {}
     seeds = set.intersection(*(set(found) for found in rows.values()))
-    if not seeds:
-        return {}
-    return {
-        name: {seed: row for seed, row in found.items() if seed in seeds}
-        for name, found in rows.items()
+    found = {
+        name: {seed: row for seed, row in by_seed.items() if seed in seeds}
+        for name, by_seed in rows.items()
     }
+    others = [_other_settings(row) for by_seed in found.values() for row in by_seed.values()]
+    return found if others and all(other == others[0] for other in others) else {}
+
+
+def _other_settings(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a row without those that differ within the study."""
+    settings = row.get("settings", {})
+    loss = {key: value for key, value in settings.get("loss", {}).items() if key not in _STUDIED}
+    return settings | {"loss": loss}
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,16 @@ import sys
 import time
 
 import pytest
-from conftest import commit, environment, make_clone, run
+from conftest import ROOT, commit, environment, make_clone, run
 
 from iic.experiments import git_repair
 from iic.experiments.git import busy_processes, git_folders
 from iic.experiments.git_repair import repair_git
+from iic.experiments.scratch import copy_working_tree
+from iic.pipeline.paths import CLUSTERING, PIPELINES, SEGMENTATION
 
-# Runs `dvc exp run` and kills it before or after a method. The last argument may name a reference
-# that the method's first argument has to start with.
+# Runs `dvc exp run` and kills it before or after a method. The fifth argument may name a reference
+# that the method's first argument has to start with; the others are those of `dvc exp run`.
 KILLED = """
 import os, signal, sys
 from importlib import import_module
@@ -30,8 +32,14 @@ def killed(self, *words, **options):
     return done
 setattr(place, name, killed)
 from dvc.cli import main
-main(["exp", "run", "--queue", "--name", "queued", "-S", "loss.alpha=2.0"])
+main(["exp", "run", "--queue", "--name", "queued", *sys.argv[6:]])
 """
+NAMES = ("clustering", "segmentation")
+# The overrides of an experiment with each pipeline.
+OVERRIDES = {
+    CLUSTERING: ("-S", "loss.alpha=2.0"),
+    SEGMENTATION: ("-S", "segmentation/params.yaml:loss.alpha=2.0", "segmentation/dvc.yaml"),
+}
 QUEUE = ("dvc.repo.experiments.queue.base", "BaseStashQueue")
 STASH = ("scmrepo.git.stash", "Stash")
 PYGIT2 = ("scmrepo.git.backend.pygit2", "Pygit2Backend")
@@ -52,8 +60,10 @@ POINTS = {
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
-    """A clone without results, in which DVC has run once. Copy it before changing anything."""
+    """A clone of both pipelines without results, in which DVC has run once. Copy it first."""
     folder = make_clone(tmp_path_factory.mktemp("repair") / "clone")
+    copy_working_tree(ROOT, folder, "segmentation")
+    commit(folder)
     run("dvc", "queue", "status", cwd=folder)
     return folder
 
@@ -69,8 +79,9 @@ def clone(repository, tmp_path, monkeypatch):
 
 def edit(clone):
     """Change files in all ways: edited, staged, removed, not known to Git."""
-    file = clone / "params.yaml"
-    file.write_text(file.read_text().replace("seed: 0", "seed: 5"))
+    for pipeline in PIPELINES:
+        file = clone / pipeline.params
+        file.write_text(file.read_text().replace("seed: 0", "seed: 5"))
     (clone / "LICENSE").write_text("edited\n")
     (clone / "staged").write_text("new\n")
     run("git", "add", "staged", cwd=clone)
@@ -84,32 +95,44 @@ def state_of(clone):
     return [run("git", *command, cwd=clone, check=False).stdout for command in words]
 
 
-def killed_at(point, clone):
-    command = [sys.executable, "-c", KILLED, *POINTS[point]]
+def killed_at(point, clone, *overrides):
+    words = overrides or OVERRIDES[CLUSTERING]
+    command = [sys.executable, "-c", KILLED, *POINTS[point], *words]
     done = subprocess.run(command, cwd=clone, env=environment(), capture_output=True)
     assert done.returncode == -9, done.stderr
 
 
+@pytest.mark.parametrize("pipeline", PIPELINES, ids=NAMES)
 @pytest.mark.parametrize("point", POINTS)
-def test_changes_come_back_wherever_dvc_was_killed(clone, point):
+def test_changes_come_back_wherever_dvc_was_killed(clone, point, pipeline):
     edit(clone)
     before = state_of(clone)
-    killed_at(point, clone)
+    killed_at(point, clone, *OVERRIDES[pipeline])
     assert state_of(clone) != before
     list(repair_git())
     assert state_of(clone) == before
     assert list(repair_git()) == []
 
 
+@pytest.mark.parametrize(
+    "pipelines", [(CLUSTERING,), (SEGMENTATION,), PIPELINES], ids=[*NAMES, "both"]
+)
 @pytest.mark.parametrize("point", ["settings staged", "arguments staged"])
-def test_without_changes_foreign_settings_are_taken_back_and_kept(clone, point):
+def test_without_changes_foreign_settings_are_taken_back_and_kept(clone, point, pipelines):
     before = state_of(clone)
-    killed_at(point, clone)
-    assert "alpha: 2.0" in (clone / "params.yaml").read_text()
+    killed_at(point, clone, *(word for pipeline in pipelines for word in OVERRIDES[pipeline]))
+    changed = {p.params: (clone / p.params).read_text() for p in pipelines}
+    assert all("alpha: 2.0" in text for text in changed.values())
     lines = list(repair_git())
     assert state_of(clone) == before
-    assert any(line.startswith("params.yaml: had settings of an experiment") for line in lines)
-    assert "alpha: 2.0" in (clone / ".dvc/tmp/repair/params.yaml").read_text()
+    for path, text in changed.items():
+        # The two files have one name.
+        kept = f".dvc/tmp/repair/{path}"
+        assert (
+            f"{path}: had settings of an experiment that DVC did not queue; restored, the other "
+            f"content is in {kept}"
+        ) in lines
+        assert (clone / kept).read_text() == text
     assert any("repro.dat" in line for line in lines) == (point == "arguments staged")
     assert lines[-1] == "HEAD: detached by DVC; on the branch main again"
 

@@ -6,13 +6,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import flip_a_bit, run
+from conftest import ROOT, flip_a_bit, override, run
 
 from iic.cli.main import main
 from iic.core.errors import InputError
 from iic.experiments import repair as repair_module
 from iic.experiments.repair import repair_repository
+from iic.experiments.scratch import copy_working_tree
 from iic.pipeline.inputs import md5_of, outputs_in
+from iic.pipeline.paths import CLUSTERING, PIPELINES, SEGMENTATION
 
 RWLOCK, LOCK = ".dvc/tmp/rwlock", "dvc.lock"
 
@@ -203,6 +205,38 @@ def test_links_to_removed_objects_are_removed(clone):
     flip_a_bit(object_)
     repair_repository(everything=False)
     assert not path.is_symlink()
+
+
+def error_of(monkeypatch, *words):
+    """Run `iic repair` with some options; return its error, "" without one."""
+    monkeypatch.setattr("sys.argv", ["iic", "repair", *words])
+    try:
+        main()
+    except SystemExit as ended:
+        return str(ended.code)
+    return ""
+
+
+@pytest.mark.parametrize("broken", PIPELINES, ids=["clustering", "segmentation"])
+def test_the_paths_of_data_are_those_of_the_pipeline_that_is_to_run(clone, monkeypatch, broken):
+    copy_working_tree(ROOT, clone, "segmentation", f":!{SEGMENTATION.lock}")
+    values = {"data.name": "custom", "data.path": "/nowhere"}
+    broken.params.write_text(override(broken.params.read_text("utf-8"), values), "utf-8")
+    said = {
+        CLUSTERING: error_of(monkeypatch),
+        SEGMENTATION: error_of(monkeypatch, "--pipeline", "segmentation"),
+    }
+    assert "data.path: /nowhere does not exist; correct it in " in said.pop(broken)
+    assert [*said.values()] == [""]
+
+
+def test_make_repairs_the_pipeline_that_it_runs():
+    lines = (ROOT / "Makefile").read_text("utf-8").splitlines()
+    found = [line.partition("; ")[2] for line in lines if "iic repair" in line]
+    assert found == [
+        "iic repair && dvc repro",
+        "iic repair --pipeline segmentation && dvc repro segmentation/dvc.yaml",
+    ]
 
 
 def test_outside_of_a_repository_the_error_names_the_remedy(tmp_path, monkeypatch):

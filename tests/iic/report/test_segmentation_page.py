@@ -182,6 +182,23 @@ def test_only_seeds_with_all_variants_are_in_the_study():
     assert complete_study({}) == {}
 
 
+def test_a_study_of_two_sets_of_settings_is_none():
+    def row(alpha, epochs):
+        loss = {"alpha": alpha, "alpha_final": None, "reach": 0, "reach_final": 0, "reach_until": 1}
+        return {"pixel_acc": 0.9, "settings": {"loss": loss, "train": {"epochs": epochs}}}
+
+    rows = {f"{alpha} 0": {"0": row(alpha, 4), "1": row(alpha, 4)} for alpha in (1.0, 5.0)}
+    assert complete_study(rows) == rows
+    # A seed that is measured again is not complete at first, and then differs from the others.
+    rows["1.0 0"]["2"] = row(1.0, 5)
+    assert complete_study(rows)["1.0 0"].keys() == {"0", "1"}
+    rows["5.0 0"]["2"] = row(5.0, 5)
+    assert complete_study(rows) == {}
+    del rows["1.0 0"]["2"], rows["5.0 0"]["2"]
+    rows["5.0 0"]["1"]["settings"]["loss"]["reach_until"] = 0.5
+    assert complete_study(rows) == {}
+
+
 def test_wrong_settings_of_a_run_are_marked():
     """All tiles in one segment is what the page has to say first."""
     run = make_run()

@@ -151,13 +151,57 @@ def test_time_and_memory_of_pictures_are_of_a_process_of_its_own(measured, tmp_p
     assert line.endswith(f"{row['peak_mb'] / 1000:.1f} GB for 60×40 pixels.")
 
 
+def stored(params, name, acc):
+    """A row as the file has it, measured with some settings."""
+    scores = {"pixel_acc": acc, "mean_iou": acc / 2, "seconds": 60.0}
+    return json.loads(json.dumps(scores | {"settings": segmentation._settings(params, name)}))
+
+
+def write(measured, part, runs):
+    measured.write_text(json.dumps({"machine": {}, "runs": {part: runs}}))
+
+
 def test_the_table_of_the_study_has_all_values(measured):
-    rows = {"0": {"pixel_acc": 0.9}, "1": {"pixel_acc": 0.8}}
-    runs = {f"{a} {r}": rows for a in segmentation.ALPHAS for r in segmentation.REACHES}
-    measured.write_text(json.dumps({"machine": {}, "runs": {"study": runs}}))
+    variants = segmentation._study().items()
+    runs = {n: {"0": stored(p, n, 0.9), "1": stored(p, n, 0.8)} for n, p in variants}
+    write(measured, "study", runs)
     table = page.study().splitlines()
     assert table[0] == "| alpha; 2 seeds | T = 0 | T = 1 | T = 2 | T = 3 |"
     assert table[2] == "| 1 | " + " | ".join(["85.0 ± 7.1 %"] * 4) + " |"
+
+
+def test_rows_of_other_settings_are_not_in_the_table_of_the_study(measured):
+    variants = segmentation._study()
+    runs = {n: {"0": stored(p, n, 0.9), "1": stored(p, n, 0.8)} for n, p in variants.items()}
+    name = "5.0 2"
+    other = segmentation.study_params(settings({"model.overclusters": 9}), 5.0, 2)
+    runs[name]["1"] = stored(other, name, 0.1)
+    # A value that the study no longer has.
+    runs["7.0 2"] = {"0": stored(segmentation.study_params(settings(), 7.0, 2), "7.0 2", 0.1)}
+    write(measured, "study", runs)
+    table = page.study().splitlines()
+    assert table[0].startswith("| alpha; 1 seed |")
+    assert "90.0 %" in table[2]
+    runs[name]["0"] = stored(other, name, 0.1)
+    write(measured, "study", runs)
+    assert page.study() == "Not measured yet: `python -m tools.bench.segmentation study`."
+
+
+def test_rows_of_other_settings_are_not_in_the_table_of_peers(measured):
+    runs = {n: {"0": stored(settings(), n, 0.9)} for n in ("iic", *segmenters.SEGMENTERS)}
+    other, more = settings({"model.clusters": 5}), settings({"model.overclusters": 9})
+    runs["iic"]["1"] = stored(more, "iic", 0.1)
+    # Overclusters are no setting of a peer, but segments are.
+    runs["slic"] |= {"1": stored(more, "slic", 0.9), "2": stored(other, "slic", 0.1)}
+    write(measured, "default", runs)
+    rows = [line.split(" | ") for line in page.peers("default").splitlines()[2:]]
+    assert {row[1] for row in rows} == {"90.0 %", "90.0 ± 0.0 %"}
+    assert [row[4] for row in rows] == ["1", "1", "1", "1", "2"]
+    runs["energies"] = {"0": stored(other, "energies", 0.9)}
+    write(measured, "default", runs)
+    assert (
+        page.peers("default") == "Not measured yet: `python -m tools.bench.segmentation default`."
+    )
 
 
 def test_rows_measured_before_groups_existed_stay_those_of_a_network_without_groups():

@@ -69,8 +69,8 @@ def test_kills_cover_all_stages_and_the_training_on_mnist(monkeypatch):
     )
     kills.on_digits(random.Random(0))
     kills.on_mnist(random.Random(0))
-    (tour, six), (fast, one) = seen
-    assert len(six) == 5 * len(kills.STAGES)
-    assert set(six) == set(kills.STAGES)
+    (tour, every), (fast, one) = seen
+    assert len(every) == 5 * len(kills.STAGES)
+    assert set(every) == set(kills.STAGES)
     assert one == ["train"] * 5
     assert all(Path(f"recipes/{name}.yaml").is_file() for name in (tour, fast))

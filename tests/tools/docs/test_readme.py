@@ -137,9 +137,10 @@ def test_recipes_table_has_shares_of_the_articles_time(folder, monkeypatch):
     assert readme.recipes().splitlines()[2:] == [
         "| `fast` | 50.00 % | 50.00 % | 1 | 1/92.9 | 1.5 |",
         "",
-        "The article's time is computed from its step: 111 minutes. Its recipe, `article`, had "
-        "97.50 % after 100 epochs (one run",
-        "of an [earlier version](reports/studies/article-recipe.md)).",
+        "Shares are measured side by side, minutes are the median of the seeds. The article's time "
+        "is computed from its step: 111",
+        "minutes. Its recipe, `article`, had 97.50 % after 100 epochs (one run of an [earlier",
+        "version](reports/studies/article-recipe.md)).",
     ]
 
 
