@@ -15,7 +15,7 @@ segmentation/recipes/ for segmentation/params.yaml; "default" overrides none.
   dvc exp run $(iic recipe fast)            run one in the workspace
   iic recipe fast -S loss.alpha=1.0 --run   run one in a temporary folder
 
-With --run, an earlier experiment NAME is replaced.
+With --run, an earlier experiment NAME is replaced once the new one has finished.
 """
 
 

@@ -17,7 +17,7 @@ def seeds(recipe: str, count: int, first: int, again: bool) -> None:
 
     RECIPE is the name of a file in recipes/, or "default", the parameters in params.yaml. Each
     seed is a DVC experiment in a temporary folder, so the workspace stays as it is. Seeds that the
-    table already has are skipped, unless the recipe's parameters have changed.
+    table already has are skipped, unless the recipe's parameters or your own images have changed.
     """
     from iic.experiments.seeds import run_seeds
 

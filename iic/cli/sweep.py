@@ -74,9 +74,9 @@ def sweep(
     """Run the missing experiments of GRID, a file in studies/, on several machines.
 
     Each experiment runs in a clone of the commit that is checked out here, and its results are
-    published in Git and DVC. Finished experiments never run again: after an interruption, run the
-    same command again. `iic study GRID` then writes the page. docs/scaling.md explains how to
-    start a cluster.
+    published in Git and DVC. Experiments that have finished on this commit, or that the table of
+    `iic study` has, do not run again: after an interruption, run the same command again. `iic
+    study GRID` then writes the page. docs/scaling.md explains how to start a cluster.
     """
     from iic.experiments.sweep.cluster import Needs
     from iic.experiments.sweep.driver import SweepSettings, run_sweep

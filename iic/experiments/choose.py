@@ -6,30 +6,39 @@ clusterings of a pair, measures how much of a clustering comes from the images a
 training that puts all images into one cluster has no clustering, so its pair has no stability.
 """
 
-import hashlib
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from iic.core.errors import InputError
 from iic.core.files import write_bytes, write_table
-from iic.core.links import files_below
 from iic.experiments.grid import Experiment
 from iic.experiments.queue import remove_results, run_missing
 from iic.experiments.reading import columns_of, metrics_of
-from iic.experiments.recipes import options_of, read_settings, recipe_params, with_overrides
-from iic.experiments.seeds import recipe_of
+from iic.experiments.recipes import (
+    leaves,
+    options_of,
+    read_settings,
+    recipe_params,
+    with_overrides,
+)
+from iic.experiments.seeds import fingerprint_of, recipe_of
 from iic.pipeline.paths import HISTORY, STUDIES
 from iic.render.figures import BLUE, ORANGE
 from iic.render.pictures import png
 
 TABLE = STUDIES / "choose-k.csv"
 FIGURE = STUDIES / "choose-k.png"
+# Keys that each training has a value of its own for, and the remedy for a setting of them.
+_OWN = {
+    "model.clusters": "name the numbers of clusters as in `iic choose 5 8 10`",
+    "train.second_seed": "leave it out; it follows `seed`, which you may set",
+}
 
 
 @dataclass(frozen=True)
@@ -101,8 +110,10 @@ def pairs_of_runs(
     numbers: Sequence[int], recipe: str, settings: Sequence[str], pairs: int
 ) -> list[Experiment]:
     """Return an experiment for each number of clusters and each pair of seeds; see `choose_k`."""
-    base = with_overrides(recipe_params(recipe), read_settings(settings), "settings")
-    images = _fingerprint(Path(base.data.path)) if base.data.name == "custom" else ""
+    overrides = read_settings(settings)
+    _check_free(overrides)
+    base = with_overrides(recipe_params(recipe), overrides, "settings")
+    images = fingerprint_of(base.data)
     experiments = []
     for k in sorted(set(numbers)):
         for pair in range(pairs):
@@ -117,16 +128,11 @@ def pairs_of_runs(
     return experiments
 
 
-def _fingerprint(path: Path) -> str:
-    """Return a hash of the names, sizes and times of the files at a path, also behind links."""
-    files = sorted(files_below(path)) if path.is_dir() else [path]
-    content = hashlib.sha256()
-    for file in files:
-        if file.is_file():
-            about = file.stat()
-            name = file.relative_to(path).as_posix()
-            content.update(f"{name} {about.st_size} {about.st_mtime_ns}\n".encode(errors="replace"))
-    return f"-{content.hexdigest()[:8]}"
+def _check_free(overrides: Mapping[str, object]) -> None:
+    """Raise an InputError for a setting that would be replaced."""
+    for key, _ in leaves(overrides):
+        if key in _OWN:
+            raise InputError(f"{key}: `iic choose` sets it for each training; {_OWN[key]}")
 
 
 def _read_choice(experiment: Experiment) -> Choice:
@@ -163,7 +169,7 @@ def summary_lines(choices: Sequence[Choice]) -> list[str]:
         )
         stable = _stabilities(group)
         mean = f"{np.mean(stable):.3f}" if stable else "-"
-        around = f" ± {np.std(stable):.3f}" if len(stable) > 1 else ""
+        around = f" ± {np.std(stable, ddof=1):.3f}" if len(stable) > 1 else ""
         lines.append(
             f"{k:4d}  {used:4.3g}  {information:13.3f} nats  {100 * share:5.1f} %"
             f"  {mean:>9}{around}  {len(group):4d}"

@@ -1,7 +1,9 @@
 """Run Git and DVC as separate processes."""
 
 import os
+import secrets
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,6 +12,7 @@ from pathlib import Path
 from iic.core.errors import InputError
 from iic.core.params import Params
 from iic.experiments.checks import check_ready
+from iic.experiments.git import experiment_references
 from iic.experiments.recipes import options_of
 from iic.experiments.sweep.task import environment
 
@@ -57,7 +60,9 @@ def try_to_run(*command: str) -> None:
 
 
 def run_experiment(name: str, params: Params, variables: Mapping[str, str] | None = None) -> None:
-    """Run a DVC experiment in a temporary folder; it replaces an earlier one of the same name.
+    """Run a DVC experiment in a temporary folder.
+
+    Once it has results, they replace earlier ones of the same name, of this commit or another.
 
     Args:
         name: Name of the experiment.
@@ -69,12 +74,17 @@ def run_experiment(name: str, params: Params, variables: Mapping[str, str] | Non
     """
     check_ready([params])
     options = options_of(params)
-    # `dvc exp run --force` would replace the earlier one too, but would not use the run-cache.
-    try_to_run("dvc", "exp", "remove", "--quiet", name)
-    command = ["dvc", "exp", "run", "--temp", "--name", name, *options]
+    earlier = experiment_references().get(name, [])
+    # `dvc exp run --force` would replace an earlier one too, but would not use the run-cache.
+    used = f"{name}-{secrets.token_hex(4)}" if earlier else name
+    command = ["dvc", "exp", "run", "--temp", "--name", used, *options]
     done = subprocess.run(command, check=False, env=_environment(variables))  # noqa: S603 - a list, no shell
     if done.returncode != 0:
         raise InputError(f"{' '.join(command)}: failed, see above; finished results are kept")
+    if earlier:
+        output_of("dvc", "exp", "remove", *earlier)
+        output_of("dvc", "exp", "rename", used, name)
+        sys.stderr.write(f"{used} is now {name}, in place of the earlier one\n")
 
 
 def _environment(variables: Mapping[str, str] | None) -> dict[str, str]:

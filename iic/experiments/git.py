@@ -1,6 +1,7 @@
 """The Git repository around the working directory: its folders, locks and processes."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,9 @@ _OWN_LOCKS = ("index.lock", "HEAD.lock")
 _SHARED_LOCKS = ("config.lock", "packed-refs.lock", "shallow.lock")
 # Processes of DVC's queue; they work in folders of their own.
 _QUEUE = ("queue-worker", "exec-run")
+# Reference of a DVC experiment: the commit that it starts from, and its name. DVC's own references
+# have fewer parts.
+_EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38,}/([^/]+)")
 
 
 class GitFolders(NamedTuple):
@@ -77,6 +81,15 @@ def current_commit() -> str:
     changed = git("status", "--porcelain", "--untracked-files=no", "--no-renames", ".").stdout
     edited = [line for line in changed.splitlines() if not line[3:].startswith(results)]
     return git("rev-parse", "--short=7", "HEAD").stdout.strip() + "+" * bool(edited)
+
+
+def experiment_references() -> dict[str, list[str]]:
+    """Return the references of all DVC experiments by name; each commit may have one of a name."""
+    found: dict[str, list[str]] = {}
+    for reference in git("for-each-ref", "--format=%(refname)", "refs/exps").stdout.splitlines():
+        if match := _EXPERIMENT.fullmatch(reference):
+            found.setdefault(match[1], []).append(reference)
+    return found
 
 
 def _why_refused(complaint: str) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -14,7 +15,7 @@ from iic.core.validation import explain_first
 from iic.core.yaml_text import read_tree
 from iic.experiments.claims import Claim
 from iic.experiments.recipes import options_of, recipe_params, with_overrides
-from iic.experiments.seeds import recipe_of
+from iic.experiments.seeds import fingerprint_of, recipe_of
 
 # The names become parts of Git references, through the names of DVC experiments.
 _NAME = r"^[a-z0-9][a-z0-9-]*$"
@@ -58,6 +59,9 @@ class Grid(BaseModel):
     def _is_consistent(self) -> Self:
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds: a seed is listed twice; list each once")
+        for where, overrides in self._overrides().items():
+            if "seed" in overrides:
+                raise ValueError(f"{where}.seed: `seeds` sets it for each run; remove it here")
         for claim in self.claims:
             if claim.needs_spread and len(self.seeds) < 2:
                 raise ValueError(f"seeds: the claim {claim.says!r} needs at least two seeds")
@@ -65,6 +69,11 @@ class Grid(BaseModel):
         for figure, names in self.figures.items():
             self._check_known(f"figures.{figure}", names)
         return self
+
+    def _overrides(self) -> dict[str, _Overrides]:
+        """Return the overrides by the place where they are written."""
+        variants = {f"variants.{name}": keys or {} for name, keys in self.variants.items()}
+        return {"settings": self.settings, **variants}
 
     def _check_known(self, where: str, names: list[str]) -> None:
         for name in names:
@@ -77,7 +86,7 @@ class Experiment:
     """One variant with one seed.
 
     Attributes:
-        name: Name of the DVC experiment, which contains a hash of the parameters.
+        name: Name of the DVC experiment, with a hash of the parameters and of your own images.
         variant: Name of the variant.
         seed: Seed of the run, a non-negative integer.
         params: All parameters of the run.
@@ -131,10 +140,12 @@ def experiments_of(grid: Grid, path: Path) -> list[Experiment]:
     base = with_overrides(recipe_params(grid.recipe), grid.settings, f"{path}: settings")
     owner: dict[str, str] = {}
     experiments = []
+    # Variants mostly have the same images, which take time to read.
+    images_of = cache(fingerprint_of)
     for variant, overrides in grid.variants.items():
         source = f"{path}: variants.{variant}"
         params = with_overrides(base, overrides or {}, source)
-        key = recipe_of(params)
+        key = recipe_of(params) + images_of(params.data)
         if key in owner:
             raise InputError(f"{source}: the same settings as {owner[key]}; keep one of them")
         owner[key] = variant

@@ -10,7 +10,7 @@ from iic.experiments.grid import Experiment
 from iic.experiments.reading import columns_of, metrics_of
 from iic.model.matching import contingency_table, majority_match, purity
 from iic.pipeline.paths import HISTORY
-from iic.report.sevens import HANDWRITTEN, SEVEN, crossed, gathering
+from iic.report.sevens import CHECKED, SEVEN, crossed, gathering
 
 ARTICLE_EPOCHS = 100
 # Former names of columns of reports/accuracy.csv, which older runs and tables have.
@@ -61,17 +61,20 @@ def result_of(experiment: Experiment, test_images: np.ndarray) -> Result:
         contingency_table(labels, predictions[head].astype(int), len(classes), k)
         for head, k in heads.items()
     )
-    is_handwritten = experiment.params.data.name in HANDWRITTEN
+    metrics = metrics_of(name)
+    has_sevens = experiment.params.data.name in CHECKED
     columns = {
         **accuracies(curves["acc"]),
-        "train_acc": metrics_of(name)["train_acc"],
+        # If only the test images have labels, there is none.
+        "train_acc": metrics.get("train_acc", np.nan),
         "nmi": curves["nmi"][-1],
         "ari": curves["ari"][-1],
         **merged_and_split(clusters),
         "evenness": curves["cluster_marginal_entropy"][-1] / np.log(clusters.shape[1]),
-        "over_acc": purity(overclusters),
+        "over_acc": metrics["over_acc"],
+        "over_purity": purity(overclusters),
         "over_digits": np.isin(np.arange(len(classes)), majority_match(overclusters)).sum(),
-        **(measure_crossed_sevens(predictions, test_images) if is_handwritten else _NO_SEVENS),
+        **(measure_crossed_sevens(predictions, test_images) if has_sevens else _NO_SEVENS),
     }
     return Result(
         name,

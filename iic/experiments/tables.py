@@ -1,19 +1,19 @@
 """A study's results as two CSV files: one row per run, and one row per epoch of each run."""
 
-import csv
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from iic.core.errors import InputError
-from iic.core.files import read_text, write_table
+from iic.core.files import write_table
 from iic.experiments.claims import COLUMNS
 from iic.experiments.measures import RENAMED, Result
+from iic.experiments.rows import damaged, number_in, seed_in, stored_rows
 
 _RUN = ("experiment", "variant", "seed")
 _EPOCH = ("variant", "seed", "epoch")
+_COMMAND = "iic study"
 
 
 def write_results(results: Sequence[Result], runs: Path, epochs: Path) -> None:
@@ -52,29 +52,36 @@ def read_results(runs: Path, epochs: Path) -> dict[str, Result]:
         return {}
     curves = _read_curves(epochs)
     results = {}
-    for row in _read_rows(runs):
+    for row in map(_with_purity, stored_rows(runs, _COMMAND)):
         if not {*_RUN, *COLUMNS} <= row.keys() or (row["variant"], row["seed"]) not in curves:
             continue
         results[row["experiment"]] = Result(
             row["experiment"],
             row["variant"],
-            int(_number(row["seed"], runs)),
-            {name: _number(row[name], runs) for name in COLUMNS},
+            seed_in(row, runs),
+            {name: number_in(row[name], runs) for name in COLUMNS},
             curves[row["variant"], row["seed"]],
         )
     return results
 
 
+def _with_purity(row: dict[str, str]) -> dict[str, str]:
+    """Give the value that older tables call `over_acc`, a purity, its present name."""
+    if "over_purity" in row or "over_acc" not in row:
+        return row
+    return row | {"over_purity": row["over_acc"], "over_acc": "nan"}
+
+
 def _read_curves(path: Path) -> dict[tuple[str, str], dict[str, np.ndarray]]:
     """Return the curves (epochs,) by name, by variant and seed."""
     found: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in _read_rows(path):
+    for row in stored_rows(path, _COMMAND):
         if not row.keys() >= set(_EPOCH):
-            raise InputError(_damaged(path))
+            raise damaged(path)
         curves = found[row["variant"], row["seed"]]
         for name, text in row.items():
             if name not in _EPOCH:
-                curves[RENAMED.get(name, name)].append(_number(text, path))
+                curves[RENAMED.get(name, name)].append(number_in(text, path))
     return {
         key: {name: np.array(values) for name, values in curves.items()}
         for key, curves in found.items()
@@ -83,19 +90,3 @@ def _read_curves(path: Path) -> dict[tuple[str, str], dict[str, np.ndarray]]:
 
 def _write(path: Path, names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     write_table(path, dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
-
-
-def _read_rows(path: Path) -> Iterator[dict[str, str]]:
-    text = read_text(path, "run `iic study`", f"run `git restore {path}`")
-    yield from csv.DictReader(text.splitlines())
-
-
-def _number(text: str, path: Path) -> float:
-    try:
-        return float(text)
-    except (TypeError, ValueError) as error:
-        raise InputError(_damaged(path)) from error
-
-
-def _damaged(path: Path) -> str:
-    return f"{path}: damaged; run `git restore {path}`"

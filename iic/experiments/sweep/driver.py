@@ -1,13 +1,15 @@
 """Driver of `iic sweep`: runs a grid on a Ray cluster, or with Ray on this machine.
 
 Each experiment runs in a clone of the commit and publishes its results to the Git repository and
-the DVC remote. A published experiment is complete and never runs again.
+the DVC remote. A published experiment is complete; it does not run again for the same commit, nor
+once the table of the study has it.
 """
 
+import math
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from configparser import ConfigParser, Error
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +20,7 @@ from iic.core.files import read_text, write_text
 from iic.core.plurals import counted
 from iic.experiments.checks import check_data, check_repository
 from iic.experiments.git import git_folders
-from iic.experiments.grid import Experiment, experiments_of, read_grid
+from iic.experiments.grid import Experiment, Grid, experiments_of, read_grid
 from iic.experiments.sweep.cluster import (
     Needs,
     check_ray_installed,
@@ -75,7 +77,7 @@ class SweepSettings:
 
 
 def run_sweep(path: Path, settings: SweepSettings, *, dry_run: bool = False) -> None:
-    """Run the missing experiments of a grid and pull the results of all of them.
+    """Run the missing experiments of a grid and pull the results that its table lacks.
 
     Args:
         path: Grid, a YAML file in studies/.
@@ -86,15 +88,18 @@ def run_sweep(path: Path, settings: SweepSettings, *, dry_run: bool = False) -> 
         InputError: The grid, the repository or a remote cannot be used, raised before any work; or
             experiments have failed, raised after all others have finished.
     """
-    experiments = experiments_of(read_grid(path), path)
+    grid = read_grid(path)
+    experiments = experiments_of(grid, path)
     _check(settings)
     check_repository()
     check_data((e.params for e in experiments), elsewhere=settings.cluster is not None)
     if not dry_run:
         check_ray_installed()
     checkout = checkout_of(settings)
+    recorded = _recorded(grid, path)
+    wanted = [e for e in experiments if e.name not in recorded]
     finished = finished_in(checkout)
-    missing = [e for e in experiments if e.name not in finished]
+    missing = [e for e in wanted if e.name not in finished]
     _say(
         f"{counted(len(experiments), 'experiment')} on {checkout.commit[:7]}: "
         f"{len(experiments) - len(missing)} have results, {len(missing)} to run"
@@ -107,9 +112,10 @@ def run_sweep(path: Path, settings: SweepSettings, *, dry_run: bool = False) -> 
     for outcome in failed:
         last = outcome.log.rstrip().splitlines()[-_SHOWN_LINES:]
         _say("\n".join([f"\n{outcome.name}:", *(f"    {line}" for line in last)]))
-    if settings.cluster is not None:
-        gone = {outcome.name for outcome in failed}
-        _pull([e.name for e in experiments if e.name not in gone], checkout, settings)
+    gone = {outcome.name for outcome in failed}
+    published = [e.name for e in wanted if e.name not in gone]
+    if settings.cluster is not None and published:
+        _pull(published, checkout, settings)
     if failed:
         names = ", ".join(outcome.name for outcome in failed)
         raise InputError(
@@ -128,7 +134,10 @@ def _check(settings: SweepSettings) -> None:
         raise InputError(
             f"--scratch {settings.scratch}: must be an absolute path, which all machines use"
         )
-    gpus = settings.needs.gpus
+    gpus, memory = settings.needs.gpus, settings.needs.memory
+    for option, amount in (("--gpus", gpus), ("--memory", memory)):
+        if amount is not None and not math.isfinite(amount):
+            raise InputError(f"{option} {amount}: must be a finite number, such as 1")
     if gpus is not None and gpus != int(gpus) and not 0.01 <= gpus < 1:
         raise InputError(f"--gpus {gpus:g}: must be an integer, or a fraction from 0.01 to 1")
 
@@ -217,6 +226,16 @@ def _remote(name: str | None) -> str:
             f"DVC remote {chosen}: {url} is another folder in each clone; use an absolute path"
         )
     return chosen
+
+
+def _recorded(grid: Grid, path: Path) -> Collection[str]:
+    """Return the names of the experiments that the tables of the study have, of any commit."""
+    # Imported here, since it takes seconds, which the command would need to refuse a setting.
+    from iic.experiments.study import files_of_study
+    from iic.experiments.tables import read_results
+
+    files = files_of_study(grid, path)
+    return read_results(files.table, files.curves).keys()
 
 
 def finished_in(checkout: Checkout) -> set[str]:

@@ -97,6 +97,7 @@ def test_options_of_the_same_name_look_the_same(word):
         ("recipe fast -S loss.alhpa=1", 1, "loss.alhpa: unknown key"),
         ("seeds fasst", 1, "fasst: no such recipe"),
         ("choose 5 --recipe fasst", 1, "fasst: no such recipe"),
+        ("choose 5 -S model.clusters=12", 1, "model.clusters: `iic choose` sets it"),
         ("study studies/mine.yaml", 1, "studies/mine.yaml: not found; the grids are in studies/"),
         ("sweep studies/mine.yaml --dry-run", 1, "studies/mine.yaml: not found"),
         ("predict scans --max-images 5", 1, "scans"),

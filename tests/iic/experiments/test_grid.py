@@ -6,8 +6,10 @@ import pytest
 from conftest import ROOT
 
 from iic.core.errors import InputError
+from iic.core.params import DataParams
 from iic.experiments.grid import experiments_of, read_grid
 from iic.experiments.recipes import recipe_params
+from iic.experiments.seeds import fingerprint_of
 from iic.pairs.schedule import Schedule
 
 GRID = Path("studies/article.yaml")
@@ -97,6 +99,35 @@ def test_names_and_options_depend_on_values_and_not_on_their_spelling(write_grid
     assert "seed=3" in options
 
 
+def test_other_images_at_the_same_path_are_other_experiments(write_grid, tmp_path, monkeypatch):
+    read = []
+
+    def fingerprint(data: DataParams) -> str:
+        read.append(data)
+        return fingerprint_of(data)
+
+    monkeypatch.setattr("iic.experiments.grid.fingerprint_of", fingerprint)
+    (tmp_path / "scans").mkdir()
+    path = write_grid(
+        f"recipe: fast\nseeds: [0, 1]\n"
+        f"settings: {{data: {{name: custom, path: {tmp_path}/scans}}}}\n"
+        "variants: {a: {}, b: {loss: {alpha: 2.0}}, mnist: {data: {name: mnist}}}\n"
+    )
+
+    def names() -> list[str]:
+        return [experiment.name for experiment in experiments_of(read_grid(path), path)]
+
+    (tmp_path / "scans/a.png").write_bytes(b"one")
+    first = names()
+    # Once for both variants with the same images.
+    assert len(read) == 2
+    assert names() == first
+    (tmp_path / "scans/a.png").write_bytes(b"two")
+    second = names()
+    assert first[4:] == second[4:]
+    assert not set(first[:4]) & set(second)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -139,6 +170,14 @@ def test_names_and_options_depend_on_values_and_not_on_their_spelling(write_grid
             "recipe: fast\nseeds: [0]\nvariants: {a: {}}\n"
             "claims: [{says: s, variant: a, column: acc, about: 0.5, give: 0.1}]\n",
             "seeds: the claim 's' needs at least two",
+        ),
+        (
+            "recipe: fast\nseeds: [0]\nsettings: {seed: 5}\nvariants: {a: {}}\n",
+            "settings.seed: `seeds` sets it for each run; remove it here",
+        ),
+        (
+            "recipe: fast\nseeds: [0]\nvariants: {a: {}, b: {seed: 5}}\n",
+            "variants.b.seed: `seeds` sets it for each run; remove it here",
         ),
         ("[1, 2]\n", "expected sections"),
     ],

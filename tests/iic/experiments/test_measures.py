@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 
-from iic.experiments.measures import accuracies, measure_crossed_sevens, merged_and_split
+from iic.core.params import Params
+from iic.evaluation.paths import ACCURACY, PREDICTIONS
+from iic.experiments import measures
+from iic.experiments.grid import Experiment
+from iic.experiments.measures import (
+    Result,
+    accuracies,
+    measure_crossed_sevens,
+    merged_and_split,
+    result_of,
+)
+from iic.pipeline.paths import HISTORY
 from iic.report.sevens import bar_width, crossed
 
 
@@ -59,3 +70,46 @@ def test_a_seven_is_crossed_only_if_a_bar_goes_through_its_stem():
     np.testing.assert_array_equal(crossed(np.stack([seven(True), seven(False)])), [True, False])
     assert bar_width(seven(False) / 255) < 2
     assert bar_width(np.zeros((28, 28))) == 0
+
+
+@pytest.fixture
+def measured(params, monkeypatch):
+    """Measure a run of four test images, two of them crossed sevens, from the files of its stages.
+
+    By the test images, overcluster 1 is a seven; by the training images, it may be a one.
+    """
+    files = {
+        HISTORY: {"epoch": np.array([1.0]), "cluster_marginal_entropy": np.array([1.0])},
+        ACCURACY: {name: np.array([1.0]) for name in ("epoch", "acc", "nmi", "ari")},
+        PREDICTIONS: {
+            "label": np.array(["7", "7", "7", "1"]),
+            "cluster": np.array(["0", "0", "0", "1"]),
+            "overcluster": np.array(["1", "1", "2", "1"]),
+        },
+    }
+    images = np.stack([seven(bar) for bar in (True, True, False, False)])
+
+    def measure(data: str, metrics: dict[str, float]) -> Result:
+        monkeypatch.setattr(measures, "columns_of", lambda name, path, *_: dict(files[path]))
+        monkeypatch.setattr(measures, "metrics_of", lambda name: metrics)
+        settings: Params = params.with_values(data={"name": data})
+        return result_of(Experiment("run", "variant", 0, settings, []), images)
+
+    return measure
+
+
+def test_the_accuracy_of_overclusters_is_the_metric_and_the_purity_another_column(measured):
+    columns = measured("mnist", {"over_acc": 0.25, "train_acc": 0.5}).columns
+    assert columns["over_acc"] == 0.25
+    assert columns["over_purity"] == 0.75
+    assert columns["train_acc"] == 0.5
+
+
+def test_training_images_without_labels_have_no_accuracy(measured):
+    assert np.isnan(measured("mnist", {"over_acc": 0.25}).columns["train_acc"])
+
+
+@pytest.mark.parametrize(("data", "held"), [("mnist", 1.0), ("digits", np.nan), ("custom", np.nan)])
+def test_crossed_sevens_are_measured_only_where_the_detector_was_checked(measured, data, held):
+    columns = measured(data, {"over_acc": 0.25}).columns
+    np.testing.assert_equal([columns["crossed_held"], columns["crossed_pure"]], [held, held])

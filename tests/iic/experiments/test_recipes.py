@@ -220,32 +220,51 @@ def test_options_without_a_recipe_are_refused(arguments):
         recipe(*arguments)
 
 
-def test_a_recipe_runs_as_the_experiment_of_its_name(folder, monkeypatch, capsys):
-    ran = []
+EARLIER = [f"refs/exps/{digit * 2}/{digit * 38}/fast" for digit in "ab"]
+
+
+@pytest.fixture
+def dvc_ran(folder, monkeypatch):
+    """Return the commands of DVC and their exit status; `fast` has results of two commits."""
+    ran: list[list[str]] = []
+    status = {"run": 0}
 
     def run(command, **_):
         ran.append(list(command))
-        # An earlier experiment need not exist, so DVC's failure to remove it is ignored.
-        return commands.subprocess.CompletedProcess(command, 1 if "remove" in command else 0)
+        return commands.subprocess.CompletedProcess(command, status["run"])
 
     monkeypatch.setattr(commands, "check_ready", lambda settings: None)
+    monkeypatch.setattr(commands, "experiment_references", lambda: {"fast": EARLIER})
     monkeypatch.setattr(commands.subprocess, "run", run)
-    recipe("fast", "-S", "seed=3", "--run")
-    options = [*recipe_options("fast"), "-S", "seed=3"]
-    assert ran[0] == ["dvc", "exp", "remove", "--quiet", "fast"]
-    assert ran[1][:6] == ["dvc", "exp", "run", "--temp", "--name", "fast"]
-    assert sorted(ran[1][6:]) == sorted(options)
+    return ran, status
+
+
+def test_a_recipe_runs_as_the_experiment_of_its_name(dvc_ran, capsys):
+    ran, _ = dvc_ran
+    recipe("tour", "-S", "seed=3", "--run")
+    (command,) = ran
+    assert command[:6] == ["dvc", "exp", "run", "--temp", "--name", "tour"]
+    assert sorted(command[6:]) == sorted([*recipe_options("tour"), "-S", "seed=3"])
     assert capsys.readouterr().out == ""
 
 
-def test_a_failed_run_is_named(folder, monkeypatch):
-    def run(command, **_):
-        return commands.subprocess.CompletedProcess(command, 1)
+def test_a_recipe_replaces_earlier_experiments_once_it_has_results(dvc_ran, capsys):
+    ran, _ = dvc_ran
+    recipe("fast", "--run")
+    (*words, used), *rest = [command[:6] for command in ran]
+    assert words == ["dvc", "exp", "run", "--temp", "--name"]
+    assert used.startswith("fast-")
+    assert rest == [["dvc", "exp", "remove", *EARLIER], ["dvc", "exp", "rename", used, "fast"]]
+    assert capsys.readouterr().err == f"{used} is now fast, in place of the earlier one\n"
 
-    monkeypatch.setattr(commands, "check_ready", lambda settings: None)
-    monkeypatch.setattr(commands.subprocess, "run", run)
-    with pytest.raises(InputError, match="^dvc exp run --temp --name default: failed, see above; "):
-        recipe("default", "--run")
+
+@pytest.mark.parametrize("name", ["default", "fast"])
+def test_a_failed_run_is_named_and_keeps_earlier_results(dvc_ran, name):
+    ran, status = dvc_ran
+    status["run"] = 1
+    with pytest.raises(InputError, match=f"^dvc exp run --temp --name {name}.*: failed, see abo"):
+        recipe(name, "--run")
+    assert [command[2] for command in ran] == ["run"]
 
 
 def test_recipes_that_isolate_one_part_differ_only_in_it(folder):

@@ -1,7 +1,10 @@
 """Runs of a recipe with several seeds, their table, and the command `iic seeds`."""
 
+import os
+import re
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -9,16 +12,35 @@ from click import Abort
 from conftest import override
 
 from iic.cli.main import cli
-from iic.core.params import parse_params
+from iic.core.errors import InputError
+from iic.core.params import Params, Section, parse_params
 from iic.experiments import commands, seeds
 from iic.experiments.git import current_commit, git
-from iic.experiments.recipes import recipe_options
-from iic.experiments.seeds import read_rows, recipe_of, rows_of, run_seed, write_rows
+from iic.experiments.recipes import recipe_options, recipe_params
+from iic.experiments.seeds import (
+    fingerprint_of,
+    read_rows,
+    recipe_of,
+    rows_of,
+    run_seed,
+    table_of,
+    write_rows,
+)
 from iic.pipeline.costs import COSTS, Cost, read_costs
 from tools.docs import results
 
 METRICS = ("acc", "nmi", "ari", "over_acc", "train_acc", "loss")
 COLUMNS = (*METRICS, "seconds")
+
+
+@pytest.fixture
+def hash_of(params_text):
+    """Return the hash of the committed parameters with changes, by the dotted name of a key."""
+
+    def recipe(changes: dict[str, object]) -> str:
+        return recipe_of(parse_params(override(params_text, changes), "p"))
+
+    return recipe
 
 
 def row(seed: int, value: float) -> dict[str, str]:
@@ -73,6 +95,114 @@ def test_the_hash_covers_all_parameters_that_decide_a_result(params_text):
         assert recipe(**custom, **changed) != recipe(**custom)
 
 
+def nullable_keys() -> list[str]:
+    """Return the dotted keys of parameters that may be null."""
+    sections = {name: field.annotation for name, field in Params.model_fields.items()}
+    return [
+        f"{section}.{key}"
+        for section, kind in sections.items()
+        if isinstance(kind, type) and issubclass(kind, Section)
+        for key, field in kind.model_fields.items()
+        if type(None) in get_args(field.annotation)
+    ]
+
+
+def test_zero_and_null_of_a_key_are_different_recipes(hash_of):
+    assert {"model.poolings", "train.second_seed"} <= set(nullable_keys())
+    compared = []
+    for key in nullable_keys():
+        try:
+            zero = hash_of({"seed": 5, key: 0})
+        except InputError:
+            continue  # 0 is no value of this key.
+        compared.append(key)
+        assert zero != hash_of({key: None}), key
+    assert compared == ["model.poolings", "train.second_seed"]
+
+
+def custom(path: Path) -> dict[str, object]:
+    return {"data.name": "custom", "data.path": str(path)}
+
+
+def test_the_fingerprint_is_that_of_the_contents_of_your_images(params_text, tmp_path):
+    def fingerprint(changes: dict[str, object]) -> str:
+        return fingerprint_of(parse_params(override(params_text, changes), "p").data)
+
+    image = tmp_path / "scans/a.png"
+    image.parent.mkdir()
+    image.write_bytes(b"one")
+    assert fingerprint({"data.path": str(image.parent)}) == ""
+    assert fingerprint(custom(tmp_path / "elsewhere")) == ""
+    first = fingerprint(custom(image.parent))
+    assert re.fullmatch("-[0-9a-f]{8}", first)
+    # As after `git clone`, which gives files other times, and in another folder.
+    os.utime(image, (0, 0))
+    image.parent.rename(tmp_path / "moved")
+    assert fingerprint(custom(tmp_path / "moved")) == first
+    image = tmp_path / "moved/a.png"
+    image.write_bytes(b"two")
+    changed = fingerprint(custom(image.parent))
+    alone = fingerprint(custom(image))
+    image.rename(image.with_name("b.png"))
+    assert len({first, changed, alone, fingerprint(custom(image.parent))}) == 4
+
+
+def test_rows_of_other_images_at_the_same_path_do_not_count(folder, params_text, monkeypatch):
+    scans = folder / "scans"
+    scans.mkdir()
+    (scans / "a.png").write_bytes(b"one")
+    (folder / "params.yaml").write_text(override(params_text, custom(scans)))
+    monkeypatch.setattr(seeds, "run_seed", lambda *_: {"confidence": "0.5"})
+    monkeypatch.setattr(seeds, "current_commit", lambda: "1a2b3c4")
+    seeds.run_seeds("default", 0, 2)
+    assert list(rows_of("default")) == [0, 1]
+    (scans / "b.png").write_bytes(b"two")
+    assert rows_of("default") == {}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text.replace("\n", "\n<<<<<<< HEAD\n", 1),
+        lambda text: text.replace("seed", "sead", 1),
+        lambda text: text.replace("recipe", "receipt", 1),
+        lambda text: text.replace("r,1,", "r,one,"),
+        lambda text: text.replace("0.25", "much", 1),
+    ],
+)
+def test_a_damaged_table_is_refused_and_stays_as_it_is(tmp_path, damage):
+    path = tmp_path / "seeds.csv"
+    write_rows(path, "r", {3: row(3, 0.5), 1: row(1, 0.25)})
+    content = damage(path.read_text())
+    assert content != path.read_text()
+    path.write_text(content)
+    refused = rf"^{re.escape(str(path))}: damaged; run `git restore .*seeds\.csv`$"
+    with pytest.raises(InputError, match=refused):
+        read_rows(path, "other")
+    with pytest.raises(InputError, match=refused):
+        write_rows(path, "other", {})
+    assert path.read_text() == content
+
+
+def test_a_small_negative_metric_is_stored_as_a_number(folder, monkeypatch):
+    metrics = {"ari": -3.21234567e-05, "loss": -2.5, "count": 10, "large": 1234567.0}
+    monkeypatch.setattr(seeds, "run_experiment", lambda *_: None)
+    monkeypatch.setattr(seeds, "metrics_of", lambda name: metrics)
+    monkeypatch.setattr(seeds, "current_commit", lambda: "1a2b3c4")
+    seeds.run_seeds("default", 0, 1)
+    assert "'" not in table_of("default").read_text()
+    stored = rows_of("default")[0]
+    assert {name: stored[name] for name in metrics} == {
+        "ari": "-0.0000321235", "loss": "-2.5", "count": "10", "large": "1234570"
+    }  # fmt: skip
+
+
+def test_a_number_with_an_apostrophe_in_an_older_table_is_a_number(tmp_path):
+    path = tmp_path / "seeds.csv"
+    path.write_text("recipe,seed,ari\nr,0,'-3.2e-05\n")
+    assert read_rows(path, "r") == {0: {"recipe": "r", "seed": "0", "ari": "-3.2e-05"}}
+
+
 def test_committed_tables_belong_to_the_current_recipes():
     """A new parameter, off by default, must not make older results unknown."""
     for table in sorted(Path("reports/seeds").glob("*.csv")):
@@ -108,7 +238,8 @@ def test_all_rows_of_the_overview_in_the_readme_are_of_one_code():
 def test_finished_seeds_are_skipped_and_a_failure_keeps_the_rows(folder, monkeypatch, capsys):
     ran: list[tuple[str, int]] = []
 
-    def run_seed(recipe: str, seed: int) -> dict[str, str]:
+    def run_seed(recipe: str, params: Params, seed: int) -> dict[str, str]:
+        assert params == recipe_params(recipe)
         ran.append((recipe, seed))
         if seed == 2:
             raise KeyboardInterrupt
@@ -134,6 +265,28 @@ def test_finished_seeds_are_skipped_and_a_failure_keeps_the_rows(folder, monkeyp
     assert list(rows_of("fast")) == [1]
 
 
+def test_an_edit_during_the_run_does_not_reach_the_seeds_of_the_old_hash(
+    folder, params_text, monkeypatch
+):
+    ran = []
+
+    def run_experiment(name: str, params: Params, variables: dict[str, str]) -> None:
+        ran.append((name, params.loss.alpha, params.seed))
+        # Both files of the recipe are edited while the first seed runs.
+        (folder / "params.yaml").write_text(override(params_text, {"loss.alpha": 9.0}))
+        (folder / "recipes/mine.yaml").write_text("loss: {alpha: 8.0}\n")
+
+    (folder / "recipes/mine.yaml").write_text("loss: {alpha: 7.0}\n")
+    key = recipe_of(recipe_params("mine"))
+    monkeypatch.setattr(seeds, "run_experiment", run_experiment)
+    monkeypatch.setattr(seeds, "metrics_of", lambda name: {"acc": 0.5})
+    monkeypatch.setattr(seeds, "current_commit", lambda: "1a2b3c4")
+    seeds.run_seeds("mine", 0, 2)
+    assert ran == [("mine-seed-0", 7.0, 0), ("mine-seed-1", 7.0, 1)]
+    assert list(read_rows(table_of("mine"), key)) == [0, 1]
+    assert rows_of("mine") == {}
+
+
 def test_a_seed_is_an_experiment_with_metrics_and_training_time(folder, monkeypatch):
     ran = []
 
@@ -143,15 +296,17 @@ def test_a_seed_is_an_experiment_with_metrics_and_training_time(folder, monkeypa
             Path(env[COSTS]).write_text("augment 0.10 99\ntrain 81.25 900\n")
         return subprocess.CompletedProcess(command, 0)
 
+    monkeypatch.setattr(commands, "experiment_references", dict)
+
     metrics = dict.fromkeys(METRICS, 0.123456789)
     monkeypatch.setattr(commands, "check_ready", lambda settings: None)
     monkeypatch.setattr(commands.subprocess, "run", run)
     monkeypatch.setattr(seeds, "metrics_of", lambda name: metrics)
-    values = run_seed("fast", 3)
+    values = run_seed("fast", recipe_params("fast"), 3)
     assert values == dict.fromkeys(METRICS, "0.123457") | {"seconds": "81.2"}
-    assert ran[0] == ["dvc", "exp", "remove", "--quiet", "fast-seed-3"]
-    assert ran[1][:6] == ["dvc", "exp", "run", "--temp", "--name", "fast-seed-3"]
-    assert sorted(ran[1][6:]) == sorted([*recipe_options("fast"), "-S", "seed=3"])
+    (command,) = ran
+    assert command[:6] == ["dvc", "exp", "run", "--temp", "--name", "fast-seed-3"]
+    assert sorted(command[6:]) == sorted([*recipe_options("fast"), "-S", "seed=3"])
 
 
 def test_stages_that_did_not_run_have_no_cost(tmp_path):

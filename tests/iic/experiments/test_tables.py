@@ -52,6 +52,20 @@ def test_runs_without_epochs_or_a_column_are_left_out(stored):
     assert read_results(runs, epochs) == {}
 
 
+def test_the_purity_that_older_tables_call_accuracy_has_its_present_name(stored):
+    (runs, epochs), _ = stored
+    lines = [line.split(",") for line in runs.read_text().splitlines()]
+    purity = lines[0].index("over_purity")
+    runs.write_text("".join(f"{','.join(c[:purity] + c[purity + 1 :])}\n" for c in lines))
+    old = read_results(runs, epochs)["one"]
+    assert old.columns["over_purity"] == 0.25
+    assert np.isnan(old.columns["over_acc"])
+    # It stays so when new runs are added to the table.
+    write_results([old], runs, epochs)
+    again = read_results(runs, epochs)["one"]
+    assert again.columns == pytest.approx(old.columns, nan_ok=True)
+
+
 @pytest.mark.parametrize(
     ("table", "damage"),
     [
@@ -59,6 +73,8 @@ def test_runs_without_epochs_or_a_column_are_left_out(stored):
         ("epochs.csv", lambda text: text[:-5]),
         ("epochs.csv", lambda text: text.replace(b"epoch", b"time")),
         ("epochs.csv", lambda text: text + b"\xff"),
+        ("runs.csv", lambda text: text.replace(b"\n", b"\n<<<<<<< HEAD\n", 1)),
+        ("epochs.csv", lambda text: text + b"=======\n"),
     ],
 )
 def test_a_damaged_table_is_named_with_its_remedy(stored, table, damage):

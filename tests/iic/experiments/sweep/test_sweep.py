@@ -3,6 +3,7 @@
 import ast
 import fcntl
 import io
+import math
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import ROOT, commit, environment, make_clone, run
 from machines import wait_for
@@ -19,12 +21,17 @@ from rich.console import Console
 
 from iic.cli.main import cli, main
 from iic.core.errors import InputError
+from iic.experiments.claims import COLUMNS
+from iic.experiments.grid import experiments_of, read_grid
+from iic.experiments.measures import Result
 from iic.experiments.reading import settings_of
+from iic.experiments.study import files_of_study
 from iic.experiments.sweep import cluster, task
 from iic.experiments.sweep.cluster import Needs
 from iic.experiments.sweep.driver import SweepSettings, checkout_of, finished_in, run_sweep
 from iic.experiments.sweep.progress import Progress, duration, seconds_left
 from iic.experiments.sweep.task import Checkout, Outcome, Place, Task
+from iic.experiments.tables import write_results
 
 pytestmark = pytest.mark.long
 
@@ -320,6 +327,9 @@ def test_everything_that_other_machines_would_lack_is_named(clone, tmp_path):
         ({"cluster": None, "remote": "share"}, "--remote share: only valid with --cluster"),
         ({"scratch": "here"}, "--scratch here: must be an absolute path"),
         ({"needs": Needs(1, 1.0, 1.5, 0)}, "--gpus 1.5: must be an integer, or a fraction"),
+        ({"needs": Needs(1, 1.0, math.inf, 0)}, "--gpus inf: must be a finite number"),
+        ({"needs": Needs(1, 1.0, math.nan, 0)}, "--gpus nan: must be a finite number"),
+        ({"needs": Needs(1, math.inf, None, 0)}, "--memory inf: must be a finite number"),
     ],
 )
 def test_settings_without_effect_are_refused(clone, changes, message):
@@ -345,6 +355,21 @@ def test_dry_run_prints_the_missing_experiments(clone, capsys):
     run_sweep(Path("studies/mine.yaml"), HERE, dry_run=True)
     printed = capsys.readouterr()
     assert printed.out.splitlines() == lines[1:]
+    assert "1 have results, 1 to run" in printed.err
+
+
+def test_runs_in_the_table_of_the_study_do_not_run_again_after_a_commit(clone, capsys):
+    path = Path("studies/mine.yaml")
+    grid = read_grid(path)
+    first, _ = experiments_of(grid, path)
+    files = files_of_study(grid, path)
+    curves = {"acc": np.array([0.5])}
+    done = Result(first.name, first.variant, 0, dict.fromkeys(COLUMNS, 0.5), curves)
+    write_results([done], files.table, files.curves)
+    commit(clone)
+    run_sweep(path, HERE, dry_run=True)
+    printed = capsys.readouterr()
+    assert [line.split()[1:] for line in printed.out.splitlines()] == [["-S", "loss.alpha=4.0"]]
     assert "1 have results, 1 to run" in printed.err
 
 
