@@ -15,6 +15,7 @@ from iic.cli.remedies import in_options, options_in_errors
 from iic.core.errors import InputError
 from iic.core.plurals import counted
 from iic.pipeline.paths import IMAGES
+from iic.serving.identity import identity_of
 
 if TYPE_CHECKING:
     from iic.core.appearance import Appearance
@@ -55,6 +56,7 @@ _COLUMNS = ("path", "cluster", "overcluster", "probability")
     default=1_000_000,
     help="Largest number of images in one folder or file; more are refused.",
 )
+@options_in_errors()
 def predict(
     images: tuple[Path, ...],
     model: Path,
@@ -73,21 +75,6 @@ def predict(
     """
     if out is not None and out.suffix not in _WRITERS:
         raise click.UsageError(f"--out {out}: a name that ends in .csv or .jsonl is needed")
-    with options_in_errors():
-        _predict(images, model, out, ink, size, max_images, skip_broken=skip_broken)
-
-
-def _predict(
-    images: Sequence[Path],
-    model: Path,
-    out: Path | None,
-    ink: str | None,
-    size: str | None,
-    max_images: int,
-    *,
-    skip_broken: bool,
-) -> None:
-    """Assign images to clusters; the arguments are those of the command."""
     _check_out(out, images)
     from iic.data.examine import examine
     from iic.data.images import Reading
@@ -154,20 +141,14 @@ def _usual_ink(card: "ModelCard | None") -> str:
 
 def _check_out(out: Path | None, read: Iterable[Path]) -> None:
     """Refuse to write to a file that is read; any other file is an older result."""
-    if out is None or not out.exists():
+    there = None if out is None else identity_of(out)
+    if there is None:
         return
     for path in read:
-        if _is_same(path, out):
+        if identity_of(path) == there:
             raise InputError(
                 f"--out {out}: would replace {path}, which is read; choose another name"
             )
-
-
-def _is_same(path: Path, other: Path) -> bool:
-    try:
-        return path.samefile(other)
-    except OSError:
-        return False
 
 
 def _files(sources: "Sequence[ImageSource]") -> Iterator[Path]:

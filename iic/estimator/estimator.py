@@ -345,21 +345,21 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
             return int(given)
         return int(check_random_state(given).randint(_SEED_LIMIT - 1))
 
-    def _train(self, X: Any) -> tuple[list[str], list[str]]:  # noqa: ANN401, N803 - sklearn
+    def _train(self, given: object) -> tuple[list[str], list[str]]:
         """Train the network, and set all attributes of a fit.
 
         Args:
-            X: Images, or what `load_images` returns.
+            given: Images, or what `load_images` returns.
 
         Returns:
             Warnings about the images, and about the training.
         """
-        images = self._checked(X, reset=True)
+        images = self._checked(given, reset=True)
         with value_errors():
             if self.verbose not in (0, 1, 2):
                 raise InputError(f"verbose: {shorten(self.verbose)} should be 0, 1 or 2")
             params = self._make_params()
-            pixels, _, appearance, notes = _converted(X, images, params.data)
+            pixels, _, appearance, notes = _converted(given, images, params.data)
             chosen = {name.removeprefix("data__") for name in self._settings}
             if lost := lost_detail(images, params.data, chosen):
                 notes.append(lost)
@@ -371,7 +371,7 @@ class IIC(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseE
         self._precision: Precision = params.train.used_precision
         self._appearance: Appearance | None = appearance
         self._file_appearance: Appearance | None = (
-            X.appearance if isinstance(X, LoadedImages) else None
+            given.appearance if isinstance(given, LoadedImages) else None
         )
         self._ink_share: tuple[float, float] | None = ink_share(pixels)
         self.image_shape_: Shape | None = images.shape[1:]
@@ -469,7 +469,7 @@ def _backend() -> ModuleType:
 
 
 def _converted(
-    X: Any,  # noqa: ANN401, N803 - scikit-learn's name
+    given: object,
     images: np.ndarray,
     data: DataParams,
     known: Appearance | None = None,
@@ -478,13 +478,13 @@ def _converted(
     """Convert images to the network's input, unless `load_images` has done so.
 
     Args:
-        X: What the user gave.
+        given: What the user gave.
         images: The same images, checked.
         data: Parameters of the conversion.
         known: Appearance of the training images, for new ones; None finds it.
         known_ink: Mean and standard deviation of their ink, for new ones.
     """
-    if isinstance(X, LoadedImages):
+    if isinstance(given, LoadedImages):
         return as_loaded(images, data, known_ink)
     return network_input(images, data, known, known_ink)
 

@@ -28,6 +28,7 @@ from iic.segmentation.pictures import (
 )
 from iic.segmentation.predict import segment_picture
 from iic.segmentation.store import SavedTrunk, load_trunk, read_trunk_params
+from iic.serving.identity import identity_of
 
 log = logging.getLogger(__name__)
 
@@ -151,21 +152,12 @@ def _check_free(targets: Sequence[Target], out: Path, *, force: bool) -> None:
                     "segment them into two folders"
                 )
             writers[file] = target.name
-    pictures = {_identity(Path(target.name)) for target in targets} - {None}
+    pictures = {identity_of(Path(target.name)) for target in targets} - {None}
     for file in [*writers, out / TABLE]:
-        if _identity(file) in pictures:
+        if identity_of(file) in pictures:
             raise InputError(f"{file}: is a picture to segment; choose another --out")
         if file.exists() and not force:
             raise InputError(f"{file}: already exists; --force replaces it")
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Identify an existing file, whatever the links and letters by which its path leads to it."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _segmented(network: keras.Model, params: SavedTrunk, pixels: Pixels, name: str) -> np.ndarray:
