@@ -30,9 +30,8 @@ CHANGES = {
     "train.batch_size": 30,
     "train.epochs": 1,
 }
-# Each size, grey or in colour; one of them is worth the time in `make test`. Grey images of 28×28
-# pixels are those of most other tests.
-OTHERS = ((16, 1), (28, 3), (128, 3))
+# Each size with both channels; one of them is worth the time in `make test`.
+OTHERS = ((16, 1), (16, 3), (28, 1), (28, 3), (64, 1), (128, 1), (128, 3))
 SHAPES = [(64, 3), *(pytest.param(shape, marks=pytest.mark.long) for shape in OTHERS)]
 
 

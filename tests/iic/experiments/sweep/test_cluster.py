@@ -25,6 +25,8 @@ seeds: [0, 1]
 variants:
   alpha-1:
     loss: {alpha: 1.0}
+  alpha-2:
+    loss: {alpha: 2.0}
   rotation:
     augment: {ops: [rotation]}
 """
@@ -69,7 +71,7 @@ class Cluster(NamedTuple):
 def baseline(tmp_path_factory) -> Path:
     """Clone with two grids and the outputs of the shared stages."""
     folder = make_clone(tmp_path_factory.mktemp("cluster") / "caller")
-    (folder / "studies/four.yaml").write_text(GRID)
+    (folder / "studies/six.yaml").write_text(GRID)
     (folder / "studies/broken.yaml").write_text(BROKEN)
     run("dvc", "repro", "neighbors", cwd=folder)
     run("dvc", "remote", "add", "--default", "share", str(folder.with_name("share")), cwd=folder)
@@ -106,27 +108,27 @@ def cluster(baseline) -> Iterator[Cluster]:
 
 
 def test_sweep_survives_the_loss_of_its_driver_and_of_a_machine(cluster):
-    driver = cluster.sweep("four")
+    driver = cluster.sweep("six")
     wait_for(lambda: len(cluster.results()) >= 1)
     driver.kill()
     # The tasks end with the driver, including the processes that DVC has started.
     wait_for(lambda: not any(task_commands(worker) for worker in cluster.workers))
     first = cluster.results()
-    assert 1 <= len(first) < 4
+    assert 1 <= len(first) < 6
 
-    driver = cluster.sweep("four")
+    driver = cluster.sweep("six")
     wait_for(lambda: len(cluster.results()) > len(first))
     lost = cluster.workers[0]
     wait_for(lambda: "stages.train" in " ".join(lost.commands()))
     lost.kill()
     assert driver.wait(timeout=300) == 0, cluster.log()
     results = cluster.results()
-    assert len(results) == 4
+    assert len(results) == 6
     # A second run of an experiment would have another commit, since commits contain a time.
     assert first.items() <= results.items()
     log = cluster.log()
-    assert f"{len(first)} have results, {4 - len(first)} to run" in log
-    assert f"{4 - len(first)} of {4 - len(first)}: " in log
+    assert f"{len(first)} have results, {6 - len(first)} to run" in log
+    assert f"{6 - len(first)} of {6 - len(first)}: " in log
     here = run("dvc", "exp", "list", "--name-only", cwd=cluster.caller).stdout.split()
     assert sorted(here) == sorted(results)
 
@@ -138,8 +140,8 @@ def task_commands(machine: Machine) -> list[str]:
 
 def test_finished_experiments_do_not_run_again(cluster):
     before = cluster.results()
-    assert cluster.sweep("four").wait(timeout=300) == 0
-    assert "4 have results, 0 to run" in cluster.log()
+    assert cluster.sweep("six").wait(timeout=300) == 0
+    assert "6 have results, 0 to run" in cluster.log()
     assert cluster.results() == before
 
 
@@ -147,15 +149,15 @@ def test_results_equal_those_of_one_machine_byte_for_byte(cluster, tmp_path):
     serial = alone(cluster.caller, tmp_path / "serial")
     shutil.rmtree(serial / ".dvc/cache/runs")
     theirs = trees_of(cluster.caller)
-    wanted = run("iic", "sweep", "studies/four.yaml", "--dry-run", cwd=serial).stdout.splitlines()
-    # Of other variants and seeds; all four would take minutes.
+    wanted = run("iic", "sweep", "studies/six.yaml", "--dry-run", cwd=serial).stdout.splitlines()
+    # Of other variants and seeds; all six would take minutes.
     chosen = [line.split() for line in (wanted[0], wanted[-1])]
     # Another number of threads rounds sums differently.
     environment = dict.fromkeys(THREADS, "1")
     for name, *options in chosen:
         command = ("dvc", "exp", "run", "--temp", "--name", name, *options)
         run(*command, cwd=serial, env=environment)
-    assert len(theirs) == len(wanted) == 4
+    assert len(theirs) == len(wanted) == 6
     assert trees_of(serial) == {name: theirs[name] for name, *_ in chosen}
 
 
@@ -172,7 +174,7 @@ def alone(caller: Path, folder: Path) -> Path:
 def trees_of(folder: Path) -> dict[str, str]:
     """Return the hash of each experiment's files, by name; dvc.lock has all other hashes."""
     form = "--format=%(refname) %(tree)"
-    lines = run("git", "for-each-ref", form, "refs/exps/*/*/four-*", cwd=folder).stdout.splitlines()
+    lines = run("git", "for-each-ref", form, "refs/exps/*/*/six-*", cwd=folder).stdout.splitlines()
     return {line.split()[0].rpartition("/")[2]: line.split()[1] for line in lines}
 
 
