@@ -78,8 +78,7 @@ class Method(NamedTuple):
 
     Attributes:
         assign: Function of training images, test images and the number of clusters.
-        modules: What it imports, in this order, for which its time does not count. UMAP loads
-            TensorFlow, after which PyTorch crashes, but not the other way round.
+        modules: What it imports, for which its time does not count.
         flat: Whether it takes images as rows of pixels.
     """
 
@@ -98,6 +97,8 @@ METHODS = {
     "DCN (ClustPy)": Method(partial(peers.fit_predict, "DCN"), ("clustpy.deep",)),
     "N2D (ClustPy)": Method(peers.n2d, ("clustpy.deep", "umap")),
 }
+# Parts of PyTorch that crash if TensorFlow, which UMAP loads, was loaded first.
+_BEFORE_TENSORFLOW = ("triton", "torch")
 
 
 def check_installed(names: Iterable[str]) -> None:
@@ -106,6 +107,13 @@ def check_installed(names: Iterable[str]) -> None:
         for package in (module.partition(".")[0] for module in method.modules):
             if find_spec(package) is None:
                 raise InputError(f"{package}: not installed; `make bench` installs it")
+
+
+def load_modules(method: Method) -> None:
+    """Import what a method needs, in an order in which the libraries do not crash."""
+    first = [name for name in _BEFORE_TENSORFLOW if method.modules and find_spec(name)]
+    for module in (*first, *method.modules):
+        importlib.import_module(module)
 
 
 def main(arguments: list[str]) -> None:
@@ -121,8 +129,7 @@ def main(arguments: list[str]) -> None:
     )
     if method.flat:
         train, test = (split.reshape(len(split), -1) for split in (train, test))
-    for module in method.modules:
-        importlib.import_module(module)
+    load_modules(method)
     start = time.perf_counter()
     assignments = method.assign(train, test, clusters)
     seconds = time.perf_counter() - start

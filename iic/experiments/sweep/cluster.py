@@ -18,6 +18,7 @@ from iic.experiments.sweep.task import Checkout, Outcome, Place, Task
 
 _POLL_SECONDS = 0.5
 _CONNECT_SECONDS = 10.0
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,10 @@ def connected(address: str | None, cores: int | None = None) -> Iterator[ModuleT
         if address is None:
             ray.init("local", num_cpus=cores, include_dashboard=False, **options)
         else:
-            ray.init(address, **options)
+            _connect(ray, address, options)
     except faults as error:
         raise InputError(
-            f"{where}: {_first_line(error)}; docs/scaling.md describes how to start a cluster and "
+            f"{where}: {_reason(error)}; docs/scaling.md describes how to start a cluster and "
             "to share its token"
         ) from error
     # Sent to the workers, whose own copies may be of another commit.
@@ -111,7 +112,7 @@ def connected(address: str | None, cores: int | None = None) -> Iterator[ModuleT
         yield ray
     except (ray.exceptions.RayError, ConnectionError) as error:
         raise InputError(
-            f"{where}: connection lost ({_first_line(error)}); finished experiments are kept, run "
+            f"{where}: connection lost ({_reason(error)}); finished experiments are kept, run "
             "this command again for the rest"
         ) from error
     finally:
@@ -149,9 +150,26 @@ def _check_reachable(address: str) -> None:
         ) from error
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
+def _connect(ray: ModuleType, address: str, options: dict[str, Any]) -> None:
+    """Connect to a cluster, again if its head could not start a server for this client.
+
+    A busy head may need longer for that than Ray waits, which is half a minute.
+    """
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            ray.init(address, **options)
+        except ConnectionAbortedError:
+            if attempt == _ATTEMPTS:
+                raise
+        else:
+            return
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of an error, with the last line if the first announces it."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    first, last = (lines[place].strip().rstrip(".") for place in (0, -1))
+    return f"{first} {last}" if first.endswith(":") and len(lines) > 1 else first
 
 
 def place_of(ray: ModuleType, needs: Needs, scratch: str | None, packages: dict[str, str]) -> Place:

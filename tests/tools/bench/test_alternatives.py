@@ -156,6 +156,18 @@ def test_deep_clusterers_have_the_settings_of_the_library(monkeypatch):
     assert alternatives.METHODS["DEC (ClustPy)"].assign(images, images, 3).tolist() == [0, 2, 4]
 
 
+def test_libraries_are_loaded_in_an_order_in_which_they_do_not_crash(monkeypatch):
+    loaded: list[str] = []
+    monkeypatch.setattr(alternatives.importlib, "import_module", loaded.append)
+    monkeypatch.setattr(alternatives, "find_spec", lambda name: name != "triton")
+    alternatives.load_modules(alternatives.METHODS["UMAP + HDBSCAN"])
+    assert loaded == ["torch", "umap"]
+    # The memory of a method without either does not contain them.
+    loaded.clear()
+    alternatives.load_modules(alternatives.METHODS["k-means on pixels"])
+    assert loaded == []
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in alternatives.METHODS if "ClustPy" in name])
 def test_deep_clusterer_assigns_every_test_image(kinds, name):
@@ -172,3 +184,14 @@ def test_deep_clusterer_assigns_every_test_image(kinds, name):
     row = json.loads(done.stdout.splitlines()[-1])
     assert row["left_out"] == 0
     assert 0 < row["acc"] <= 1
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "name", [name for name, method in alternatives.METHODS.items() if "umap" in method.modules]
+)
+def test_umap_loads_beside_pytorch_and_its_compiler(name):
+    if find_spec("umap") is None or find_spec("clustpy") is None:
+        pytest.skip("needs UMAP and ClustPy: `make bench` installs them")
+    code = f"from tools.bench.alternatives import *; load_modules(METHODS[{name!r}])"
+    run(sys.executable, "-c", code, cwd=ROOT)

@@ -210,7 +210,7 @@ def test_driver_outside_the_cluster_runs_failed_experiments_again(cluster):
     sweep = cluster.sweep("broken", address=f"ray://{cluster.head.address}:10001")
     assert sweep.wait(timeout=300) == 1
     log = cluster.log()
-    assert "1 have results, 1 to run" in log
+    assert "1 have results, 1 to run" in log, log
     assert log.splitlines()[-1].startswith("error: failed: broken-broken-seed-0")
     assert cluster.results() == before
 

@@ -379,24 +379,6 @@ def test_missing_ray_is_reported_before_any_work(clone, monkeypatch):
         run_sweep(Path("studies/mine.yaml"), HERE)
 
 
-@pytest.mark.parametrize(
-    ("address", "message"),
-    [
-        ("10.0.0.1", "expected HOST:PORT"),
-        ("127.0.0.1:x", "expected HOST:PORT"),
-        ("ray://127.0.0.1:1", r"no answer \(Connection refused\); `ray start --head`"),
-        ("127.0.0.1:1", "no answer"),
-    ],
-)
-def test_address_without_a_cluster_is_named(monkeypatch, address, message):
-    monkeypatch.setattr(cluster, "check_ray_installed", lambda: None)
-    with (
-        pytest.raises(InputError, match=f"^--cluster {address}: {message}"),
-        cluster.connected(address),
-    ):
-        pass
-
-
 def test_mistake_on_the_command_line_is_one_line(clone):
     done = run("iic", "sweep", "studies/nowhere.yaml", "--dry-run", cwd=clone, check=False)
     assert done.returncode == 1
