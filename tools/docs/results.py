@@ -45,6 +45,8 @@ TARGETS = {
     "default": RecipeTarget(0.991, 0.989, 22),
     "best": RecipeTarget(0.994, 0.992, 4),
 }
+# Longest acceptable time of `iic predict` for one image, in seconds.
+PREDICT_SECONDS = 2.0
 # Recipes in the overview; the table of all metrics also has those that leave parts of `fast` out.
 OVERVIEW = (DEFAULT, "best", "fast", "authors")
 
@@ -83,8 +85,8 @@ def _article(seconds: float) -> str:
     with ARTICLE_STUDY.open(newline="", encoding="utf-8") as file:
         (accuracy,) = (float(row["acc_100"]) for row in csv.DictReader(file))
     said = (
-        f"Shares are measured side by side, minutes are the median of the seeds. The article's "
-        f"time is computed from its step: {seconds / 60:.0f} minutes. Its recipe, "
+        "Shares are measured side by side, minutes are the median of the seeds that were timed. "
+        f"The article's time is computed from its step: {seconds / 60:.0f} minutes. Its recipe, "
         f"`{ARTICLE}`, had {PERCENT(accuracy)} after 100 epochs (one run of an [earlier "
         f"version]({ARTICLE_STUDY.with_suffix('.md')}))."
     )
@@ -102,10 +104,12 @@ def results() -> str:
     for recipe in recipe_names():
         seeds = sorted(rows_of(recipe))
         title = f"`{recipe}`, {_count(len(seeds))} ({_ranges(seeds)})"
-        for column, (name, form) in METRIC_FORMATS.items():
+        for column, (metric, form) in METRIC_FORMATS.items():
             values = _values(recipe, column)
             if values:
-                rows.append((title, name, form.mean(values), form(min(values)), form(max(values))))
+                some = f", {_count(len(values))}" if len(values) < len(seeds) else ""
+                spread = form.mean(values), form(min(values)), form(max(values))
+                rows.append((title, metric + some, *spread))
                 title = ""
     return markdown_table("recipe, last epoch | metric | mean ± std | lowest | highest", rows)
 
@@ -121,6 +125,10 @@ def targets() -> str:
             *_cost_goals(recipe, target, measured),
         )
     ]
+    if "predict" in measured:
+        wanted, seconds = f"at most {PREDICT_SECONDS:.1f} s", measured["predict"]["one"]
+        verdict = "met" if seconds <= PREDICT_SECONDS else "**missed**"
+        rows.append(("`iic predict`", "time for one image", wanted, f"{seconds:.1f} s", verdict))
     return markdown_table("recipe | what | target | reached | verdict", rows)
 
 

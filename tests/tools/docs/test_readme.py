@@ -109,7 +109,8 @@ def test_results_table_has_every_seed_of_every_recipe(folder):
         "| 95.00 ± 5.00 % | 90.00 % | 100.00 % |"
     ) in text
     assert "| `fast`, 1 seed (2) | accuracy, clustering head, test | 50.00" in text
-    assert "|  | training, two cores | 81 ± 1 s | 80 s | 82 s |" in text
+    # The time of two of three seeds, so the row says how many.
+    assert "|  | training, two cores, 2 seeds | 81 ± 1 s | 80 s | 82 s |" in text
     assert accuracy_of("default") == "95.00 ± 5.00 % over 3 seeds"
     assert accuracy_of("article") is None
     assert "article" not in text
@@ -137,9 +138,10 @@ def test_recipes_table_has_shares_of_the_articles_time(folder, monkeypatch):
     assert readme.recipes().splitlines()[2:] == [
         "| `fast` | 50.00 % | 50.00 % | 1 | 1/92.9 | 1.5 |",
         "",
-        "Shares are measured side by side, minutes are the median of the seeds. The article's time "
-        "is computed from its step: 111",
-        "minutes. Its recipe, `article`, had 97.50 % after 100 epochs (one run of an [earlier",
+        "Shares are measured side by side, minutes are the median of the seeds that were timed. "
+        "The article's time is computed",
+        "from its step: 111 minutes. Its recipe, `article`, had 97.50 % after 100 epochs (one run "
+        "of an [earlier",
         "version](reports/studies/article-recipe.md)).",
     ]
 
@@ -156,6 +158,7 @@ def test_targets_table_compares_targets_with_measurements(folder, monkeypatch):
     measured = {
         "steps": {"snapshot_seconds": 1.6, "recipes": {"default": step}},
         "trainings": {"default": training, "fast": training},
+        "predict": {"one": 2.04},
     }
     benchmark.write_text(json.dumps(measured))
     assert readme.targets().splitlines()[2:] == [
@@ -168,4 +171,5 @@ def test_targets_table_compares_targets_with_measurements(folder, monkeypatch):
         "| `default` | snapshots, share of the training | at most 3 % | 3.2 % | **missed** |",
         "| `best` | mean accuracy | at least 99.40 % | 99.30 %, 2 seeds | **missed** |",
         "| `best` | lowest accuracy | at least 99.20 % | 99.19 %, 2 seeds | **missed** |",
+        "| `iic predict` | time for one image | at most 2.0 s | 2.0 s | **missed** |",
     ]
