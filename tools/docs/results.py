@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from iic.core.plurals import counted
 from iic.experiments.recipes import DEFAULT, recipe_names, recipe_params
 from iic.experiments.seeds import rows_of
 from iic.pipeline.paths import STUDIES
@@ -103,13 +104,13 @@ def results() -> str:
     rows = []
     for recipe in recipe_names():
         seeds = sorted(rows_of(recipe))
-        title = f"`{recipe}`, {_count(len(seeds))} ({_ranges(seeds)})"
+        title = f"`{recipe}`, {counted(len(seeds), 'seed')} ({_ranges(seeds)})"
         for column, (metric, form) in METRIC_FORMATS.items():
             values = _values(recipe, column)
             if values:
-                some = f", {_count(len(values))}" if len(values) < len(seeds) else ""
+                timed = f", {counted(len(values), 'seed')}" if len(values) < len(seeds) else ""
                 spread = form.mean(values), form(min(values)), form(max(values))
-                rows.append((title, metric + some, *spread))
+                rows.append((title, metric + timed, *spread))
                 title = ""
     return markdown_table("recipe, last epoch | metric | mean ± std | lowest | highest", rows)
 
@@ -117,18 +118,16 @@ def results() -> str:
 def targets() -> str:
     """Return a table of the targets and the values that the recipes reach."""
     measured = read_benchmark()
-    rows = [
-        (f"`{recipe}`", what, wanted, reached, "met" if is_met else "**missed**")
+    goals = [
+        (recipe, goal)
         for recipe, target in TARGETS.items()
-        for what, wanted, reached, is_met in (
-            *_accuracy_goals(recipe, target),
-            *_cost_goals(recipe, target, measured),
-        )
+        for goal in (*_accuracy_goals(recipe, target), *_cost_goals(recipe, target, measured))
     ]
-    if "predict" in measured:
-        wanted, seconds = f"at most {PREDICT_SECONDS:.1f} s", measured["predict"]["one"]
-        verdict = "met" if seconds <= PREDICT_SECONDS else "**missed**"
-        rows.append(("`iic predict`", "time for one image", wanted, f"{seconds:.1f} s", verdict))
+    goals += [("iic predict", goal) for goal in _predict_goals(measured)]
+    rows = [
+        (f"`{name}`", what, wanted, reached, "met" if is_met else "**missed**")
+        for name, (what, wanted, reached, is_met) in goals
+    ]
     return markdown_table("recipe | what | target | reached | verdict", rows)
 
 
@@ -143,7 +142,7 @@ def _accuracy_goals(recipe: str, target: RecipeTarget) -> Iterator[_Goal]:
             ("mean accuracy", target.mean, statistics.fmean(values)),
             ("lowest accuracy", target.lowest, min(values)),
         ):
-            reached = f"{PERCENT(value)}, {_count(len(values))}"
+            reached = f"{PERCENT(value)}, {counted(len(values), 'seed')}"
             yield what, f"at least {PERCENT(wanted)}", reached, value >= wanted
 
 
@@ -166,19 +165,22 @@ def _cost_goals(recipe: str, target: RecipeTarget, measured: dict[str, Any]) -> 
             yield what, f"at most {100 * most:.0f} %", SHARE(share), share <= most
 
 
+def _predict_goals(measured: dict[str, Any]) -> Iterator[_Goal]:
+    if "predict" in measured:
+        seconds = measured["predict"]["one"]
+        wanted = f"at most {PREDICT_SECONDS:.1f} s"
+        yield "time for one image", wanted, f"{seconds:.1f} s", seconds <= PREDICT_SECONDS
+
+
 def accuracy_of(recipe: str) -> str | None:
     """Return a recipe's accuracy as its file quotes it; None if the recipe was not run."""
     values = _values(recipe, "acc")
-    return f"{PERCENT.mean(values)} over {_count(len(values))}" if values else None
+    return f"{PERCENT.mean(values)} over {counted(len(values), 'seed')}" if values else None
 
 
 def _values(recipe: str, column: str) -> list[float]:
     """Return a column of a recipe's seed table; results from the run-cache lack the time."""
     return [float(row[column]) for row in rows_of(recipe).values() if row[column]]
-
-
-def _count(seeds: int) -> str:
-    return f"{seeds} seed" if seeds == 1 else f"{seeds} seeds"
 
 
 def _ranges(numbers: list[int]) -> str:

@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
@@ -155,14 +155,11 @@ def _connect(ray: ModuleType, address: str, options: dict[str, Any]) -> None:
 
     A busy head may need longer for that than Ray waits, which is half a minute.
     """
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(ConnectionAbortedError):
             ray.init(address, **options)
-        except ConnectionAbortedError:
-            if attempt == _ATTEMPTS:
-                raise
-        else:
             return
+    ray.init(address, **options)
 
 
 def _reason(error: Exception) -> str:
